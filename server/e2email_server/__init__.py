@@ -1,0 +1,1 @@
+"""e2email-server: receives mail, seals it, stores it, serves it sealed. It cannot open it."""
