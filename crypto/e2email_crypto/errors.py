@@ -1,0 +1,97 @@
+"""Every error that leaves this package. Messages are ours, never a library's.
+
+Library error text can carry key material or backtraces, so it is dropped where it is converted.
+Each text here is safe for an operator's log; none of it is meant for a remote peer.
+"""
+
+from enum import StrEnum
+
+
+class CryptoError(Exception):
+    """Base of all errors of this package."""
+
+
+class BadKey(CryptoError):
+    """These octets are no OpenPGP certificate or secret key that can be read."""
+
+
+class Refusal(StrEnum):
+    """Why mail is not encrypted to a certificate."""
+
+    TOO_BIG = "too-big"
+    TOO_MANY_PACKETS = "too-many-packets"
+    UNREADABLE = "unreadable"
+    SECRET_KEY = "secret-key"  # noqa: S105  # a reason, not a password
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WEAK = "weak"
+    FORGED_BINDING = "forged-binding"
+    CANNOT_ENCRYPT = "cannot-encrypt"
+
+
+class KeyRefused(CryptoError):
+    """A certificate is readable or not, but mail must not be encrypted to it."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(f"certificate refused: {reason.value}")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["KeyRefused"], tuple[Refusal]]:
+        # raised in sealing worker processes: it must survive pickling
+        return (KeyRefused, (self.reason,))
+
+
+class SealFailed(CryptoError):
+    """Nothing was sealed, or what was sealed is not addressed as asked."""
+
+
+class OpenFailed(CryptoError):
+    """A message was not opened. One text for every cause: no oracle (security notes, 3.11)."""
+
+    def __init__(self) -> None:
+        super().__init__("the message cannot be opened")
+
+
+class TooLarge(CryptoError):
+    """An input or output is above its limit."""
+
+
+class SignatureInvalid(CryptoError):
+    """A signature does not verify by the key it must be from."""
+
+
+class BadArmor(CryptoError):
+    """Text that is not exactly one block of OpenPGP ASCII armor (RFC 9580, section 6)."""
+
+
+class BadMessage(CryptoError):
+    """Octets that are not exactly PKESK+ SEIPD, or not OpenPGP packets at all."""
+
+
+class StatementInvalid(CryptoError):
+    """An account statement is malformed, unsigned, or does not follow the one before it."""
+
+
+class SecretError(CryptoError):
+    """A slot, vault or box cannot be opened."""
+
+
+class WrongSecret(SecretError):
+    """The passphrase, recovery secret or key is not the one this was wrapped under."""
+
+
+class Damaged(SecretError):
+    """The secret fits and the content does not verify: changed, cut short or rolled back."""
+
+
+class UnknownVersion(SecretError):
+    """A format version or algorithm that this program does not know; there is no fallback."""
+
+
+class OtherAccount(SecretError):
+    """The box belongs to another account or another server name."""
+
+
+class KdfRefused(SecretError):
+    """Key derivation parameters below the floor or above the ceiling."""
