@@ -1,0 +1,240 @@
+"""The messages of the HTTPS account API (docs/specs/account-api.md), as frozen dataclasses.
+
+What they carry is opaque here: statements, certificates, slots and boxes are octets under a cap,
+and the rooms that understand them judge them.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from e2email_protocol.jsonform import Form, Integer, Many, Nested, Octets, Perhaps, Text, member
+
+API_VERSION: Final = 1
+
+# A certificate above this is refused before any library sees it (DESIGN §8).
+CERTIFICATE_CAP: Final = 64 * 1024
+CERTIFICATES_CAP: Final = 8
+# A statement of 100 addresses, 50 device keys and 8 certificates is about 9 KiB.
+STATEMENT_CAP: Final = 16 * 1024
+# Statements in one reply; a longer history is fetched in pages.
+STATEMENTS_PAGE: Final = 100
+# Secret keys, revocation certificates and local secrets of one person: some 20 KiB in practice.
+VAULT_CAP: Final = 512 * 1024
+# Contacts with their certificates, pins and heads: some hundred contacts a MiB.
+STATE_CAP: Final = 1024 * 1024
+SLOT_CAP: Final = 4 * 1024
+SLOTS_CAP: Final = 8
+AUTH_LENGTH: Final = 32
+SALT_LENGTH: Final = 16
+ADDRESS_CAP: Final = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+NAME_CAP: Final = 64
+TOKENS_CAP: Final = 200
+# Largest request: registration or certificates in base64, with room for the rest.
+REQUEST_CAP: Final = 2 * 1024 * 1024
+# Largest reply: a page of statements, or the state.
+REPLY_CAP: Final = 4 * 1024 * 1024
+
+SCOPES: Final = ("read", "write", "delete", "send")
+DEVICE: Final = "device"
+APP: Final = "app"
+# Slots that may leave the device; a keyring slot is of use on its own machine only.
+SERVED_SLOTS: Final = ("passphrase", "recovery")
+
+_ADDRESS = re.compile(r"[!-?A-~]+@[!-?A-~]+", re.ASCII)
+_TOKEN = re.compile(r"e2[a-z]_[0-9a-z]{20,100}", re.ASCII)
+_IDENTIFIER = re.compile(r"[0-9a-z-]+", re.ASCII)
+_HOST = re.compile(r"[0-9A-Za-z.:-]+", re.ASCII)
+
+
+def _matches(pattern: re.Pattern[str]) -> Text:
+    return Text(ADDRESS_CAP, accept=lambda text: pattern.fullmatch(text) is not None)
+
+
+ADDRESS: Final = _matches(_ADDRESS)
+TOKEN: Final = _matches(_TOKEN)
+IDENTIFIER: Final = _matches(_IDENTIFIER)
+HOST: Final = _matches(_HOST)
+VERSION: Final = Integer(least=1)
+PORT: Final = Perhaps(Integer(65535, least=1))
+
+
+@dataclass(frozen=True, slots=True)
+class KdfParameters(Form):
+    """How a passphrase is stretched: Argon2id passes, memory in KiB, salt.
+
+    The bounds here only keep numbers sane; the client refuses what is outside its floor and
+    ceiling before it takes memory.
+    """
+
+    t: int = member(Integer(2**32 - 1, least=1))
+    m_kib: int = member(Integer(2**32 - 1, least=1))
+    salt: bytes = member(Octets(SALT_LENGTH, SALT_LENGTH))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Form):
+    """The account key, wrapped; only its owner's secret opens it."""
+
+    kind: str = member(Text(16, accept=SERVED_SLOTS.__contains__))
+    wrapped: bytes = member(Octets(SLOT_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration(Form):
+    """POST /v1/accounts: a new account, by invite."""
+
+    invite: str = member(TOKEN, show=False)
+    address: str = member(ADDRESS)
+    auth: bytes = member(Octets(AUTH_LENGTH, AUTH_LENGTH), show=False)
+    kdf: KdfParameters = member(Nested(KdfParameters))  # noqa: RUF009  # a dataclass field
+    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP, 1), show=False)
+    vault: bytes = member(Octets(VAULT_CAP, 1), show=False)
+    statement: bytes = member(Octets(STATEMENT_CAP, 1), show=False)
+    certificate: bytes = member(Octets(CERTIFICATE_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginQuestion(Form):
+    """POST /v1/login-parameters; the reply is KdfParameters, also for unknown addresses."""
+
+    address: str = member(ADDRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo(Form):
+    """GET /v1/account: versions to compare with what the device holds. 0: not stored here."""
+
+    address: str = member(ADDRESS)
+    statements: int = member(Integer())
+    vault_version: int = member(Integer())
+    slots_version: int = member(Integer())
+    state_version: int = member(Integer())
+
+
+@dataclass(frozen=True, slots=True)
+class VaultBox(Form):
+    """GET and PUT /v1/vault. A PUT succeeds when `version` is one above the stored one."""
+
+    version: int = member(VERSION)
+    vault: bytes = member(Octets(VAULT_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsBox(Form):
+    """GET and PUT /v1/slots, versioned like VaultBox."""
+
+    version: int = member(VERSION)
+    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StateBox(Form):
+    """GET and PUT /v1/state, versioned like VaultBox."""
+
+    version: int = member(VERSION)
+    state: bytes = member(Octets(STATE_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Statements(Form):
+    """GET /v1/statements?from=N: signed statements from sequence N on, at most a page."""
+
+    statements: tuple[bytes, ...] = member(
+        Many(Octets(STATEMENT_CAP, 1), STATEMENTS_PAGE), show=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatement(Form):
+    """POST /v1/statements: the next entry, with the same certificates as the last."""
+
+    statement: bytes = member(Octets(STATEMENT_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCertificates(Form):
+    """PUT /v1/certificates: all recipient certificates and the statement that lists them."""
+
+    statement: bytes = member(Octets(STATEMENT_CAP, 1), show=False)
+    certificates: tuple[bytes, ...] = member(
+        Many(Octets(CERTIFICATE_CAP, 1), CERTIFICATES_CAP, 1), show=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest(Form):
+    """POST /v1/tokens. A device token is for our own client, an app token for mail programs."""
+
+    kind: str = member(Text(8, accept=(DEVICE, APP).__contains__))
+    name: str = member(Text(NAME_CAP))
+    scopes: tuple[str, ...] = member(Many(Text(8, accept=SCOPES.__contains__), len(SCOPES), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken(Form):
+    """The only reply that ever holds the token itself."""
+
+    id: str = member(IDENTIFIER)
+    token: str = member(TOKEN, show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo(Form):
+    """A token without its secret; `created` in seconds since 1970."""
+
+    id: str = member(IDENTIFIER)
+    kind: str = member(Text(8))
+    name: str = member(Text(NAME_CAP))
+    scopes: tuple[str, ...] = member(Many(Text(8), len(SCOPES)))
+    created: int = member(Integer())
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(Form):
+    """GET /v1/tokens."""
+
+    tokens: tuple[TokenInfo, ...] = member(Many(Nested(TokenInfo, strict=False), TOKENS_CAP))
+
+
+@dataclass(frozen=True, slots=True)
+class Successor(Form):
+    """The next arrival key, signed by the one before it."""
+
+    public: bytes = member(Octets(32, 32))
+    signature: bytes = member(Octets(64, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Ports(Form):
+    """Ports for mail programs and our client; null: not offered."""
+
+    imap: int | None = member(PORT)
+    imaps: int | None = member(PORT)
+    pop3: int | None = member(PORT)
+    pop3s: int | None = member(PORT)
+    submission: int | None = member(PORT)
+    submissions: int | None = member(PORT)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo(Form):
+    """GET /v1/server: what a client must know before it logs in.
+
+    `name` goes into the passphrase split and every slot, so it never changes for a server.
+    `arrival` is the first arrival key of this server, `successors` the chain from it to today's.
+    """
+
+    name: str = member(HOST)
+    api: int = member(Integer(least=1))
+    arrival: bytes = member(Octets(32, 32))
+    successors: tuple[Successor, ...] = member(Many(Nested(Successor, strict=False), 100))
+    ports: Ports = member(Nested(Ports, strict=False))  # noqa: RUF009  # a dataclass field
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Form):
+    """Every reply from 400 to 599: a code for programs and a bland sentence for people."""
+
+    error: str = member(IDENTIFIER)
+    message: str = member(Text(300))

@@ -1,0 +1,135 @@
+"""Account messages: round trips, every refusal by name, and reprs without secrets."""
+
+import json
+
+import pytest
+
+from e2email_protocol import account as m
+from e2email_protocol.jsonform import Form, FormInvalid, parse
+
+KDF = m.KdfParameters(3, 65536, b"s" * 16)
+TOKEN = "e2i_" + "k" * 26
+REGISTRATION = m.Registration(
+    invite=TOKEN,
+    address="alice@example.test",
+    auth=b"A" * 32,
+    kdf=KDF,
+    slots=(m.Slot("passphrase", b"SLOTSECRET"),),
+    vault=b"VAULTSECRET",
+    statement=b"S",
+    certificate=b"C",
+)
+MESSAGES: list[Form] = [
+    REGISTRATION,
+    KDF,
+    m.LoginQuestion("a@b"),
+    m.AccountInfo("a@b", 1, 1, 1, 0),
+    m.VaultBox(1, b"v"),
+    m.SlotsBox(7, (m.Slot("recovery", b"r"),)),
+    m.StateBox(2, b"s"),
+    m.Statements((b"1", b"2")),
+    m.NewStatement(b"1"),
+    m.NewCertificates(b"1", (b"c",)),
+    m.TokenRequest("app", "Jörg's phone", ("read", "send")),
+    m.NewToken("0af3", "e2a_" + "k" * 26),
+    m.Tokens((m.TokenInfo("1", "app", "phone", ("read",), 1_700_000_000),)),
+    m.ServerInfo(
+        "mail.example.test",
+        1,
+        b"p" * 32,
+        (m.Successor(b"q" * 32, b"s" * 64),),
+        m.Ports(143, 993, None, None, 587, 465),
+    ),
+    m.Refusal("conflict", "Somebody else was faster."),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_round_trip(message: Form) -> None:
+    assert type(message).decode(message.encode()) == message
+
+
+def changed(**members: object) -> bytes:
+    return json.dumps({**json.loads(REGISTRATION.encode()), **members}).encode()
+
+
+BAD = {
+    "no JSON": b"{",
+    "not UTF-8": b'{"a":"\xff"}',
+    "deep nesting": b"[" * 100_000,
+    "a number of 5000 digits": b'{"t":' + b"1" * 5000 + b"}",
+    "NaN": b'{"t":NaN}',
+    "a fraction": b'{"t":1.5}',
+    "an array": b"[]",
+    "null": b"null",
+    "a member twice": REGISTRATION.encode()[:-1] + b',"address":"b@example.test"}',
+    "a member missing": b'{"invite":"' + TOKEN.encode() + b'"}',
+    "a member unknown": changed(admin=True),
+    "base64 with blanks": changed(vault="AAA A"),
+    "base64 not canonical": changed(vault="AB=="),
+    "base64 in the URL alphabet": changed(vault="__8="),
+    "base64 as a number": changed(vault=5),
+    "vault empty": changed(vault=""),
+    "vault above its cap": changed(vault="A" * (4 * (m.VAULT_CAP // 3 + 1))),
+    "auth short": changed(auth="AAAA"),
+    "no slot": changed(slots=[]),
+    "nine slots": changed(slots=[{"kind": "passphrase", "wrapped": "AA=="}] * 9),
+    "a keyring slot": changed(slots=[{"kind": "keyring", "wrapped": "AA=="}]),
+    "slots as an object": changed(slots={"0": 1}),
+    "kdf true": changed(kdf=True),
+    "kdf t as true": changed(kdf={"t": True, "m_kib": 65536, "salt": "A" * 22 + "=="}),
+    "kdf t 0": changed(kdf={"t": 0, "m_kib": 65536, "salt": "A" * 22 + "=="}),
+    "kdf m beyond 32 bits": changed(kdf={"t": 3, "m_kib": 2**32, "salt": "A" * 22 + "=="}),
+    "address without @": changed(address="alice"),
+    "address with two @": changed(address="a@b@c"),
+    "address with NUL": changed(address="a\0@b"),
+    "address with a line end": changed(address="a@b\r\nX: y"),
+    "address with a lone surrogate": changed(address="a\ud800@b"),
+    "address too long": changed(address="a" * 250 + "@b.test"),
+    "invite as SQL": changed(invite="' OR 1=1 --"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refused(name: str) -> None:
+    with pytest.raises(FormInvalid):
+        m.Registration.decode(BAD[name])
+
+
+def test_refusal_text_holds_no_value() -> None:
+    for octets in (changed(auth="CANARY"), changed(address="CANARY"), changed(CANARY=1)):
+        with pytest.raises(FormInvalid) as caught:
+            m.Registration.decode(octets)
+        assert "CANARY" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+def test_reply_may_say_more() -> None:
+    octets = b'{"t":3,"m_kib":65536,"salt":"' + b"A" * 22 + b'==","later":[1]}'
+    assert m.KdfParameters.decode(octets, strict=False).t == 3
+    with pytest.raises(FormInvalid):
+        m.KdfParameters.decode(octets)
+
+
+def test_reprs_are_safe() -> None:
+    shown = repr(MESSAGES)
+    for secret in ("SECRET", TOKEN, "e2a_", "AAAA", "b'v'"):
+        assert secret not in shown
+
+
+def test_parse_accepts_plain_json() -> None:
+    assert parse('{"a":[1,"ü",null,true]}'.encode()) == {"a": [1, "ü", None, True]}
+
+
+def test_largest_requests_fit_their_cap() -> None:
+    full = m.Registration(
+        TOKEN, "a@b", b"A" * 32, KDF,
+        tuple(m.Slot("recovery", b"x" * m.SLOT_CAP) for _ in range(m.SLOTS_CAP)),
+        b"v" * m.VAULT_CAP, b"s" * m.STATEMENT_CAP, b"c" * m.CERTIFICATE_CAP,
+    )  # fmt: skip
+    assert len(full.encode()) <= m.REQUEST_CAP
+    assert len(m.StateBox(1, b"s" * m.STATE_CAP).encode()) <= m.REQUEST_CAP
+    certificates = (b"c" * m.CERTIFICATE_CAP,) * m.CERTIFICATES_CAP
+    assert len(m.NewCertificates(b"s", certificates).encode()) <= m.REQUEST_CAP
+    page = m.Statements((b"s" * m.STATEMENT_CAP,) * m.STATEMENTS_PAGE)
+    assert len(page.encode()) <= m.REPLY_CAP
