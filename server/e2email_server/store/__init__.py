@@ -1,0 +1,1 @@
+"""Where sealed mail and account rows live. `api` is the seam, `sql` and `memory` implement it."""

@@ -1,0 +1,226 @@
+"""The store as the rest of the server sees it: async methods that return after the durable commit.
+
+Two implementations pass one contract test: `sql.SqlStore` and `memory.MemoryStore`. Every method
+may raise Failure; Refusals are named. No method keeps a read transaction open across an await.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from e2email_protocol.sealed.record import Policy
+from e2email_server.store.types import (
+    Account,
+    Box,
+    Certificate,
+    Changes,
+    Copied,
+    Counts,
+    FlagOp,
+    Flags,
+    FlagsStored,
+    Invite,
+    Kdf,
+    Mailbox,
+    NewAccount,
+    NewMessage,
+    NewToken,
+    Placed,
+    Recipient,
+    Statement,
+    StoredMessage,
+    Token,
+)
+
+
+class AccountStore(Protocol):
+    """Accounts, their certificates and their key history. Rows carry MACs: RowTampered."""
+
+    async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
+        """Make the account with its default mailboxes and use up the invite, all or nothing.
+
+        Raises NotFound (no such invite for this address, or expired), AlreadyExists.
+        """
+        ...
+
+    async def account(self, address: str) -> Account:
+        """Raises NotFound. `address` is normalised lower-case, as everywhere."""
+        ...
+
+    async def accounts(self) -> list[Account]:
+        """All accounts, the oldest first."""
+        ...
+
+    async def recipient(self, address: str) -> Recipient:
+        """Account, certificates and newest statement in one read. Raises NotFound."""
+        ...
+
+    async def statements(self, account_id: int) -> list[Statement]:
+        """The key history, the first entry first."""
+        ...
+
+    async def publish(
+        self,
+        account_id: int,
+        certificates: Sequence[Certificate],
+        statement: Statement,
+        policy: Policy,
+    ) -> None:
+        """Append the statement and replace certificates and policy by what it says.
+
+        Raises Conflict unless `statement.sequence` is the newest plus one (the first is 1).
+        """
+        ...
+
+    async def set_enabled(self, account_id: int, enabled: bool) -> None: ...
+
+    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slot: Box) -> None:
+        """Change the passphrase: hash, parameters and its slot in one transaction.
+
+        Raises Conflict when `slot.version` is not the stored one plus one.
+        """
+        ...
+
+
+class CredentialStore(Protocol):
+    """Invites, tokens and the boxes that only the client can open."""
+
+    async def invite(self, invite: Invite, invite_hash: bytes) -> None:
+        """Keep an invite; an older one for the same address ends. Raises AlreadyExists (account)."""
+        ...
+
+    async def find_invite(self, invite_hash: bytes) -> Invite:
+        """Raises NotFound, also for an expired one."""
+        ...
+
+    async def add_token(self, token: NewToken) -> Token:
+        """Raises LimitReached."""
+        ...
+
+    async def find_token(self, token_hash: bytes) -> Token:
+        """Raises NotFound."""
+        ...
+
+    async def tokens(self, account_id: int) -> list[Token]: ...
+
+    async def remove_token(self, account_id: int, token_id: int) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def token_used(self, token_id: int, day: int) -> None: ...
+
+    async def boxes(self, account_id: int) -> list[Box]:
+        """All boxes of the account, by name."""
+        ...
+
+    async def box(self, account_id: int, name: str) -> Box:
+        """Raises NotFound."""
+        ...
+
+    async def put_box(self, account_id: int, box: Box) -> None:
+        """Raises Conflict unless `box.version` is the stored version plus one (a new box: 1)."""
+        ...
+
+    async def remove_box(self, account_id: int, name: str) -> None: ...
+
+
+class MailboxStore(Protocol):
+    """Mailboxes of an account. INBOX always exists; other names are case-sensitive."""
+
+    async def mailboxes(self, account_id: int) -> list[Mailbox]: ...
+
+    async def mailbox(self, mailbox_id: int) -> Mailbox:
+        """Raises NotFound."""
+        ...
+
+    async def counts(self, mailbox_id: int) -> Counts: ...
+
+    async def create(self, account_id: int, name: str, special_use: str | None = None) -> Mailbox:
+        """Raises AlreadyExists, BadName, LimitReached."""
+        ...
+
+    async def rename(self, mailbox_id: int, name: str) -> None:
+        """Takes inferior names along; INBOX stays and gives its mail away (RFC 9051 §6.3.6).
+
+        Raises NotFound, AlreadyExists, BadName.
+        """
+        ...
+
+    async def delete(self, mailbox_id: int) -> None:
+        """Raises NotFound, BadName (INBOX)."""
+        ...
+
+    async def subscribe(self, mailbox_id: int, subscribed: bool) -> None:
+        """Raises NotFound."""
+        ...
+
+
+class MessageStore(Protocol):
+    """Messages. UID and MODSEQ are taken from the mailbox row inside the commit."""
+
+    async def deliver(self, messages: Sequence[NewMessage]) -> list[Placed]:
+        """Store them all, durably, or none. Raises NotFound (a mailbox), DiskFull."""
+        ...
+
+    async def append(self, message: NewMessage) -> Placed:
+        """As deliver; a record that already lies in that mailbox answers its first place again."""
+        ...
+
+    async def entries(self, mailbox_id: int) -> Changes:
+        """The whole skeleton of a mailbox by UID. Raises NotFound."""
+        ...
+
+    async def changes(self, mailbox_id: int, since: int) -> Changes:
+        """Entries and expunged UIDs with a modseq above `since`, by UID. Raises NotFound."""
+        ...
+
+    async def messages(
+        self, mailbox_id: int, uids: Sequence[int], *, bodies: bool = False
+    ) -> list[StoredMessage]:
+        """The records of those UIDs that exist, by UID. The caller bounds how many it asks for."""
+        ...
+
+    async def body(self, mailbox_id: int, uid: int, start: int, count: int) -> bytes:
+        """A range of the binary body, cut at its end. Raises NotFound (expunged meanwhile)."""
+        ...
+
+    async def store_flags(
+        self,
+        mailbox_id: int,
+        uids: Sequence[int],
+        op: FlagOp,
+        flags: Flags,
+        unchanged_since: int | None = None,
+    ) -> FlagsStored:
+        """Absent UIDs are passed over. A message whose flags stay the same keeps its modseq."""
+        ...
+
+    async def expunge(self, mailbox_id: int, uids: Iterable[int] | None) -> list[int]:
+        """Remove what is marked \\Deleted, of these UIDs or of all; the UIDs removed."""
+        ...
+
+    async def copy(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+        """Flags and date travel along, the record is shared. Raises NotFound (target), DiskFull."""
+        ...
+
+    async def move(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+        """Raises NotFound (target)."""
+        ...
+
+    async def wait(self, mailbox_id: int, modseq: int) -> int:
+        """Return the mailbox's highest modseq once it is above `modseq`; cancel at will.
+
+        Raises NotFound when the mailbox is deleted.
+        """
+        ...
+
+
+class Store(AccountStore, CredentialStore, MailboxStore, MessageStore, Protocol):
+    """All of it, and the life of the store itself."""
+
+    def has_room(self) -> bool:
+        """Whether new mail would find free space above the floor (ask before sealing)."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the files."""
+        ...

@@ -1,0 +1,247 @@
+"""The values that go into and come out of the store: frozen, and silent about their contents.
+
+Ids of accounts and mailboxes are small integers, never used twice. Times are whole seconds of
+Unix time. A flag is a str as IMAP writes it ("\\Seen", "$Forwarded").
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from e2email_protocol.sealed.record import Form, Policy, Record
+
+Flags = frozenset[str]
+
+DEFAULT_MAILBOXES: tuple[tuple[str, str | None], ...] = (
+    ("INBOX", None),
+    ("Drafts", "\\Drafts"),
+    ("Sent", "\\Sent"),
+    ("Junk", "\\Junk"),
+    ("Trash", "\\Trash"),
+    ("Archive", "\\Archive"),
+)
+"""(name, special use of RFC 6154) that every account is born with."""
+
+
+# --- accounts -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kdf:
+    """Argon2id parameters the client needs to derive `auth` and `wrap`; public to who asks."""
+
+    t: int
+    m_kib: int
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """An OpenPGP certificate of an account. `fingerprint` is upper-case hex."""
+
+    fingerprint: str
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One entry of an account's key history: canonical signed octets, opaque to the store."""
+
+    sequence: int
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Something the client encrypted: "vault", "state", "slot:passphrase"... `version` counts up."""
+
+    name: str
+    version: int
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account row whose MAC was right. `inbox` is the id of its INBOX, which never changes."""
+
+    account_id: int
+    address: str
+    policy: Policy
+    enabled: bool
+    created: int
+    inbox: int
+    kdf: Kdf | None = field(repr=False)
+    auth_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What a delivery needs of an account: its certificates and newest statement, MACs checked.
+
+    `statement` is None and `certificates` empty while no key is published: 450 4.7.5.
+    """
+
+    account: Account
+    certificates: tuple[Certificate, ...]
+    statement: Statement | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """All that registration writes, in one transaction. `address` is normalised lower-case."""
+
+    address: str
+    policy: Policy
+    kdf: Kdf | None = field(repr=False)
+    auth_hash: str = field(repr=False)
+    certificates: tuple[Certificate, ...] = ()
+    statement: Statement | None = None
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Leave to register one address. The token itself is not here, only its keyed hash."""
+
+    address: str
+    created: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A device token or app password about to be stored. `kind` is "device" or "app"."""
+
+    account_id: int
+    kind: str
+    name: str
+    scopes: frozenset[str]
+    token_hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A stored token whose MAC was right. `last_used_day` counts days since 1970, 0 = never."""
+
+    token_id: int
+    account_id: int
+    kind: str
+    name: str
+    scopes: frozenset[str]
+    created: int
+    last_used_day: int
+
+
+# --- mailboxes and messages -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox as its row stands after some commit. Levels of `name` are parted by "/"."""
+
+    mailbox_id: int
+    account_id: int
+    name: str
+    special_use: str | None
+    subscribed: bool
+    uidvalidity: int
+    uidnext: int
+    highest_modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What STATUS asks for beyond the mailbox row. `size` is the sum of RFC822.SIZE."""
+
+    messages: int
+    unseen: int
+    deleted: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """One record for one mailbox. Sizes are those of the rendered message, in octets.
+
+    `body_crc` is the CRC-24 of the armored form, kept so that a partial fetch of the end need not
+    read the body.
+    """
+
+    mailbox_id: int
+    record: Record = field(repr=False)
+    size: int
+    header_size: int
+    body_crc: int
+    internal_date: int
+    flags: Flags = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a message went: what APPENDUID and COPYUID say."""
+
+    uidvalidity: int
+    uid: int
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The skeleton of a message, small enough to hold for a whole mailbox."""
+
+    uid: int
+    modseq: int
+    flags: Flags
+    internal_date: int
+    size: int
+    header_size: int
+    record_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """An entry with its record. `body` is None where it was not asked for or stands in a file."""
+
+    entry: Entry
+    form: Form
+    version: int
+    policy: Policy
+    outer: bytes = field(repr=False)
+    boundary: bytes = field(repr=False)
+    envelope: bytes = field(repr=False)
+    body_size: int
+    body_crc: int
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened in a mailbox after some modseq, as one moment saw it (RFC 7162)."""
+
+    mailbox: Mailbox
+    entries: tuple[Entry, ...]
+    vanished: tuple[int, ...]
+
+
+class FlagOp(Enum):
+    """STORE FLAGS, +FLAGS and -FLAGS."""
+
+    REPLACE = "="
+    ADD = "+"
+    REMOVE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsStored:
+    """`changed` are the entries with their new flags; `modified` the UIDs that UNCHANGEDSINCE kept."""
+
+    changed: tuple[Entry, ...]
+    modified: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Source and target UIDs in step (COPYUID), and for MOVE the modseq of the expunge."""
+
+    uidvalidity: int
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
