@@ -1,0 +1,58 @@
+"""`cache.db`: what was fetched and opened; deleted, it is fetched again. And `state.db`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import schema
+from .cipher import Database, StoreUnreadable
+
+
+def open_cache(path: Path, key: bytes) -> Database:
+    """The cache database, made anew where it is missing, of another version, or unreadable."""
+    try:
+        database = Database(path, key, synchronous="NORMAL")
+    except StoreUnreadable:
+        _remove(path)
+        database = Database(path, key, synchronous="NORMAL")
+    version = database.read("PRAGMA user_version")[0][0]
+    if version not in (0, schema.CACHE_VERSION):
+        database.close()
+        _remove(path)
+        database = Database(path, key, synchronous="NORMAL")
+        version = 0
+    if version == 0:
+        _create(database, schema.CACHE, schema.CACHE_VERSION)
+    return database
+
+
+def open_state(path: Path, key: bytes) -> Database:
+    """The state database. Raises StoreUnreadable: it holds what cannot be fetched again."""
+    database = Database(path, key, synchronous="FULL")
+    version = database.read("PRAGMA user_version")[0][0]
+    if version == 0:
+        _create(database, schema.STATE, schema.STATE_VERSION)
+    elif version != schema.STATE_VERSION:
+        database.close()
+        raise StoreUnreadable(f"{path.name} was written by a newer e2email")
+    return database
+
+
+def _create(database: Database, script: str, version: int) -> None:
+    with database.write() as writer:
+        # another program may have been first
+        if writer.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in _statements(script):
+                writer.execute(statement)
+            writer.execute(f"PRAGMA user_version = {version}")
+
+
+def _statements(script: str) -> list[str]:
+    """Single statements: executescript would commit the transaction around them."""
+    lines = (line.split("--")[0] for line in script.splitlines())
+    return [part for part in "\n".join(lines).split(";") if part.strip()]
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""SQLCipher connections. The key is 32 raw bytes from the vault, so no KDF runs at opening."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2
+
+# Two programs may write one account's files; a writer holds its lock for milliseconds.
+BUSY_TIMEOUT_MS = 10_000
+PAGE_CACHE_KIB = 16_384
+
+Row = tuple[Any, ...]
+
+
+class StoreUnreadable(Exception):
+    """The file is no database under this key: damaged, foreign, or of another vault."""
+
+
+def connect(path: Path, key: bytes, *, synchronous: str) -> Any:
+    """Open (or make) an encrypted database. Raises StoreUnreadable.
+
+    `synchronous` is FULL for what must survive power loss and NORMAL for what can be fetched again.
+    """
+    if len(key) != 32:
+        raise ValueError("a store key has 32 bytes")
+    made = not path.exists()
+    connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False)
+    if made:
+        path.chmod(0o600)
+    try:
+        # A pragma takes no bound parameter; the key is hex, so nothing needs quoting.
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute("PRAGMA cipher_log_level = NONE")
+        connection.execute("PRAGMA cipher_memory_security = OFF")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except dbapi2.DatabaseError as error:
+        connection.close()
+        if isinstance(error, dbapi2.OperationalError):
+            raise  # locked, disk full: the world failed, the file is fine
+        raise StoreUnreadable(f"{path.name} cannot be opened with this account's key") from None
+    return connection
+
+
+class Database:
+    """One file: a writer connection under a lock, and a reader connection per thread."""
+
+    def __init__(self, path: Path, key: bytes, *, synchronous: str) -> None:
+        self.path = path
+        self._key = key
+        self._synchronous = synchronous
+        self._lock = threading.RLock()
+        self._writer = connect(path, key, synchronous=synchronous)
+        self._readers = threading.local()
+        self._opened: list[Any] = []
+
+    def __repr__(self) -> str:
+        return f"Database({self.path.name})"
+
+    def _reader(self) -> Any:
+        reader = getattr(self._readers, "connection", None)
+        if reader is None:
+            reader = connect(self.path, self._key, synchronous=self._synchronous)
+            reader.execute("PRAGMA query_only = ON")
+            self._readers.connection = reader
+            with self._lock:
+                self._opened.append(reader)
+        return reader
+
+    def read(self, sql: str, parameters: Any = ()) -> list[Row]:
+        """All rows of a query, on this thread's own connection: no transaction stays open."""
+        rows: list[Row] = self._reader().execute(sql, parameters).fetchall()
+        return rows
+
+    @contextmanager
+    def write(self) -> Iterator[Any]:
+        """A transaction (BEGIN IMMEDIATE): all of it or nothing."""
+        with self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def close(self) -> None:
+        with self._lock:
+            for reader in self._opened:
+                reader.close()
+            self._writer.close()

@@ -1,0 +1,228 @@
+"""Mailboxes and what lies in them: UID, flags, time. UID and UIDVALIDITY are the server's.
+
+MODSEQ is our own: max(last + 1, now in microseconds), so it rises even after the cache was deleted
+and a mail program that remembers an old value never misses a change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .cipher import Database
+
+# SQLite's default bound on parameters is 32,766; a wide read stays far below it.
+IN_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    id: int
+    name: str
+    special_use: str | None
+    subscribed: bool
+    uidvalidity: int
+    uidnext: int
+    upstream_modseq: int
+    modseq: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """What a mailbox lists of a message before anything of it is opened."""
+
+    uid: int
+    email_id: str
+    flags: frozenset[str]
+    internal_date: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    uid: int
+    flags: frozenset[str]
+    modseq: int
+
+
+_MAILBOX = (
+    "SELECT id, name, special_use, subscribed, uidvalidity, uidnext, upstream_modseq, modseq,"
+    " complete FROM mailbox"
+)
+
+
+def _mailbox(row: Sequence[Any]) -> Mailbox:
+    return Mailbox(
+        row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], bool(row[8])
+    )
+
+
+def every(database: Database) -> list[Mailbox]:
+    return [_mailbox(row) for row in database.read(f"{_MAILBOX} ORDER BY name")]
+
+
+def named(database: Database, name: str) -> Mailbox | None:
+    rows = database.read(f"{_MAILBOX} WHERE name = ?", (name,))
+    return _mailbox(rows[0]) if rows else None
+
+
+def put(
+    database: Database, name: str, uidvalidity: int, special_use: str | None, subscribed: bool
+) -> Mailbox:
+    """Make or update a mailbox. Another UIDVALIDITY empties it (RFC 9051, section 2.3.1.1)."""
+    with database.write() as writer:
+        row = writer.execute(
+            "SELECT id, uidvalidity FROM mailbox WHERE name = ?", (name,)
+        ).fetchone()
+        if row and row[1] != uidvalidity:
+            writer.execute("DELETE FROM mailbox WHERE id = ?", (row[0],))
+            _sweep(writer)
+            row = None
+        if row:
+            writer.execute(
+                "UPDATE mailbox SET special_use = ?, subscribed = ? WHERE id = ?",
+                (special_use, subscribed, row[0]),
+            )
+        else:
+            writer.execute(
+                "INSERT INTO mailbox (name, special_use, subscribed, uidvalidity, modseq)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (name, special_use, subscribed, uidvalidity, _now()),
+            )
+    found = named(database, name)
+    assert found is not None
+    return found
+
+
+def drop(database: Database, names: Iterable[str]) -> None:
+    with database.write() as writer:
+        writer.executemany("DELETE FROM mailbox WHERE name = ?", [(name,) for name in names])
+        _sweep(writer)
+
+
+def add(database: Database, mailbox_id: int, found: Sequence[Skeleton]) -> None:
+    """New messages; one already known gets its flags."""
+    with database.write() as writer:
+        modseq = _next_modseq(writer, mailbox_id)
+        for skeleton in found:
+            writer.execute(
+                "INSERT INTO mail (email_id) VALUES (?) ON CONFLICT DO NOTHING",
+                (skeleton.email_id,),
+            )
+            writer.execute(
+                "INSERT INTO message (mailbox_id, uid, mail_id, flags, modseq, internal_date)"
+                " SELECT ?, ?, id, ?, ?, ? FROM mail WHERE email_id = ?"
+                " ON CONFLICT DO UPDATE SET flags = excluded.flags, modseq = excluded.modseq"
+                " WHERE flags <> excluded.flags",
+                (
+                    mailbox_id,
+                    skeleton.uid,
+                    pack(skeleton.flags),
+                    modseq,
+                    skeleton.internal_date,
+                    skeleton.email_id,
+                ),
+            )
+
+
+def set_flags(
+    database: Database, mailbox_id: int, flags: Iterable[tuple[int, frozenset[str]]]
+) -> None:
+    """The server's word on flags. A message that had them already keeps its MODSEQ."""
+    with database.write() as writer:
+        modseq = _next_modseq(writer, mailbox_id)
+        writer.executemany(
+            "UPDATE message SET flags = ?1, modseq = ?2"
+            " WHERE mailbox_id = ?3 AND uid = ?4 AND flags <> ?1",
+            [(pack(value), modseq, mailbox_id, uid) for uid, value in flags],
+        )
+
+
+def remove(database: Database, mailbox_id: int, uids: Iterable[int]) -> None:
+    with database.write() as writer:
+        modseq = _next_modseq(writer, mailbox_id)
+        mails: set[int] = set()
+        for uid in uids:
+            gone = writer.execute(
+                "DELETE FROM message WHERE mailbox_id = ? AND uid = ? RETURNING mail_id",
+                (mailbox_id, uid),
+            ).fetchall()
+            if gone:
+                mails.add(gone[0][0])
+                writer.execute(
+                    "INSERT OR REPLACE INTO vanished VALUES (?, ?, ?)", (mailbox_id, uid, modseq)
+                )
+        for mail_id in mails:
+            if not writer.execute(
+                "SELECT 1 FROM message WHERE mail_id = ? LIMIT 1", (mail_id,)
+            ).fetchone():
+                _forget(writer, mail_id)
+
+
+def caught_up(
+    database: Database, mailbox_id: int, *, uidnext: int, upstream_modseq: int, complete: bool
+) -> None:
+    with database.write() as writer:
+        writer.execute(
+            "UPDATE mailbox SET uidnext = ?, upstream_modseq = ?, complete = ? WHERE id = ?",
+            (uidnext, upstream_modseq, complete, mailbox_id),
+        )
+
+
+def entries(database: Database, mailbox_id: int, since: int = 0) -> list[Entry]:
+    """(uid, flags, modseq) in ascending UID order; only those changed after `since`."""
+    rows = database.read(
+        "SELECT uid, flags, modseq FROM message WHERE mailbox_id = ? AND modseq > ? ORDER BY uid",
+        (mailbox_id, since),
+    )
+    known: dict[str, frozenset[str]] = {}
+    result = []
+    for uid, flags, modseq in rows:
+        value = known.get(flags)
+        if value is None:
+            value = known[flags] = unpack(flags)
+        result.append(Entry(uid, value, modseq))
+    return result
+
+
+def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:
+    rows = database.read(
+        "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid",
+        (mailbox_id, since),
+    )
+    return [uid for (uid,) in rows]
+
+
+def pack(flags: Iterable[str]) -> str:
+    return " ".join(sorted(flags))
+
+
+def unpack(flags: str) -> frozenset[str]:
+    return frozenset(flags.split())
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _next_modseq(writer: Any, mailbox_id: int) -> int:
+    (last,) = writer.execute("SELECT modseq FROM mailbox WHERE id = ?", (mailbox_id,)).fetchone()
+    modseq: int = max(last + 1, _now())
+    writer.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox_id))
+    return modseq
+
+
+def _sweep(writer: Any) -> None:
+    """Mail that lies in no mailbox any more is forgotten."""
+    orphans = writer.execute(
+        "SELECT id FROM mail WHERE id NOT IN (SELECT mail_id FROM message)"
+    ).fetchall()
+    for (mail_id,) in orphans:
+        _forget(writer, mail_id)
+
+
+def _forget(writer: Any, mail_id: int) -> None:
+    writer.execute("DELETE FROM words WHERE rowid = ?", (mail_id,))
+    writer.execute("DELETE FROM mail WHERE id = ?", (mail_id,))

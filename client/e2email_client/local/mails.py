@@ -1,0 +1,209 @@
+"""What is known of each sealed record: first nothing, then its summary, then its octets.
+
+A record lies in any number of mailboxes and is opened once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from . import words
+from .cipher import Database
+from .mailboxes import IN_CHUNK
+
+
+class State(IntEnum):
+    """How much of a record is here. Only `READY` and above has values that will not change."""
+
+    UNKNOWN = 0  # listed, nothing opened
+    CLOSED = 1  # envelope opened; the sender's encryption inside must be opened before it is shown
+    READY = 2  # summary final
+    OPENED = 3  # octets here
+    UNREADABLE = 4  # can never be opened; octets are a notice with the original attached
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What the client says about a record's protection. Words as in docs/specs/threat-model.md."""
+
+    encryption: str  # "encrypted by the sender" | "sealed on arrival" | "sealed by you"
+    origin: str  # "smtp", "append:<program>", "device"; "unproven" without a valid signature
+    signature: str = "none"  # "none", "valid", "invalid", "unknown-signer", "refused-policy"
+    signer: str = ""  # fingerprint
+    alarms: tuple[str, ...] = ()
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> Security:
+        value = json.loads(text)
+        return cls(**{**value, "alarms": tuple(value["alarms"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What lists and IMAP's ENVELOPE, BODYSTRUCTURE, RFC822.SIZE and PREVIEW are answered from."""
+
+    state: State
+    size: int
+    envelope: bytes
+    structure: bytes
+    fields: bytes
+    preview: str
+    date: int
+    subject: str
+    sender: str
+    recipients: str
+    attachments: int
+    security: Security
+
+    def __repr__(self) -> str:
+        return f"Summary(state={self.state.name}, size={self.size})"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The octets of one mail. `delivered` is the original, `view` what mail programs are shown."""
+
+    view: bytes
+    delivered: bytes
+    trace_length: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Body({len(self.view)} octets)"
+
+
+_SUMMARY_COLUMNS = (
+    "state, size, envelope, structure, fields, preview, date, subject, sender, recipients,"
+    " attachments, security"
+)
+
+
+def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> None:
+    """(email id, summary) of newly opened envelopes; a record already READY keeps what it has."""
+    with database.write() as writer:
+        writer.executemany(
+            "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?, date=?,"
+            " subject=?, sender=?, recipients=?, attachments=?, security=?"
+            f" WHERE email_id=? AND state < {int(State.READY)}",
+            [(*_values(summary), email_id) for email_id, summary in found],
+        )
+
+
+def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
+    """Opened mail: its summary as recomputed from the octets, the octets, and its words."""
+    with database.write() as writer:
+        for email_id, summary, body in found:
+            row = writer.execute("SELECT id FROM mail WHERE email_id = ?", (email_id,)).fetchone()
+            if row is None:
+                continue  # expunged while it was being opened
+            writer.execute(
+                "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?,"
+                " date=?, subject=?, sender=?, recipients=?, attachments=?, security=?"
+                " WHERE id=?",
+                (*_values(summary), row[0]),
+            )
+            writer.execute(
+                "INSERT OR REPLACE INTO body (mail_id, length, view, delivered, trace_length, text)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    row[0],
+                    len(body.view),
+                    body.view,
+                    None if body.delivered == body.view else body.delivered,
+                    body.trace_length,
+                    body.text,
+                ),
+            )
+            words.put(
+                writer, row[0], summary.subject, summary.sender, summary.recipients, body.text
+            )
+
+
+def wanting(database: Database, mailbox_id: int, below: State, limit: int) -> list[tuple[int, str]]:
+    """(uid, email id) of messages known less well than `below`, newest first."""
+    return [
+        (uid, email_id)
+        for uid, email_id in database.read(
+            "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+            " WHERE m.mailbox_id = ? AND a.state < ? ORDER BY m.uid DESC LIMIT ?",
+            (mailbox_id, int(below), limit),
+        )
+    ]
+
+
+def summary(database: Database, email_id: str) -> Summary | None:
+    """None while nothing of it was opened."""
+    rows = database.read(
+        f"SELECT {_SUMMARY_COLUMNS} FROM mail WHERE email_id = ? AND state > 0",
+        (email_id,),
+    )
+    return _summary(rows[0]) if rows else None
+
+
+def body(database: Database, email_id: str) -> Body | None:
+    """None while the octets are not here."""
+    rows = database.read(
+        "SELECT b.view, b.delivered, b.trace_length, b.text FROM body b"
+        " JOIN mail a ON a.id = b.mail_id WHERE a.email_id = ?",
+        (email_id,),
+    )
+    if not rows:
+        return None
+    view, delivered, trace_length, text = rows[0]
+    return Body(view, view if delivered is None else delivered, trace_length, text)
+
+
+def listing(database: Database, mailbox_id: int, limit: int) -> list[tuple[int, str, int, Summary]]:
+    """(uid, flags, internal date, summary) of the newest messages whose summary is known."""
+    rows = database.read(
+        f"SELECT m.uid, m.flags, m.internal_date, {_SUMMARY_COLUMNS}"
+        " FROM message m JOIN mail a ON a.id = m.mail_id"
+        f" WHERE m.mailbox_id = ? AND a.state >= {int(State.READY)} ORDER BY m.uid DESC LIMIT ?",
+        (mailbox_id, limit),
+    )
+    return [(row[0], row[1], row[2], _summary(row[3:])) for row in rows]
+
+
+def identify(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, str]:
+    """uid → email id."""
+    result: dict[int, str] = {}
+    for start in range(0, len(uids), IN_CHUNK):
+        chunk = uids[start : start + IN_CHUNK]
+        result.update(
+            database.read(
+                "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+                f" WHERE m.mailbox_id = ? AND m.uid IN ({','.join('?' * len(chunk))})",
+                (mailbox_id, *chunk),
+            )
+        )
+    return result
+
+
+def _values(summary: Summary) -> tuple[Any, ...]:
+    return (
+        int(summary.state),
+        summary.size,
+        summary.envelope,
+        summary.structure,
+        summary.fields,
+        summary.preview,
+        summary.date,
+        summary.subject,
+        summary.sender,
+        summary.recipients,
+        summary.attachments,
+        summary.security.encode(),
+    )
+
+
+def _summary(row: Sequence[Any]) -> Summary:
+    values: Any = (State(row[0]), *row[1:-1], Security.decode(row[-1]))
+    return Summary(*values)

@@ -1,0 +1,164 @@
+"""The encrypted local store: mailboxes, mail, words."""
+
+import os
+from pathlib import Path
+
+import pytest
+from e2email_client.local import cache, mailboxes, mails, words
+from e2email_client.local.cipher import Database, StoreUnreadable
+from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local.mails import Body, Security, State, Summary
+
+KEY = bytes(range(32))
+CANARY = "weltuntergangsmaschine"
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    database = cache.open_cache(tmp_path / "cache.db", KEY)
+    yield database
+    database.close()
+
+
+def summary(subject: str = "subject", state: State = State.READY) -> Summary:
+    return Summary(
+        state=state,
+        size=10,
+        envelope=b"(NIL)",
+        structure=b"()",
+        fields=b"Subject: x\r\n",
+        preview="",
+        date=0,
+        subject=subject,
+        sender="bob",
+        recipients="alice",
+        attachments=0,
+        security=Security("sealed on arrival", "smtp", alarms=("one",), verdicts={"spf": "pass"}),
+    )
+
+
+def body(text: str = "", view: bytes = b"view", delivered: bytes = b"view") -> Body:
+    return Body(view, delivered, 0, text)
+
+
+def fill(store: Database, count: int) -> mailboxes.Mailbox:
+    box = mailboxes.put(store, "INBOX", 7, None, True)
+    mailboxes.add(
+        store, box.id, [Skeleton(n, f"e{n}", frozenset({"\\Seen"}), n) for n in range(1, count + 1)]
+    )
+    return box
+
+
+def test_entries_ascend_and_changes_have_a_higher_modseq(store: Database) -> None:
+    box = fill(store, 3)
+    before = mailboxes.named(store, "INBOX")
+    assert before is not None
+    assert [entry.uid for entry in mailboxes.entries(store, box.id)] == [1, 2, 3]
+    mailboxes.set_flags(store, box.id, [(2, frozenset({"\\Flagged"})), (3, frozenset({"\\Seen"}))])
+    changed = mailboxes.entries(store, box.id, before.modseq)
+    assert [(entry.uid, entry.flags) for entry in changed] == [(2, frozenset({"\\Flagged"}))]
+
+
+def test_expunged_mail_is_forgotten_with_its_body_and_words(store: Database) -> None:
+    box = fill(store, 2)
+    mails.put_bodies(store, [("e1", summary(), body("haystack"))])
+    before = mailboxes.named(store, "INBOX")
+    assert before is not None
+    mailboxes.remove(store, box.id, [1])
+    assert mailboxes.vanished(store, box.id, before.modseq) == [1]
+    assert mails.summary(store, "e1") is None
+    assert mails.body(store, "e1") is None
+    assert words.find(store, "haystack", 10) == []
+
+
+def test_a_record_in_two_mailboxes_outlives_one_of_them(store: Database) -> None:
+    box = fill(store, 1)
+    other = mailboxes.put(store, "Archive", 8, "\\Archive", True)
+    mailboxes.add(store, other.id, [Skeleton(5, "e1", frozenset(), 0)])
+    mails.put_bodies(store, [("e1", summary(), body("haystack"))])
+    mailboxes.remove(store, box.id, [1])
+    assert words.find(store, "hay", 10) == [("Archive", 5, "e1")]
+    mailboxes.drop(store, ["Archive"])
+    assert mails.body(store, "e1") is None
+
+
+def test_another_uidvalidity_empties_the_mailbox(store: Database) -> None:
+    fill(store, 2)
+    box = mailboxes.put(store, "INBOX", 9, None, True)
+    assert box.uidvalidity == 9
+    assert mailboxes.entries(store, box.id) == []
+    assert store.read("SELECT count(*) FROM mail") == [(0,)]
+
+
+def test_a_final_summary_is_not_replaced_by_a_claim(store: Database) -> None:
+    fill(store, 1)
+    mails.put_summaries(store, [("e1", summary("first"))])
+    mails.put_summaries(store, [("e1", summary("second"))])
+    found = mails.summary(store, "e1")
+    assert found is not None
+    assert found == summary("first")
+
+
+def test_wanting_lists_the_newest_first(store: Database) -> None:
+    box = fill(store, 3)
+    mails.put_summaries(store, [("e2", summary())])
+    assert mails.wanting(store, box.id, State.READY, 10) == [(3, "e3"), (1, "e1")]
+
+
+def test_the_original_is_kept_beside_a_different_view(store: Database) -> None:
+    fill(store, 1)
+    mails.put_bodies(store, [("e1", summary(), body("", b"opened", b"as delivered"))])
+    found = mails.body(store, "e1")
+    assert found is not None
+    assert (found.view, found.delivered) == (b"opened", b"as delivered")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("grüße", True),
+        ("grusse", False),
+        ("日本", True),
+        ("本語", True),
+        ("語日", False),
+        ('gr" OR "x', False),
+        ("*", False),
+        ("", False),
+        ("zeppelin grü", True),
+    ],
+)
+def test_words(store: Database, query: str, found: bool) -> None:
+    fill(store, 1)
+    mails.put_bodies(store, [("e1", summary("Zeppelin"), body("Grüße aus 日本語 land"))])
+    assert bool(words.find(store, query, 10)) is found
+
+
+def test_nothing_readable_is_on_disk(tmp_path: Path) -> None:
+    database = cache.open_cache(tmp_path / "cache.db", KEY)
+    fill(database, 1)
+    mails.put_bodies(database, [("e1", summary(CANARY), body(CANARY, CANARY.encode()))])
+    found = [path for path in tmp_path.iterdir() if CANARY.encode() in path.read_bytes()]
+    database.close()
+    assert found == []
+    assert (tmp_path / "cache.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_cache_under_another_key_is_made_anew_and_a_state_is_refused(tmp_path: Path) -> None:
+    for name in ("cache.db", "state.db"):
+        cache.open_cache(tmp_path / name, KEY).close()
+    other = os.urandom(32)
+    assert mailboxes.every(cache.open_cache(tmp_path / "cache.db", other)) == []
+    with pytest.raises(StoreUnreadable):
+        cache.open_state(tmp_path / "state.db", other)
+
+
+def test_a_failed_write_leaves_nothing(store: Database) -> None:
+    with pytest.raises(RuntimeError), store.write() as writer:
+        writer.execute("INSERT INTO mail (email_id) VALUES ('x')")
+        raise RuntimeError
+    assert store.read("SELECT count(*) FROM mail") == [(0,)]
+
+
+def test_reprs_show_no_mail() -> None:
+    assert CANARY not in repr(summary(CANARY))
+    assert CANARY not in repr(body(CANARY))
