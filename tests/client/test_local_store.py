@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from e2email_client.local import cache, mailboxes, mails, words
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.mailboxes import Skeleton
