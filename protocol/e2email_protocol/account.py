@@ -74,9 +74,10 @@ class KdfParameters(Form):
 
 @dataclass(frozen=True, slots=True)
 class Slot(Form):
-    """The account key, wrapped; only its owner's secret opens it."""
+    """The account key, wrapped; only its owner's secret opens it. Each kind counts its versions."""
 
     kind: str = member(Text(16, accept=SERVED_SLOTS.__contains__))
+    version: int = member(VERSION)
     wrapped: bytes = member(Octets(SLOT_CAP, 1), show=False)
 
 
@@ -108,7 +109,6 @@ class AccountInfo(Form):
     address: str = member(ADDRESS)
     statements: int = member(Integer())
     vault_version: int = member(Integer())
-    slots_version: int = member(Integer())
     state_version: int = member(Integer())
 
 
@@ -121,11 +121,29 @@ class VaultBox(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class SlotsBox(Form):
-    """GET and PUT /v1/slots, versioned like VaultBox."""
+class Slots(Form):
+    """GET /v1/slots."""
 
-    version: int = member(VERSION)
-    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP), show=False)
+    slots: tuple[Slot, ...] = member(Many(Nested(Slot, strict=False), SLOTS_CAP), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewLogin(Form):
+    """What the server checks from now on, and how the client derives it."""
+
+    auth: bytes = member(Octets(AUTH_LENGTH, AUTH_LENGTH), show=False)
+    kdf: KdfParameters = member(Nested(KdfParameters))  # noqa: RUF009  # a dataclass field
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlot(Form):
+    """PUT /v1/slots: one slot, versioned like VaultBox.
+
+    The passphrase slot changes together with `login` in one transaction; others carry null.
+    """
+
+    slot: Slot = member(Nested(Slot), show=False)  # noqa: RUF009  # a dataclass field
+    login: NewLogin | None = member(Perhaps(Nested(NewLogin)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ REGISTRATION = m.Registration(
     address="alice@example.test",
     auth=b"A" * 32,
     kdf=KDF,
-    slots=(m.Slot("passphrase", b"SLOTSECRET"),),
+    slots=(m.Slot("passphrase", 1, b"SLOTSECRET"),),
     vault=b"VAULTSECRET",
     statement=b"S",
     certificate=b"C",
@@ -23,9 +23,11 @@ MESSAGES: list[Form] = [
     REGISTRATION,
     KDF,
     m.LoginQuestion("a@b"),
-    m.AccountInfo("a@b", 1, 1, 1, 0),
+    m.AccountInfo("a@b", 1, 1, 0),
     m.VaultBox(1, b"v"),
-    m.SlotsBox(7, (m.Slot("recovery", b"r"),)),
+    m.Slots((m.Slot("recovery", 7, b"r"),)),
+    m.NewSlot(m.Slot("recovery", 7, b"r"), None),
+    m.NewSlot(m.Slot("passphrase", 2, b"p"), m.NewLogin(b"A" * 32, KDF)),
     m.StateBox(2, b"s"),
     m.Statements((b"1", b"2")),
     m.NewStatement(b"1"),
@@ -56,6 +58,7 @@ def changed(**members: object) -> bytes:
 BAD = {
     "no JSON": b"{",
     "not UTF-8": b'{"a":"\xff"}',
+    "version 0": changed(slots=[{"kind": "passphrase", "version": 0, "wrapped": "AA=="}]),
     "deep nesting": b"[" * 100_000,
     "a number of 5000 digits": b'{"t":' + b"1" * 5000 + b"}",
     "NaN": b'{"t":NaN}',
@@ -73,8 +76,8 @@ BAD = {
     "vault above its cap": changed(vault="A" * (4 * (m.VAULT_CAP // 3 + 1))),
     "auth short": changed(auth="AAAA"),
     "no slot": changed(slots=[]),
-    "nine slots": changed(slots=[{"kind": "passphrase", "wrapped": "AA=="}] * 9),
-    "a keyring slot": changed(slots=[{"kind": "keyring", "wrapped": "AA=="}]),
+    "nine slots": changed(slots=[{"kind": "passphrase", "version": 1, "wrapped": "AA=="}] * 9),
+    "a keyring slot": changed(slots=[{"kind": "keyring", "version": 1, "wrapped": "AA=="}]),
     "slots as an object": changed(slots={"0": 1}),
     "kdf true": changed(kdf=True),
     "kdf t as true": changed(kdf={"t": True, "m_kib": 65536, "salt": "A" * 22 + "=="}),
@@ -124,7 +127,7 @@ def test_parse_accepts_plain_json() -> None:
 def test_largest_requests_fit_their_cap() -> None:
     full = m.Registration(
         TOKEN, "a@b", b"A" * 32, KDF,
-        tuple(m.Slot("recovery", b"x" * m.SLOT_CAP) for _ in range(m.SLOTS_CAP)),
+        tuple(m.Slot("recovery", 1, b"x" * m.SLOT_CAP) for _ in range(m.SLOTS_CAP)),
         b"v" * m.VAULT_CAP, b"s" * m.STATEMENT_CAP, b"c" * m.CERTIFICATE_CAP,
     )  # fmt: skip
     assert len(full.encode()) <= m.REQUEST_CAP
