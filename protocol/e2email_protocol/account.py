@@ -143,7 +143,7 @@ class NewSlot(Form):
     """
 
     slot: Slot = member(Nested(Slot), show=False)  # noqa: RUF009  # a dataclass field
-    login: NewLogin | None = member(Perhaps(Nested(NewLogin)))
+    login: NewLogin | None = member(Perhaps(Nested(NewLogin)))  # noqa: RUF009  # as above
 
 
 @dataclass(frozen=True, slots=True)
