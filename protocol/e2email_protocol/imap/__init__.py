@@ -1,0 +1,1 @@
+"""IMAP, both directions, without input or output: server engine and client-side reader."""
