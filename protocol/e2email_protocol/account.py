@@ -14,11 +14,11 @@ API_VERSION: Final = 1
 
 # A certificate above this is refused before any library sees it (DESIGN §8).
 CERTIFICATE_CAP: Final = 64 * 1024
-CERTIFICATES_CAP: Final = 8
-# A statement of 100 addresses, 50 device keys and 8 certificates is about 9 KiB.
-STATEMENT_CAP: Final = 16 * 1024
+CERTIFICATES_CAP: Final = 16
+# One signed entry of the key history at its limits; an ordinary one is below 2 KiB.
+STATEMENT_CAP: Final = 128 * 1024
 # Statements in one reply; a longer history is fetched in pages.
-STATEMENTS_PAGE: Final = 100
+STATEMENTS_PAGE: Final = 16
 # Secret keys, revocation certificates and local secrets of one person: some 20 KiB in practice.
 VAULT_CAP: Final = 512 * 1024
 # Contacts with their certificates, pins and heads: some hundred contacts a MiB.
@@ -30,6 +30,9 @@ SALT_LENGTH: Final = 16
 ADDRESS_CAP: Final = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 NAME_CAP: Final = 64
 TOKENS_CAP: Final = 200
+# One certificate of the next arrival key is 142 octets; a new key a day lasts three years.
+SUCCESSOR_CAP: Final = 256
+SUCCESSORS_CAP: Final = 1000
 # Largest request: registration or certificates in base64, with room for the rest.
 REQUEST_CAP: Final = 2 * 1024 * 1024
 # Largest reply: a page of statements, or the state.
@@ -216,14 +219,6 @@ class Tokens(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Successor(Form):
-    """The next arrival key, signed by the one before it."""
-
-    public: bytes = member(Octets(32, 32))
-    signature: bytes = member(Octets(64, 64))
-
-
-@dataclass(frozen=True, slots=True)
 class Ports(Form):
     """Ports for mail programs and our client; null: not offered."""
 
@@ -240,13 +235,13 @@ class ServerInfo(Form):
     """GET /v1/server: what a client must know before it logs in.
 
     `name` goes into the passphrase split and every slot, so it never changes for a server.
-    `arrival` is the first arrival key of this server, `successors` the chain from it to today's.
+    `arrival` is today's arrival key; `successors` certify the way to it from every earlier one.
     """
 
     name: str = member(HOST)
     api: int = member(Integer(least=1))
     arrival: bytes = member(Octets(32, 32))
-    successors: tuple[Successor, ...] = member(Many(Nested(Successor, strict=False), 100))
+    successors: tuple[bytes, ...] = member(Many(Octets(SUCCESSOR_CAP, 1), SUCCESSORS_CAP))
     ports: Ports = member(Nested(Ports, strict=False))  # noqa: RUF009  # a dataclass field
 
 

@@ -39,7 +39,7 @@ MESSAGES: list[Form] = [
         "mail.example.test",
         1,
         b"p" * 32,
-        (m.Successor(b"q" * 32, b"s" * 64),),
+        (b"next",),
         m.Ports(143, 993, None, None, 587, 465),
     ),
     m.Refusal("conflict", "Somebody else was faster."),
