@@ -1,0 +1,23 @@
+"""JSON with one spelling: sorted keys, no spaces, ASCII, integers only."""
+
+import json
+from typing import Any
+
+
+def encode(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def decode(data: bytes) -> Any:
+    """Raises ValueError for anything that `encode` would not have written so.
+
+    The comparison catches doubled keys, other spellings of strings and numbers, and order.
+    """
+    try:
+        value = json.loads(data)
+        same = encode(value) == data
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not same:
+        raise ValueError("not in canonical form")
+    return value
