@@ -1,0 +1,271 @@
+"""The envelope: a sealed message's signed summary. One line of JSON, then raw header fields.
+
+The encoding is canonical: decode() refuses bytes that encode() would not make, so that the bytes
+that were signed are the only bytes that mean this.
+"""
+
+import json
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from e2email_protocol.jsonform import FormInvalid, parse
+from e2email_protocol.sealed.arrival import Arrival
+from e2email_protocol.sealed.change import MAX_CHANGES, Change
+from e2email_protocol.sealed.record import FORMAT_VERSION, Policy
+
+MAX_ENVELOPE = 16 << 10  # a mailbox of 10,000 is listed by fetching its envelopes
+MAX_SIZE = 1 << 40  # octets, and seconds; above any mail, and exact in every JSON reader
+MAX_KEYS = 64  # PKESKs that the packet grammar accepts
+MAX_PREVIEW = 1000  # characters; a bound for readers, mime.text makes less
+_ACCOUNT = re.compile(r"[^\x00-\x20\x7f]{1,254}")  # RFC 5321 §4.5.3.1.3
+_KEY_ID = re.compile(r"[0-9A-F]{16}")
+_HEX = re.compile(r"[0-9a-f]*")
+_SIGNED = re.compile(
+    rb'\{"signature":"([A-Za-z0-9+/]{86}==|)","signer":"([0-9a-f]{16}|)"\}', re.ASCII
+)
+_SIGNED_LINE = 256  # the line above is shorter
+
+
+class BadEnvelope(ValueError):
+    """Not an envelope that this program could have made."""
+
+
+class UnknownVersion(BadEnvelope):
+    """Made by a later program; never guessed at."""
+
+
+class Body(StrEnum):
+    """How the body was made from the delivered octets."""
+
+    CHANGED = "changed"  # the same mail with markers in its header
+    WHOLE = "whole"  # the mail carried inside a wrapper
+    VERBATIM = "verbatim"  # not changed; the sender encrypted it
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Envelope:
+    """What a client knows of a message before it opens the body.
+
+    `fields` are the published header fields as delivered, each ending in a line end. `structure`
+    is IMAP's BODYSTRUCTURE, `preview` the first words; None when named in `omitted`, as is the
+    lower-case name of every published field that was left out. Sizes in octets, of the delivered
+    octets; `trace` is the length of the fields that the receiving server put in front.
+    `encrypted`: the whole mail is one sender's encryption to this account.
+    """
+
+    account: str
+    record_id: bytes
+    policy: Policy
+    arrival: Arrival
+    body: Body
+    encrypted: bool
+    changes: tuple[Change, ...]
+    sha256: bytes
+    size: int
+    header_size: int
+    trace: int
+    key_ids: frozenset[str]
+    attachments: int
+    structure: bytes | None
+    preview: str | None
+    fields: bytes
+    omitted: tuple[str, ...] = ()
+    version: int = FORMAT_VERSION
+
+    def __repr__(self) -> str:
+        """Id, origin and size; names, subjects and previews are mail text."""
+        return f"<Envelope {self.record_id.hex()} {self.arrival.origin} {self.body} {self.size}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signed:
+    """Envelope bytes with the signature that claims them; both empty where nothing was signed."""
+
+    signer: str
+    signature: bytes
+    envelope: bytes
+
+    def __repr__(self) -> str:
+        """Signer and length only."""
+        return f"<Signed by {self.signer or 'nobody'}, {len(self.envelope)} octets>"
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The exact envelope bytes. Raises ValueError above MAX_ENVELOPE (fit() prevents it)."""
+    octets = _encode(envelope)
+    if len(octets) > MAX_ENVELOPE:
+        raise ValueError("envelope above its cap")
+    return octets
+
+
+def encoded_size(envelope: Envelope) -> int:
+    """Length of what encode() would make, also above the cap."""
+    return len(_encode(envelope))
+
+
+def _encode(envelope: Envelope) -> bytes:
+    members: dict[str, Any] = {
+        "version": envelope.version,
+        "account": envelope.account,
+        "id": envelope.record_id.hex(),
+        "policy": envelope.policy,
+        "arrival": {
+            "origin": envelope.arrival.origin,
+            "tls": envelope.arrival.tls,
+            "time": envelope.arrival.time,
+            "verdicts": [list(v) for v in envelope.arrival.verdicts],
+        },
+        "body": envelope.body,
+        "encrypted": envelope.encrypted,
+        "changes": [[c.offset, _text(c.removed), _text(c.inserted)] for c in envelope.changes],
+        "sha256": envelope.sha256.hex(),
+        "size": envelope.size,
+        "header_size": envelope.header_size,
+        "trace": envelope.trace,
+        "keys": sorted(envelope.key_ids),
+        "attachments": envelope.attachments,
+        "structure": None if envelope.structure is None else _text(envelope.structure),
+        "preview": envelope.preview,
+        "omitted": list(envelope.omitted),
+    }
+    line = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return line.encode("ascii") + b"\n" + envelope.fields
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")  # one character an octet, in both directions
+
+
+def decode(octets: bytes) -> Envelope:
+    """The envelope these bytes say. Raises BadEnvelope, UnknownVersion."""
+    if len(octets) > MAX_ENVELOPE:
+        raise BadEnvelope("envelope above its cap")
+    line, newline, fields = octets.partition(b"\n")
+    members = _members(line)
+    if members.get("version") != FORMAT_VERSION:
+        raise UnknownVersion("envelope of an unknown version")
+    try:
+        envelope = _envelope(members, fields)
+        same = _encode(envelope) == octets  # also refuses doubled, unknown and reordered members
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadEnvelope("envelope with a member out of form") from error
+    if not newline or not same:
+        raise BadEnvelope("envelope not in canonical form")
+    return envelope
+
+
+def _members(line: bytes) -> dict[str, Any]:
+    try:
+        members = parse(line)
+    except FormInvalid as error:
+        raise BadEnvelope("envelope does not begin with a line of JSON") from error
+    if not isinstance(members, dict):
+        raise BadEnvelope("envelope is not an object")
+    return members
+
+
+def _envelope(members: Mapping[str, Any], fields: bytes) -> Envelope:
+    structure, preview = members["structure"], members["preview"]
+    return Envelope(
+        account=_string(members["account"], _ACCOUNT),
+        record_id=_hex(members["id"], 16),
+        policy=Policy(members["policy"]),
+        arrival=_arrival(members["arrival"]),
+        body=Body(members["body"]),
+        encrypted=_boolean(members["encrypted"]),
+        changes=tuple(_change(c) for c in _list(members["changes"], MAX_CHANGES)),
+        sha256=_hex(members["sha256"], 32),
+        size=_integer(members["size"]),
+        header_size=_integer(members["header_size"]),
+        trace=_integer(members["trace"]),
+        key_ids=frozenset(_string(k, _KEY_ID) for k in _list(members["keys"], MAX_KEYS)),
+        attachments=_integer(members["attachments"]),
+        structure=None if structure is None else _octets(structure),
+        preview=None if preview is None else _preview(preview),
+        fields=fields,
+        omitted=tuple(_string(o) for o in _list(members["omitted"], MAX_ENVELOPE)),
+    )
+
+
+def _arrival(members: Mapping[str, Any]) -> Arrival:
+    verdicts = tuple(
+        (_string(name), _string(text)) for name, text in _list(members["verdicts"], MAX_CHANGES)
+    )
+    return Arrival(
+        _string(members["origin"]), _string(members["tls"]), _integer(members["time"]), verdicts
+    )
+
+
+def _change(items: Any) -> Change:
+    offset, removed, inserted = _list(items, 3)
+    return Change(_integer(offset), _octets(removed), _octets(inserted))
+
+
+def _list(value: Any, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise TypeError
+    return value
+
+
+def _string(value: Any, form: re.Pattern[str] | None = None) -> str:
+    if not isinstance(value, str) or (form is not None and form.fullmatch(value) is None):
+        raise TypeError
+    value.encode()  # a lone surrogate is a ValueError here, not in some program later
+    return value
+
+
+def _preview(value: Any) -> str:
+    if len(_string(value)) > MAX_PREVIEW:
+        raise ValueError
+    return str(value)
+
+
+def _octets(value: Any) -> bytes:
+    return _string(value).encode("latin-1")
+
+
+def _hex(value: Any, size: int) -> bytes:
+    octets = bytes.fromhex(_string(value, _HEX))
+    if len(octets) != size:
+        raise ValueError
+    return octets
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < MAX_SIZE:
+        raise TypeError
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def join_signed(signed: Signed) -> bytes:
+    """The plaintext of the envelope's OpenPGP message: a line with the signature, the envelope."""
+    members = {"signature": b64encode(signed.signature).decode(), "signer": signed.signer}
+    line = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return line.encode("ascii") + b"\n" + signed.envelope
+
+
+def split_signed(plaintext: bytes) -> Signed:
+    """Inverse of join_signed(). The signature is not checked here. Raises BadEnvelope."""
+    end = plaintext.find(b"\n", 0, _SIGNED_LINE)
+    match = _SIGNED.fullmatch(plaintext, 0, end) if end >= 0 else None
+    if match is None:
+        raise BadEnvelope("envelope without its signature line")
+    try:
+        signature = b64decode(match[1], validate=True)
+    except Base64Error as error:
+        raise BadEnvelope("signature is not base64") from error
+    signed = Signed(match[2].decode(), signature, plaintext[end + 1 :])
+    if join_signed(signed) != plaintext:
+        raise BadEnvelope("signature line not in canonical form")
+    return signed

@@ -1,0 +1,69 @@
+"""What composing and opening need of OpenPGP, handed in: server and client pass an adapter."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Sealer(Protocol):
+    """Seals to the newest statement of one account. Errors of the adapter pass through."""
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        """Encryption subkeys that seal() uses: 16 upper-case hex digits each."""
+
+    @property
+    def known_key_ids(self) -> frozenset[str]:
+        """Every encryption subkey this account has had, today's included."""
+
+    @property
+    def signer(self) -> str:
+        """Key id of the signing key (16 lower-case hex digits), empty if nothing is signed."""
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """Binary OpenPGP message, PKESK+ SEIPD, whose PKESK ids are exactly key_ids."""
+
+    def sign(self, envelope: bytes) -> bytes:
+        """Ed25519 arrival signature of the exact envelope bytes, label included; 64 octets."""
+
+    def message_key_ids(self, message: bytes) -> frozenset[str]:
+        """PKESK ids of one message, binary or armored.
+
+        Empty when the packets are not exactly PKESK+ and one SEIPD; never raises for bad input.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature found inside an encryption, judged by the adapter."""
+
+    verdict: str  # valid | invalid | unknown-signer | refused-policy
+    fingerprint: str  # upper-case hex, empty when unknown
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Decrypted:
+    """What came out of one OpenPGP message."""
+
+    plaintext: bytes
+    signatures: tuple[Signature, ...] = ()
+
+    def __repr__(self) -> str:
+        """Length only: the plaintext is somebody's mail."""
+        return f"<Decrypted {len(self.plaintext)} octets, {len(self.signatures)} signatures>"
+
+
+class Opener(Protocol):
+    """Opens for one account. Errors of the adapter (cannot open, too large) pass through."""
+
+    @property
+    def known_key_ids(self) -> frozenset[str]:
+        """Every encryption subkey in the account's key history: 16 upper-case hex digits each."""
+
+    def open(self, message: bytes, max_plaintext: int) -> Decrypted:
+        """Open one message, binary or armored."""
+
+    def message_key_ids(self, message: bytes) -> frozenset[str]:
+        """As in Sealer."""
+
+    def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
+        """Whether `signer` is a key we pinned or a device of the statement, and it signed this."""
