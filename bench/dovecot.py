@@ -1,4 +1,4 @@
-"""The peer: Debian's Dovecot over LMTP, plain or with mail-crypt (a key pair per user), on loopback.
+"""The peer: Debian's Dovecot over LMTP, plain or with mail-crypt (a key pair per user).
 
 Needs root: Dovecot drops privileges itself.
 """
@@ -101,8 +101,10 @@ def running(home: Path, users: int, *, crypt: bool) -> Iterator[tuple[int, int, 
             (home / "mail" / name).mkdir()
             shutil.chown(home / "mail" / name, "nobody", "nogroup")
             subprocess.run(
-                ["doveadm", "-c", str(config), "-o", "plugin/mail_crypt_private_password=pw"]
-                + ["mailbox", "cryptokey", "generate", "-u", f"{name}@bench.test", "-U"],
+                [
+                    *("doveadm", "-c", str(config), "-o", "plugin/mail_crypt_private_password=pw"),
+                    *("mailbox", "cryptokey", "generate", "-u", f"{name}@bench.test", "-U"),
+                ],
                 check=True,
                 stdout=subprocess.DEVNULL,
             )

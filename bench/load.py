@@ -2,8 +2,8 @@
 
     load.py --port 2525 --count 1000 --connections 10 --size 4k [--lmtp] [--users 50] [--one-user]
 
-Each connection takes the next mail of the sequence, sends it (pipelined where offered) and waits for
-the final reply. Latency is from MAIL FROM to that reply. A refusal is counted, never retried.
+Each connection takes the next mail of the sequence, sends it pipelined and waits for the final
+reply. Latency is from MAIL FROM to that reply. A refusal is counted, never retried.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ def _stat(pid: int) -> list[str] | None:
 
 def tree(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (stat := _stat(int(name))):
-            children.setdefault(int(stat[1]), []).append(int(name))
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (stat := _stat(int(folder.name))):
+            children.setdefault(int(stat[1]), []).append(int(folder.name))
     found, todo = [], [root]
     while todo:
         pid = todo.pop()
