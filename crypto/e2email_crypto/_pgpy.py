@@ -1,0 +1,57 @@
+"""The only door to PGPy: making version 4 keys of our own. Never given anything from outside.
+
+PGPy verifies nothing, ignores expiry and revocation, and corrupts some keys it saves again; it is
+here because it alone can add and revoke subkeys. Imported by keyedit only, never in the server.
+"""
+
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # imghdr, and ciphers that we do not use
+    import pgpy
+    from pgpy.constants import (
+        CompressionAlgorithm,
+        EllipticCurveOID,
+        HashAlgorithm,
+        KeyFlags,
+        PubKeyAlgorithm,
+        RevocationReason,
+        SymmetricKeyAlgorithm,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A key made just now: secret key, certificate and revocation signature, all binary."""
+
+    tsk: bytes
+    cert: bytes
+    revocation: bytes
+
+    def __repr__(self) -> str:
+        return "Made(…)"
+
+
+# Explicit, or senders fall back to 3DES, which others then refuse to open. Uncompressed, so that
+# nobody compresses what they encrypt to us: lengths tell content, and bombs need a decompressor.
+_PREFERENCES = {
+    "ciphers": [SymmetricKeyAlgorithm.AES256, SymmetricKeyAlgorithm.AES128],
+    "hashes": [HashAlgorithm.SHA512, HashAlgorithm.SHA256],
+    "compression": [CompressionAlgorithm.Uncompressed],
+}
+
+
+def ed25519_cv25519(name: str, address: str, created: int) -> Made:
+    """A version 4 key: Ed25519 certifies and signs, Cv25519 encrypts; features SEIPDv1 only."""
+    born = datetime.fromtimestamp(created, UTC)
+    key = pgpy.PGPKey.new(PubKeyAlgorithm.EdDSA, EllipticCurveOID.Ed25519, created=born)
+    subkey = pgpy.PGPKey.new(PubKeyAlgorithm.ECDH, EllipticCurveOID.Curve25519, created=born)
+    user_id = pgpy.PGPUID.new(name, email=address)
+    key.add_uid(user_id, usage={KeyFlags.Certify, KeyFlags.Sign}, created=born, **_PREFERENCES)
+    key.add_subkey(
+        subkey, usage={KeyFlags.EncryptCommunications, KeyFlags.EncryptStorage}, created=born
+    )
+    revocation = key.revoke(key, reason=RevocationReason.NotSpecified, created=born)
+    return Made(bytes(key), bytes(key.pubkey), bytes(revocation))

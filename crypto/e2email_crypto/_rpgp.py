@@ -1,0 +1,165 @@
+"""The only door to rpgp-py (module `openpgp`): plain values in and out, one error, no library text.
+
+rpgp decrypts and judges bindings by arithmetic alone; it has no policy (it accepts SHA-1, expired
+and revoked keys), so nothing here is a decision about trust.
+"""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+os.environ.pop("RUST_BACKTRACE", None)
+
+from openpgp import composed
+
+T = TypeVar("T")
+
+
+class LibraryRefused(Exception):
+    """rpgp failed. Carries nothing of the cause on purpose."""
+
+
+def _call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    try:
+        return function(*args, **kwargs)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException:  # noqa: BLE001  # a Rust panic derives from BaseException only
+        raise LibraryRefused from None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A signature of the primary key over a subkey that is arithmetically right."""
+
+    revokes: bool
+    hash_name: str
+    created: int | None
+    lifetime: int | None  # seconds after the key's creation
+    expires: int | None  # the signature itself, seconds after its creation
+    encrypts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subkey:
+    """A subkey and those of its signatures that are the primary key's."""
+
+    fingerprint: str
+    bindings: tuple[Binding, ...]
+    signatures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What arithmetic says of a certificate."""
+
+    subkeys: tuple[Subkey, ...]
+    all_valid: bool
+    self_hashes: frozenset[str]
+
+
+def bindings(cert: bytes) -> Bindings:
+    """The arithmetic of a certificate whose size and packet count were checked before."""
+    parsed = _call(composed.SignedPublicKey.from_bytes, cert)
+    return _call(_bindings, parsed)
+
+
+def _bindings(parsed: Any) -> Bindings:
+    subkeys = tuple(_subkey(parsed.primary_key, sub) for sub in parsed.public_subkeys)
+    details = parsed.details
+    hashes = {s.hash_alg() for user in details.users for s in user.signatures}
+    hashes |= {s.hash_alg() for s in details.direct_signatures}
+    try:
+        _call(parsed.verify_bindings)
+        valid = True
+    except LibraryRefused:
+        valid = False
+    return Bindings(subkeys, valid, frozenset(str(h) for h in hashes))
+
+
+def _subkey(primary: Any, sub: Any) -> Subkey:
+    good = []
+    for signature in sub.signatures:
+        try:
+            _call(signature.verify_subkey_binding, primary, sub.key)
+        except LibraryRefused:
+            continue
+        good.append(_binding(signature))
+    return Subkey(sub.key.fingerprint.upper(), tuple(good), len(sub.signatures))
+
+
+def _binding(signature: Any) -> Binding:
+    flags = signature.key_flags()
+    return Binding(
+        revokes="revoc" in str(signature.typ()),
+        hash_name=str(signature.hash_alg()),
+        created=signature.created(),
+        lifetime=signature.key_expiration_time() or None,
+        expires=signature.signature_expiration_time() or None,
+        encrypts=bool(flags.encrypt_communications or flags.encrypt_storage),
+    )
+
+
+class SecretKey:
+    """An unprotected secret key, parsed. Its repr tells nothing."""
+
+    __slots__ = ("_key", "key_ids")
+
+    def __init__(self, tsk: bytes) -> None:
+        """Raises LibraryRefused if `tsk` is no transferable secret key."""
+        self._key = _call(composed.SignedSecretKey.from_bytes, tsk)
+        self.key_ids: frozenset[str] = _call(self._ids)
+
+    def __repr__(self) -> str:
+        return "SecretKey(…)"
+
+    def _ids(self) -> frozenset[str]:
+        subkeys = (sub.key.key_id.upper() for sub in self._key.secret_subkeys)
+        return frozenset((self._key.key_id.upper(), *subkeys))
+
+    def decrypt(self, message: bytes) -> tuple[bytes, list[bytes]]:
+        """(plaintext, signature packets) of a message that passed the outer grammar.
+
+        A bomb aborts this process when a memory limit stops it (measured: SIGABRT), so this is
+        called in the worker child only.
+        """
+        return _call(self._decrypt, message)
+
+    def _decrypt(self, message: bytes) -> tuple[bytes, list[bytes]]:
+        opened = composed.Message.from_bytes(message).decrypt(None, self._key)
+        plaintext = opened.as_data_vec()
+        return plaintext, [_packet(s.to_bytes()) for s in opened.signatures()]
+
+    def sign(self, data: bytes) -> bytes:
+        """A detached binary signature by the primary key."""
+        random_source = random.SystemRandom()
+        made = _call(
+            composed.DetachedSignature.sign_binary_data,
+            random_source, self._key, None, "sha512", data,
+        )  # fmt: skip
+        return bytes(_call(made.to_bytes))
+
+
+def _packet(body: bytes) -> bytes:
+    """A signature body under a packet header, which rpgp's to_bytes leaves out."""
+    return b"\xc2\xff" + len(body).to_bytes(4) + body
+
+
+def signature_fits(data: bytes, signature: bytes, certs: Sequence[bytes]) -> bool:
+    """True if arithmetic says that a key of `certs` signed `data`. Never a reason to trust it."""
+    try:
+        parsed = _call(composed.DetachedSignature.from_bytes, signature)
+    except LibraryRefused:
+        return False
+    return any(_fits(parsed, data, cert) for cert in certs)
+
+
+def _fits(parsed: Any, data: bytes, cert: bytes) -> bool:
+    try:
+        key = _call(composed.SignedPublicKey.from_bytes, cert)
+        _call(parsed.verify, key, data)
+    except LibraryRefused:
+        return False
+    return True
