@@ -20,9 +20,9 @@ STATEMENT_CAP: Final = 128 * 1024
 # Statements in one reply; a longer history is fetched in pages.
 STATEMENTS_PAGE: Final = 16
 # Secret keys, revocation certificates and local secrets of one person: some 20 KiB in practice.
-VAULT_CAP: Final = 512 * 1024
-# Contacts with their certificates, pins and heads: some hundred contacts a MiB.
-STATE_CAP: Final = 1024 * 1024
+VAULT_CAP: Final = 1024 * 1024
+# Contacts with their certificates, pins and heads: some two hundred contacts a MiB.
+STATE_CAP: Final = 8 * 1024 * 1024
 SLOT_CAP: Final = 4 * 1024
 SLOTS_CAP: Final = 8
 AUTH_LENGTH: Final = 32
@@ -33,10 +33,11 @@ TOKENS_CAP: Final = 200
 # One certificate of the next arrival key is 142 octets; a new key a day lasts three years.
 SUCCESSOR_CAP: Final = 256
 SUCCESSORS_CAP: Final = 1000
-# Largest request: registration or certificates in base64, with room for the rest.
+# Largest request but for the state: registration or certificates in base64.
 REQUEST_CAP: Final = 2 * 1024 * 1024
-# Largest reply: a page of statements, or the state.
-REPLY_CAP: Final = 4 * 1024 * 1024
+# The state in base64, up and down; asked for by a known device only.
+STATE_REQUEST_CAP: Final = 11 * 1024 * 1024
+REPLY_CAP: Final = STATE_REQUEST_CAP
 
 SCOPES: Final = ("read", "write", "delete", "send")
 DEVICE: Final = "device"

@@ -131,7 +131,7 @@ def test_largest_requests_fit_their_cap() -> None:
         b"v" * m.VAULT_CAP, b"s" * m.STATEMENT_CAP, b"c" * m.CERTIFICATE_CAP,
     )  # fmt: skip
     assert len(full.encode()) <= m.REQUEST_CAP
-    assert len(m.StateBox(1, b"s" * m.STATE_CAP).encode()) <= m.REQUEST_CAP
+    assert len(m.StateBox(1, b"s" * m.STATE_CAP).encode()) <= m.STATE_REQUEST_CAP
     certificates = (b"c" * m.CERTIFICATE_CAP,) * m.CERTIFICATES_CAP
     assert len(m.NewCertificates(b"s", certificates).encode()) <= m.REQUEST_CAP
     page = m.Statements((b"s" * m.STATEMENT_CAP,) * m.STATEMENTS_PAGE)

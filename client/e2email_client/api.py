@@ -1,0 +1,185 @@
+"""The HTTPS account API from the client's side: one request, one reply, typed errors.
+
+Blocking on purpose; who has an event loop calls it in a thread. Redirects are not followed: they
+could lead a login to another server.
+"""
+
+import base64
+import socket
+import ssl
+import threading
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from e2email_client.failure import BadServer, LocalFault, Offline, Refused
+from e2email_protocol import account as messages
+from e2email_protocol.account import REPLY_CAP, Refusal
+from e2email_protocol.jsonform import Form, FormInvalid
+
+# No step of connection, handshake or reply may stand still longer than this.
+STEP_SECONDS = 20.0
+# A whole exchange, whatever trickles in: 11 MiB on a line of 1 Mbit/s.
+EXCHANGE_SECONDS = 120.0
+
+Reply = TypeVar("Reply", bound=Form)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to dial (`host`, `port`) and who must answer (`name`, in its TLS certificate).
+
+    The name is bound into the keys of the account, so it comes from the user, never from the
+    server: otherwise one server could ask for the login that another one accepts.
+    """
+
+    host: str
+    port: int
+    name: str
+    ca: bytes | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
+
+
+def read_url(url: str, name: str | None = None, ca: bytes | None = None) -> Server:
+    """A Server from https://HOST[:PORT]. LocalFault for anything else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise LocalFault("The server's URL is not one.") from None
+    extra = parts.username or parts.password or parts.query or parts.fragment
+    if parts.scheme != "https" or not parts.hostname or extra or parts.path not in {"", "/"}:
+        raise LocalFault("The server's URL has the form https://HOST or https://HOST:PORT.")
+    return Server(parts.hostname, port, (name or parts.hostname).lower(), ca)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a request shows the server: `auth` afresh, or a device token."""
+
+    header: str = field(repr=False)
+
+    @classmethod
+    def afresh(cls, address: str, auth: bytes) -> "Login":
+        pair = f"{address}:{auth.hex()}".encode()
+        return cls("Basic " + base64.b64encode(pair).decode("ascii"))
+
+    @classmethod
+    def device(cls, token: str) -> "Login":
+        return cls("Bearer " + token)
+
+
+class AccountApi:
+    """Requests to one server. Every method raises Offline, Refused or BadServer."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        reply: type[Reply],
+        body: Form | None = None,
+        login: Login | None = None,
+    ) -> Reply:
+        """One exchange of messages. docs/specs/account-api.md lists paths and messages."""
+        status, octets = self._exchange(method, path, body, login)
+        try:
+            if status >= 400:
+                refusal = Refusal.decode(octets, strict=False)
+                raise Refused(refusal.error, f"The server refused: {refusal.message}")
+            return reply.decode(octets, strict=False)
+        except FormInvalid as fault:
+            raise self._bad(f"gave an answer that makes no sense ({status}, {fault})") from None
+
+    def info(self) -> messages.ServerInfo:
+        found = self.call("GET", "/v1/server", messages.ServerInfo)
+        if found.name.lower() != self.server.name:
+            raise BadServer(
+                f"The server calls itself {found.name}, not {self.server.name}; "
+                "give the name you mean with --server-name."
+            )
+        if found.api != messages.API_VERSION:
+            raise self._bad(f"speaks version {found.api} of the account API")
+        return found
+
+    def _bad(self, what: str) -> BadServer:
+        return BadServer(f"The server at {self.server.url} {what}.")
+
+    def _exchange(
+        self, method: str, path: str, body: Form | None, login: Login | None
+    ) -> tuple[int, bytes]:
+        connection = _Connection(self.server)
+        guard = threading.Timer(EXCHANGE_SECONDS, connection.abort)
+        guard.daemon = True
+        guard.start()
+        try:
+            headers = {"Accept": "application/json"}
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            if login is not None:
+                headers["Authorization"] = login.header
+            connection.request(method, path, body.encode() if body else None, headers)
+            return self._read(connection.getresponse())
+        except ssl.SSLCertVerificationError as fault:
+            raise self._bad(
+                f"is not trusted: {fault.verify_message}; "
+                "for a certificate authority of your own give --ca FILE"
+            ) from fault
+        except ssl.SSLError as fault:
+            raise self._bad(f"does not speak TLS as it should ({fault.reason})") from fault
+        except (OSError, IncompleteRead) as fault:
+            cause = fault.strerror if isinstance(fault, OSError) else None
+            raise Offline(
+                f"The server at {self.server.url} was not reached: {cause or 'no answer'}."
+            ) from fault
+        except HTTPException as fault:
+            raise self._bad("does not speak HTTP as it should") from fault
+        finally:
+            guard.cancel()
+            connection.close()
+
+    def _read(self, response: HTTPResponse) -> tuple[int, bytes]:
+        octets = response.read(REPLY_CAP + 1)
+        if len(octets) > REPLY_CAP:
+            raise self._bad("answers with more than it may")
+        if response.status not in range(200, 300) and response.status < 400:
+            raise self._bad(f"answers with status {response.status}")
+        return response.status, octets
+
+
+class _Connection(HTTPSConnection):
+    """Dials one host and expects the certificate of another name."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.host, server.port, timeout=STEP_SECONDS)
+        self._server = server
+
+    def connect(self) -> None:
+        # with a CA of its own the machine's list of authorities is not consulted at all
+        try:
+            ca = self._server.ca
+            context = ssl.create_default_context(cadata=ca.decode("ascii") if ca else None)
+        except (ssl.SSLError, UnicodeDecodeError):
+            raise LocalFault("The certificate authority is not a PEM file.") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        raw = socket.create_connection((self.host, self.port), STEP_SECONDS)
+        try:
+            self.sock = context.wrap_socket(raw, server_hostname=self._server.name)
+        except BaseException:
+            raw.close()
+            raise
+
+    def abort(self) -> None:
+        """From the guard's thread: wakes a read that waits."""
+        try:
+            if self.sock is not None:
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        except OSError:
+            return  # it ended by itself meanwhile

@@ -1,0 +1,62 @@
+"""What can go wrong on the user's machine: one sentence and one exit code each.
+
+docs/specs/cli.md lists the codes. The text is shown to the user as it is, so it holds no secret.
+"""
+
+from typing import ClassVar
+
+
+class ClientError(Exception):
+    """Base. `str()` is one sentence for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NotSetUp(ClientError):
+    """There is no such account on this machine, or it is not clear which is meant."""
+
+    exit_code = 3
+
+
+class WrongSecret(ClientError):
+    """The passphrase does not fit, or the server does not accept it."""
+
+    exit_code = 4
+
+
+class NoSecret(WrongSecret):
+    """No passphrase was given and nobody can be asked."""
+
+
+class Alarm(ClientError):
+    """Something that must verify does not: damage, or a server that misbehaves."""
+
+    exit_code = 5
+
+
+class Offline(ClientError):
+    """The server was not reached, or did not answer in time."""
+
+    exit_code = 6
+
+
+class Refused(ClientError):
+    """The server understood and said no. `code` is one of docs/specs/account-api.md."""
+
+    exit_code = 7
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class BadServer(ClientError):
+    """What answered is not the e2email server that was meant, or breaks its own rules."""
+
+    exit_code = 8
+
+
+class LocalFault(ClientError):
+    """A file or folder on this machine cannot be read or written."""
+
+    exit_code = 9
