@@ -5,7 +5,7 @@ before its tag, and who acts on content (index it, send it) waits for the end of
 only there is it known to be whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from . import _sodium, _wire
 from .errors import Damaged, UnknownVersion
@@ -20,89 +20,84 @@ _FRAME = CHUNK + _sodium.STREAM_FRAME_EXTRA
 
 def seal_chunks(key: bytes, aad: bytes, plaintext: Iterable[bytes]) -> Iterator[bytes]:
     """The box in pieces. `plaintext` comes in pieces of any size, `aad` says what it belongs to."""
-    _check_key(key)
-    header, push = _sodium.stream_sealer(key)
-    ad = _ad(aad)
+    header, push = _sodium.stream_sealer(_checked(key))
+    ad, source = _wire.pack(_HEAD, aad), _Octets(plaintext)
     yield _HEAD + header
-    last = b""
-    started = False
-    for piece in _cut(plaintext, CHUNK):
-        if started:
-            yield push(last, ad, _sodium.STREAM_MESSAGE)
-        last, started = piece, True
-    yield push(last, ad, _sodium.STREAM_FINAL)
+    chunk = source.take(CHUNK)
+    while following := source.take(CHUNK):
+        yield push(chunk, ad, _sodium.STREAM_MESSAGE)
+        chunk = following
+    yield push(chunk, ad, _sodium.STREAM_FINAL)
 
 
 def open_chunks(key: bytes, aad: bytes, box: Iterable[bytes]) -> Iterator[bytes]:
-    """The plaintext in verified chunks. Raises Damaged (also for a wrong key or aad, and at the
-    end when the box was cut at a chunk's border), UnknownVersion.
+    """The plaintext in verified chunks.
+
+    Raises UnknownVersion and Damaged: also for a wrong key or aad, and, after whole chunks were
+    given, for a box that was cut at the border of a chunk.
     """
-    _check_key(key)
-    ad = _ad(aad)
-    pieces = iter(box)
-    header, rest = _take_header(pieces)
-    pull = _sodium.stream_opener(key, header)
-    final = False
-    for index, frame in enumerate(_cut(_chain(rest, pieces), _FRAME)):
-        if final:
-            raise Damaged("octets behind the final chunk")
-        if len(frame) < _sodium.STREAM_FRAME_EXTRA:
-            raise Damaged("cut short")
-        chunk, tag = pull(frame, ad)
-        final = tag == _sodium.STREAM_FINAL
-        if not final and (tag != _sodium.STREAM_MESSAGE or len(chunk) != CHUNK):
-            raise Damaged("a chunk that is neither whole nor final")
-        if index and not chunk:
+    source = _Octets(box)
+    pull = _sodium.stream_opener(_checked(key), _stream_header(source.take(_HEAD_SIZE)))
+    ad = _wire.pack(_HEAD, aad)
+    first, final = True, False
+    while not final:
+        chunk, final = _open_frame(source.take(_FRAME), ad, pull)
+        if not chunk and not first:
             # one spelling for every content: only an empty blob ends in an empty chunk
             raise Damaged("an empty final chunk")
+        first = False
+        if final and source.take(1):
+            raise Damaged("octets behind the final chunk")
         yield chunk
-    if not final:
-        raise Damaged("the final chunk is missing")
 
 
-def _check_key(key: bytes) -> None:
+def _checked(key: bytes) -> bytes:
     if len(key) != KEY_SIZE:
         raise ValueError(f"a blob key has {KEY_SIZE} bytes")
+    return key
 
 
-def _ad(aad: bytes) -> bytes:
-    return _wire.pack(_HEAD, aad)
-
-
-def _take_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """(the stream's header, what came in the same piece behind it)"""
-    start = b""
-    while len(start) < _HEAD_SIZE:
-        piece = next(pieces, None)
-        if piece is None:
-            raise Damaged("cut short")
-        start += piece
+def _stream_header(start: bytes) -> bytes:
+    if len(start) < _HEAD_SIZE:
+        raise Damaged("cut short")
     if not start.startswith(_HEAD[:-1]):
         raise Damaged("not a blob")
     if start[len(_HEAD) - 1] != VERSION:
         raise UnknownVersion(f"blob version {start[len(_HEAD) - 1]}")
-    return start[len(_HEAD) : _HEAD_SIZE], start[_HEAD_SIZE:]
+    return start[len(_HEAD) :]
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _open_frame(
+    frame: bytes, ad: bytes, pull: Callable[[bytes, bytes], tuple[bytes, int]]
+) -> tuple[bytes, bool]:
+    """(plaintext, is it the final chunk)"""
+    if len(frame) < _sodium.STREAM_FRAME_EXTRA:
+        raise Damaged("cut short")
+    chunk, tag = pull(frame, ad)
+    if tag == _sodium.STREAM_FINAL:
+        return chunk, True
+    if tag != _sodium.STREAM_MESSAGE or len(chunk) != CHUNK:
+        raise Damaged("a chunk that is neither whole nor final")
+    return chunk, False
 
 
-def _cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same octets in pieces of `size`, the last one shorter; none of nothing.
+class _Octets:
+    """Reads pieces of any size as one stream; views, so that a 50 MB piece is not copied whole."""
 
-    Views, because slicing a 50 MB piece front to back would copy it once per chunk.
-    """
-    pending = bytearray()
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            count = size - len(pending)
-            pending += view[:count]
-            view = view[count:]
-            if len(pending) == size:
-                yield bytes(pending)
-                pending.clear()
-    if pending:
-        yield bytes(pending)
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._view = memoryview(b"")
+
+    def take(self, size: int) -> bytes:
+        """`size` octets, fewer only at the end."""
+        taken: list[memoryview] = []
+        while size:
+            if not self._view:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._view = memoryview(piece)
+            taken.append(self._view[:size])
+            self._view = self._view[size:]
+            size -= len(taken[-1])
+        return b"".join(taken)

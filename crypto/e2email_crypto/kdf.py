@@ -65,14 +65,10 @@ class Split:
     wrap: bytes = field(repr=False)
 
 
-def hkdf(key: bytes, *info: bytes, length: int = 32) -> bytes:
-    """HKDF-SHA-256 (RFC 5869) with an empty salt; info is the length-prefixed fields."""
+def hkdf(key: bytes, *info: bytes) -> bytes:
+    """32 bytes of HKDF-SHA-256 (RFC 5869): empty salt, info is the length-prefixed fields."""
     pseudo_random = hmac.digest(bytes(32), key, hashlib.sha256)
-    labels, block, out = _wire.pack(*info), b"", b""
-    for counter in range(1, -(-length // 32) + 1):
-        block = hmac.digest(pseudo_random, block + labels + bytes([counter]), hashlib.sha256)
-        out += block
-    return out[:length]
+    return hmac.digest(pseudo_random, _wire.pack(*info) + b"\x01", hashlib.sha256)
 
 
 def normalise(passphrase: str) -> bytes:

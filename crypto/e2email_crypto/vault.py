@@ -13,13 +13,12 @@ from .errors import Damaged, OtherAccount
 from .slot import AccountKey
 from .statement import Policy
 
-VERSION = 1
-PAYLOAD_VERSION = 1
-VAULT_MAX = 4 * 1024 * 1024  # octets; an identity of two keys takes some 6 KiB
-STATE_MAX = 16 * 1024 * 1024  # contacts with their certificates
+VERSION = 1  # of box and content together: a new field is a new version
+VAULT_MAX = 1024 * 1024  # octets; an identity takes some 6 KiB, and old ones are kept
+STATE_MAX = 8 * 1024 * 1024  # some two hundred contacts a MiB, with their certificates
 COUNTER_MAX = 2**63 - 1  # what SQLite keeps as an integer
 IDENTITIES_MAX = 100
-KEY_FILE_MAX = 1024 * 1024  # a secret key with many subkeys, far above any real one
+KEY_FILE_MAX = 256 * 1024  # a secret key with many subkeys, far above any real one
 STORE_KEY_SIZE = 32
 
 
@@ -144,7 +143,7 @@ def _encode(vault: Vault) -> bytes:
     """Canonical JSON; every bytes value is base64."""
     fields = asdict(vault)
     del fields["counter"]  # it stands in the header, which is authentic too
-    return _canonical.encode(_texts(fields) | {"version": PAYLOAD_VERSION})
+    return _canonical.encode(_texts(fields))
 
 
 def _texts(value: Any) -> Any:
@@ -158,16 +157,14 @@ def _texts(value: Any) -> Any:
 
 
 def _decode(payload: bytes, counter: int) -> Vault:
-    arrival, identities, policy, proxy, store_keys, version = _fields.record(
+    arrival, identities, policy, proxy, store_keys = _fields.record(
         _canonical.decode(payload),
         "arrival_key",
         "identities",
         "policy",
         "proxy",
         "store_keys",
-        "version",
     )
-    _fields.integer(version, PAYLOAD_VERSION, PAYLOAD_VERSION)
     return Vault(
         counter=counter,
         identities=_fields.items(identities, _identity, 1, IDENTITIES_MAX),
