@@ -1,0 +1,29 @@
+"""IMAP strings (RFC 9051 section 4.3): quoted where 7-bit and safe, else a literal."""
+
+import re
+from collections.abc import Iterable
+
+# CR, LF, NUL and 8-bit octets cannot be quoted; NUL cannot be in a literal either
+_NEEDS_LITERAL = re.compile(rb"[\r\n\x00\x80-\xff]")
+_ESCAPED = re.compile(rb'(["\\])')
+
+
+def string(text: bytes) -> bytes:
+    """The text as a quoted string or literal. NUL, which neither may hold, becomes octet 0x80,
+    as Dovecot sends it."""
+    if _NEEDS_LITERAL.search(text):
+        return b"{%d}\r\n%b" % (len(text), text.replace(b"\x00", b"\x80"))
+    if b'"' in text or b"\\" in text:
+        text = _ESCAPED.sub(rb"\\\1", text)
+    return b'"%b"' % text
+
+
+def nstring(text: bytes | None) -> bytes:
+    """As `string`, or NIL for None."""
+    return b"NIL" if text is None else string(text)
+
+
+def strings(texts: Iterable[bytes]) -> bytes:
+    """A parenthesised list of strings, NIL where there are none."""
+    inner = b" ".join(map(string, texts))
+    return b"(%b)" % inner if inner else b"NIL"
