@@ -158,12 +158,7 @@ def _texts(value: Any) -> Any:
 
 def _decode(payload: bytes, counter: int) -> Vault:
     arrival, identities, policy, proxy, store_keys = _fields.record(
-        _canonical.decode(payload),
-        "arrival_key",
-        "identities",
-        "policy",
-        "proxy",
-        "store_keys",
+        _canonical.decode(payload), "arrival_key identities policy proxy store_keys"
     )
     return Vault(
         counter=counter,
@@ -177,7 +172,7 @@ def _decode(payload: bytes, counter: int) -> Vault:
 
 def _identity(value: Any) -> Identity:
     certificate, fingerprint, revocation, tsk = _fields.record(
-        value, "certificate", "fingerprint", "revocation", "tsk"
+        value, "certificate fingerprint revocation tsk"
     )
     return Identity(
         _fields.fingerprint(fingerprint), _file(tsk), _file(certificate), _file(revocation)
@@ -185,13 +180,11 @@ def _identity(value: Any) -> Identity:
 
 
 def _store_keys(value: Any) -> StoreKeys:
-    return StoreKeys(*map(_key, _fields.record(value, "state_db", "cache_db", "chunks")))
+    return StoreKeys(*map(_key, _fields.record(value, "state_db cache_db chunks")))
 
 
 def _proxy(value: Any) -> ProxySecrets:
-    password, *files = _fields.record(
-        value, "password", "tls_key", "tls_certificate", "tls_authority"
-    )
+    password, *files = _fields.record(value, "password tls_key tls_certificate tls_authority")
     return ProxySecrets(_fields.text(password), *map(_file, files))
 
 
