@@ -17,18 +17,16 @@ with warnings.catch_warnings():
         HashAlgorithm,
         KeyFlags,
         PubKeyAlgorithm,
-        RevocationReason,
         SymmetricKeyAlgorithm,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A key made just now: secret key, certificate and revocation signature, all binary."""
+    """A key made just now: secret key and certificate, both binary."""
 
     tsk: bytes
     cert: bytes
-    revocation: bytes
 
     def __repr__(self) -> str:
         return "Made(…)"
@@ -43,15 +41,14 @@ _PREFERENCES = {
 }
 
 
-def ed25519_cv25519(name: str, address: str, created: int) -> Made:
+def ed25519_cv25519(user_id: str, created: int) -> Made:
     """A version 4 key: Ed25519 certifies and signs, Cv25519 encrypts; features SEIPDv1 only."""
     born = datetime.fromtimestamp(created, UTC)
     key = pgpy.PGPKey.new(PubKeyAlgorithm.EdDSA, EllipticCurveOID.Ed25519, created=born)
     subkey = pgpy.PGPKey.new(PubKeyAlgorithm.ECDH, EllipticCurveOID.Curve25519, created=born)
-    user_id = pgpy.PGPUID.new(name, email=address)
-    key.add_uid(user_id, usage={KeyFlags.Certify, KeyFlags.Sign}, created=born, **_PREFERENCES)
+    name = pgpy.PGPUID.new(user_id)  # one string: it is written as it stands
+    key.add_uid(name, usage={KeyFlags.Certify, KeyFlags.Sign}, created=born, **_PREFERENCES)
     key.add_subkey(
         subkey, usage={KeyFlags.EncryptCommunications, KeyFlags.EncryptStorage}, created=born
     )
-    revocation = key.revoke(key, reason=RevocationReason.NotSpecified, created=born)
-    return Made(bytes(key), bytes(key.pubkey), bytes(revocation))
+    return Made(bytes(key), bytes(key.pubkey))

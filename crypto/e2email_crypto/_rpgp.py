@@ -142,6 +142,25 @@ class SecretKey:
         return bytes(_call(made.to_bytes))
 
 
+def new_v6(user_id: str, created: int) -> tuple[bytes, bytes]:
+    """(secret key, certificate) of version 6: Ed25519 certifies and signs, X25519 encrypts."""
+    return _call(_new_v6, user_id, created)
+
+
+def _new_v6(user_id: str, created: int) -> tuple[bytes, bytes]:
+    subkey = composed.SubkeyParamsBuilder().version(6).key_type(composed.KeyType.x25519())
+    subkey = subkey.can_encrypt(composed.EncryptionCaps.all()).created_at(created)
+    key = composed.SecretKeyParamsBuilder().version(6).key_type(composed.KeyType.ed25519())
+    key = key.can_certify(True).can_sign(True).created_at(created)
+    key = key.feature_seipd_v1(True).feature_seipd_v2(True)
+    key = key.preferred_symmetric_algorithms(["aes256", "aes128"])
+    key = key.preferred_hash_algorithms(["sha512", "sha256"])
+    key = key.preferred_aead_algorithms([("aes256", "ocb"), ("aes128", "ocb")])
+    key = key.preferred_compression_algorithms(["uncompressed"])
+    made = key.primary_user_id(user_id).subkey(subkey.build()).generate()
+    return made.to_bytes(), made.to_public_key().to_bytes()
+
+
 def _packet(body: bytes) -> bytes:
     """A signature body under a packet header, which rpgp's to_bytes leaves out."""
     return b"\xc2\xff" + len(body).to_bytes(4) + body

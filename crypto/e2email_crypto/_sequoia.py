@@ -112,6 +112,12 @@ def _signer(result: Any) -> tuple[str, str]:
     return valid.certificate.upper(), valid.signing_key.upper()
 
 
+def revocation(tsk: bytes) -> bytes:
+    """A binary revocation signature of the whole key, no reason given, made now."""
+    key = _call(pysequoia.Tsk.from_bytes, tsk)
+    return _call(lambda: bytes(key.extract_certificate().revoke(key.certifier())))
+
+
 def crc24(data: bytes) -> int:
     """The CRC-24 of `data` (RFC 9580, 6.1.1), taken from the foot of an armor made for it.
 
