@@ -1,0 +1,67 @@
+"""What all sessions share: memory for clear mail, and the number of connections."""
+
+from collections import Counter
+
+from .limits import Limits
+
+COPIES = 3  # octets as received, as unstuffed, as composed: the most that exist at one time
+
+
+class MemoryBudget:
+    """Counts clear mail in memory over all sessions.
+
+    The last part of it (`memory_reserve`) is for small mail only, so that a few senders who
+    announce fifty megabytes each cannot keep ordinary mail out.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.used = 0
+
+    def fits(self, size: int, held: int = 0) -> bool:
+        """Whether a mail of `size` octets may be held by somebody who already holds `held`."""
+        limits = self._limits
+        room = limits.memory if size <= limits.small else limits.memory - limits.memory_reserve
+        return self.used + (size - held) * COPIES <= room
+
+    def take(self, size: int, held: int = 0) -> bool:
+        """Raise a holding from `held` to `size` octets if it fits."""
+        if size <= held:
+            return True
+        if not self.fits(size, held):
+            return False
+        self.used += (size - held) * COPIES
+        return True
+
+    def give_back(self, held: int) -> None:
+        self.used -= held * COPIES
+
+
+class Connections:
+    """How many connections there are, in all and from each address."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_address: Counter[str] = Counter()
+        self.total = 0
+
+    def enter(self, address: str) -> bool:
+        limits = self._limits
+        if self.total >= limits.connections:
+            return False
+        if self._by_address[address] >= limits.connections_per_address:
+            return False
+        self.total += 1
+        self._by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self.total -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    @property
+    def patience(self) -> float:
+        """Factor on the time that peers get: short while half of all connections are taken."""
+        return self._limits.impatience if self.total * 2 > self._limits.connections else 1.0
