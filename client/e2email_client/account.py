@@ -1,0 +1,273 @@
+"""How an account comes to this machine: made here, or fetched from its server.
+
+Keys are made here and leave this machine only inside the vault. Files are laid out in a hidden
+folder and named at the end, so a machine has an account whole or not at all.
+"""
+
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2email_client import config
+from e2email_client.api import AccountApi, Login, Server
+from e2email_client.config import Settings
+from e2email_client.failure import Alarm, BadServer, LocalFault, Refused, WrongSecret
+from e2email_client.files import private_folder, sync_folder, write_private
+from e2email_client.judge import judged
+from e2email_client.keyring_store import KeyringStore
+from e2email_client.paths import AccountPaths, Home
+from e2email_client.unlock import (
+    KEYRING,
+    PASSPHRASE,
+    derive,
+    keyring_slot,
+    open_vault,
+    parameters,
+    read_device,
+    verify_history,
+    write_device,
+    write_statements,
+)
+from e2email_crypto import arrival, cert, kdf, keyedit, slot, statement, vault
+from e2email_crypto.slot import AccountKey, SlotKind
+from e2email_crypto.statement import Policy
+from e2email_protocol import account as messages
+
+LOGIN_REFUSED = "login-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked `setup` for. `device` names this machine to its owner."""
+
+    home: Home
+    address: str
+    server: Server
+    device: str
+    passphrase: str = field(repr=False)
+    keyring: KeyringStore | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is about to be written down."""
+
+    settings: Settings
+    key: AccountKey = field(repr=False)
+    vault: bytes = field(repr=False)
+    slot: bytes = field(repr=False)
+    entries: Sequence[bytes] = field(repr=False)
+    token: str = field(repr=False)
+
+
+def create(
+    wish: Wish, invite: str, name: str, policy: Policy, now: int, params: kdf.Params | None = None
+) -> Settings:
+    """Make the keys, register with an invite, and set this machine up."""
+    if wish.home.account(wish.address).folder.exists():
+        raise LocalFault(f"{wish.address} is already set up on this machine.")
+    api = AccountApi(wish.server)
+    info = api.info()
+    params = params or kdf.Params.generate()
+    split = derive(wish.passphrase, params, wish.address, wish.server.name)
+    with judged("The new key"):
+        identity = keyedit.new_identity(wish.address, name, now)
+        entry = _first_entry(identity, wish.address, policy, now)
+        key = AccountKey.generate()
+        account, server = wish.address, wish.server.name
+        wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, account, server, params)
+        boxed = vault.seal_vault(_first_vault(identity, info, policy), key, account, server)
+    registration = messages.Registration(
+        invite,
+        wish.address,
+        split.auth,
+        messages.KdfParameters(params.t, params.m_kib, params.salt),
+        (messages.Slot(PASSPHRASE, 1, wrapped),),
+        boxed,
+        entry.encode(),
+        identity.cert,
+    )
+    api.call("POST", "/v1/accounts", messages.AccountInfo, registration)
+    token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
+    settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
+    _establish(wish, _Account(settings, key, boxed, wrapped, [entry.encode()], token))
+    return settings
+
+
+def join(wish: Wish) -> Settings:
+    """Fetch an account that exists: on a further machine, or anew on one that has it.
+
+    Whatever the server gives is checked against the passphrase, the vault and, on a machine that
+    has the account, against what it has seen before.
+    """
+    paths = wish.home.account(wish.address)
+    seen = config.load(paths) if paths.settings.exists() else None
+    if seen and seen.server_name != wish.server.name:
+        raise LocalFault(f"{wish.address} is set up on this machine with {seen.server_name}.")
+    api = AccountApi(wish.server)
+    info = api.info()
+    question = messages.LoginQuestion(wish.address)
+    asked = api.call("POST", "/v1/login-parameters", messages.KdfParameters, question)
+    params = parameters(asked)
+    split = derive(wish.passphrase, params, wish.address, wish.server.name)
+    login = Login.afresh(wish.address, split.auth)
+    wrapped, key = _fetch_key(api, login, wish, params, split.wrap)
+    box = api.call("GET", "/v1/vault", messages.VaultBox, login=login)
+    base = seen or _settings(wish, info, info.arrival, 0, 0, b"")
+    opened = open_vault(box.vault, key, base)
+    entries = fetch_statements(api, login)
+    newest, digest = verify_history(entries, opened, wish.address)
+    _check_seen(base, entries, newest)
+    with judged("The server's arrival key"):
+        if arrival.follow(opened.arrival_key, info.successors) != info.arrival:
+            raise Alarm("The server's arrival key is not the one that this account pinned.")
+    token = read_device(paths, key) if seen else _device_token(api, login, wish.device)
+    settings = _settings(wish, info, info.arrival, opened.counter, newest.sequence, digest)
+    account = _Account(settings, key, box.vault, wrapped, entries, token)
+    if seen:
+        _write(paths, wish, account)
+    else:
+        _establish(wish, account)
+    return settings
+
+
+def fetch_statements(api: AccountApi, login: Login) -> list[bytes]:
+    """The whole key history, page by page."""
+    entries: list[bytes] = []
+    while len(entries) <= statement.ENTRIES_MAX:
+        path = f"/v1/statements?from={len(entries) + 1}"
+        page = api.call("GET", path, messages.Statements, login=login).statements
+        entries.extend(page)
+        if len(page) < messages.STATEMENTS_PAGE:
+            return entries
+    raise BadServer("The server gives more of a key history than there can be.")
+
+
+def _first_entry(
+    identity: keyedit.Identity, address: str, policy: Policy, now: int
+) -> statement.Entry:
+    subkeys = cert.inspect_cert(identity.cert, now).subkeys
+    usable = (one.fingerprint for one in subkeys if one.state is cert.SubkeyState.USABLE)
+    first = statement.Statement(
+        sequence=1,
+        addresses=(address,),
+        certificates=(statement.Certificate(identity.fingerprint, tuple(sorted(usable))),),
+        policy=policy,
+        time=now,
+    )
+    return statement.sign_entry(
+        first, identity.fingerprint, lambda data: keyedit.sign_detached(identity.tsk, data)
+    )
+
+
+def _first_vault(
+    identity: keyedit.Identity, info: messages.ServerInfo, policy: Policy
+) -> vault.Vault:
+    made = vault.Identity(identity.fingerprint, identity.tsk, identity.cert, identity.revocation)
+    keys = vault.StoreKeys(*(AccountKey.generate().raw for _ in range(3)))
+    return vault.Vault(1, (made,), keys, info.arrival, policy)
+
+
+def _device_token(api: AccountApi, login: Login, device: str) -> str:
+    asked = messages.TokenRequest(messages.DEVICE, device, messages.SCOPES)
+    return api.call("POST", "/v1/tokens", messages.NewToken, asked, login).token
+
+
+def _fetch_key(
+    api: AccountApi, login: Login, wish: Wish, params: kdf.Params, wrap: bytes
+) -> tuple[bytes, AccountKey]:
+    try:
+        slots = api.call("GET", "/v1/slots", messages.Slots, login=login).slots
+    except Refused as refused:
+        if refused.code != LOGIN_REFUSED:
+            raise
+        # the server says the same for an unknown account; so do we
+        raise WrongSecret(
+            "The server does not know this address with this passphrase (or server name)."
+        ) from None
+    wrapped = next((one.wrapped for one in slots if one.kind == PASSPHRASE), None)
+    if wrapped is None:
+        raise Alarm("The server gave no passphrase slot for this account.")
+    with judged("The passphrase slot"):
+        header = slot.inspect(wrapped, wish.address, wish.server.name)
+    if header.params != params:
+        raise Alarm("The server changed how the passphrase is stretched.")
+    try:
+        with judged("The passphrase slot"):
+            return wrapped, slot.unwrap(wrapped, wrap, wish.address, wish.server.name)
+    except WrongSecret:
+        # the server accepted the same passphrase: the slot is an old or a foreign one
+        raise Alarm("The passphrase slot was not made with this passphrase.") from None
+
+
+def _check_seen(seen: Settings, entries: Sequence[bytes], newest: statement.Statement) -> None:
+    """The history this device has seen must be the beginning of what the server gives now."""
+    if seen.statement_sequence == 0:
+        return
+    if newest.sequence < seen.statement_sequence:
+        raise Alarm("The server gives an older key history than this device has seen.")
+    entry = statement.Entry.decode(entries[seen.statement_sequence - 1])
+    if entry.digest.hex() != seen.statement_digest:
+        raise Alarm("The server gives another key history than this device has seen.")
+
+
+def _settings(
+    wish: Wish,
+    info: messages.ServerInfo,
+    arrival_key: bytes,
+    vault_version: int,
+    sequence: int,
+    digest: bytes,
+) -> Settings:
+    return Settings(
+        address=wish.address,
+        server_url=wish.server.url,
+        server_name=wish.server.name,
+        imaps_port=info.ports.imaps or 0,
+        imap_port=info.ports.imap or 0,
+        smtps_port=info.ports.submissions or 0,
+        smtp_port=info.ports.submission or 0,
+        arrival_key=arrival_key.hex(),
+        vault_version=vault_version,
+        statement_sequence=sequence,
+        statement_digest=digest.hex(),
+        own_ca=wish.server.ca is not None,
+    )
+
+
+def _establish(wish: Wish, account: _Account) -> None:
+    """Write a new account beside its place, then name it."""
+    private_folder(wish.home.accounts)
+    folder = wish.home.accounts / f".new-{secrets.token_hex(8)}"
+    private_folder(folder)
+    try:
+        _write(AccountPaths(folder), wish, account)
+        _name(folder, wish.home.account(wish.address).folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _name(folder: Path, final: Path) -> None:
+    try:
+        folder.rename(final)
+        sync_folder(final.parent)
+    except OSError as fault:
+        raise LocalFault(f"The folder {final} cannot be made: {fault.strerror}.") from fault
+
+
+def _write(paths: AccountPaths, wish: Wish, account: _Account) -> None:
+    """All files of an account; the settings last, since their counters speak of the others."""
+    if wish.server.ca is not None:
+        write_private(paths.ca, wish.server.ca)
+    write_private(paths.slot(PASSPHRASE), account.slot)
+    if wish.keyring is not None:
+        write_private(
+            paths.slot(KEYRING), keyring_slot(account.key, account.settings, wish.keyring)
+        )
+    write_private(paths.vault, account.vault)
+    write_statements(paths, account.entries)
+    write_device(paths, account.key, account.token)
+    config.save(paths, account.settings)

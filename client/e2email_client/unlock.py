@@ -1,0 +1,172 @@
+"""From files and a secret to an open account. No network: what is needed lies on this machine."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from e2email_client import config
+from e2email_client.api import Login, Server, read_url
+from e2email_client.config import Settings
+from e2email_client.failure import Alarm, WrongSecret
+from e2email_client.files import read_private, write_private
+from e2email_client.judge import judged
+from e2email_client.keyring_store import KeyringStore
+from e2email_client.passphrase import Source
+from e2email_client.paths import AccountPaths
+from e2email_crypto import blob, kdf, slot, statement, vault
+from e2email_crypto.slot import AccountKey, SlotKind
+from e2email_protocol import account as messages
+
+PASSPHRASE = "passphrase"  # noqa: S105  # a kind of slot
+KEYRING = "keyring"
+_DEVICE_LABEL = b"e2email v1 device"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """An account whose vault is open. Everything secret is kept out of its repr."""
+
+    settings: Settings
+    paths: AccountPaths
+    key: AccountKey = field(repr=False)
+    vault: vault.Vault = field(repr=False)
+    statement: statement.Statement
+    device_token: str = field(repr=False)
+
+    @property
+    def server(self) -> Server:
+        return known_server(self.paths, self.settings)
+
+    @property
+    def login(self) -> Login:
+        return Login.device(self.device_token)
+
+
+def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) -> Unlocked:
+    """Open the account in `paths`. WrongSecret, Alarm (damaged, rolled back), LocalFault.
+
+    A passphrase named on the command line is used; else the keyring's key; else a person is asked.
+    """
+    settings = config.load(paths)
+    key = None if source.given else _by_keyring(paths, settings, keyring)
+    if key is None:
+        key = _by_passphrase(paths, settings, source.existing(settings.address))
+    opened = open_vault(read_private(paths.vault), key, settings)
+    entries = read_statements(paths)
+    newest, _ = verify_history(entries, opened, settings.address)
+    if newest.sequence < settings.statement_sequence:
+        raise Alarm("The key history on this machine is older than it was.")
+    return Unlocked(settings, paths, key, opened, newest, read_device(paths, key))
+
+
+def derive(passphrase: str, params: kdf.Params, address: str, server_name: str) -> kdf.Split:
+    """WrongSecret for what cannot be a passphrase, Alarm when there is no memory for Argon2."""
+    try:
+        with judged("The key derivation"):
+            return kdf.split(passphrase, params, address, server_name)
+    except ValueError as fault:
+        raise WrongSecret(f"That cannot be a passphrase: {fault}.") from None
+
+
+def open_vault(box: bytes, key: AccountKey, settings: Settings) -> vault.Vault:
+    """The vault, if it is not older than what this device has seen."""
+    try:
+        with judged("The vault"):
+            opened = vault.open_vault(box, key, settings.address, settings.server_name)
+    except WrongSecret:
+        # the slot opened, so the passphrase was right: it is the vault that is another one
+        raise Alarm("The vault was not made with this account's key.") from None
+    if opened.counter < settings.vault_version:
+        raise Alarm(
+            f"The vault is older (version {opened.counter}) than what this device has seen "
+            f"(version {settings.vault_version})."
+        )
+    return opened
+
+
+def verify_history(
+    entries: Sequence[bytes], opened: vault.Vault, address: str
+) -> tuple[statement.Statement, bytes]:
+    """(newest statement, its digest): the chain holds, and seals to keys of this vault only."""
+    own = {one.fingerprint: one.certificate for one in opened.identities}
+    with judged("The key history"):
+        newest = statement.verify_chain(entries, own.values(), address)
+    if foreign := sorted(newest.fingerprints - own.keys()):
+        raise Alarm(
+            f"Someone else can read new mail: the server seals to the key {foreign[0]}, "
+            "which is not of this account."
+        )
+    return newest, statement.Entry.decode(entries[-1]).digest
+
+
+def _by_keyring(
+    paths: AccountPaths, settings: Settings, keyring: KeyringStore | None
+) -> AccountKey | None:
+    """None: no keyring, no slot, or a keyring that holds another key; the passphrase opens it."""
+    path = paths.slot(KEYRING)
+    if keyring is None or not path.exists():
+        return None
+    secret = keyring.load(settings.address, settings.server_name)
+    if secret is None or len(secret) != slot.KEY_SIZE:
+        return None
+    try:
+        with judged("The keyring slot"):
+            return slot.unwrap(read_private(path), secret, settings.address, settings.server_name)
+    except WrongSecret:
+        return None
+
+
+def _by_passphrase(paths: AccountPaths, settings: Settings, passphrase: str) -> AccountKey:
+    octets = read_private(paths.slot(PASSPHRASE))
+    with judged("The passphrase slot"):
+        params = slot.inspect(octets, settings.address, settings.server_name).params
+    if params is None:
+        raise Alarm("The passphrase slot is of another kind.")
+    wrap = derive(passphrase, params, settings.address, settings.server_name).wrap
+    with judged("The passphrase slot"):
+        return slot.unwrap(octets, wrap, settings.address, settings.server_name)
+
+
+def keyring_slot(key: AccountKey, settings: Settings, keyring: KeyringStore) -> bytes:
+    """A slot for this machine, its secret put into the keyring first."""
+    secret = AccountKey.generate().raw
+    keyring.save(settings.address, settings.server_name, secret)
+    return slot.wrap(key, SlotKind.KEYRING, secret, settings.address, settings.server_name)
+
+
+def known_server(paths: AccountPaths, settings: Settings) -> Server:
+    ca = read_private(paths.ca) if settings.own_ca else None
+    return read_url(settings.server_url, settings.server_name, ca)
+
+
+def write_statements(paths: AccountPaths, entries: Sequence[bytes]) -> None:
+    write_private(paths.statements, json.dumps([one.decode("ascii") for one in entries]).encode())
+
+
+def read_statements(paths: AccountPaths) -> list[bytes]:
+    octets = read_private(paths.statements)
+    try:
+        return [one.encode("ascii") for one in json.loads(octets)]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise Alarm("The key history on this machine is damaged.") from None
+
+
+def write_device(paths: AccountPaths, key: AccountKey, token: str) -> None:
+    box = blob.seal_chunks(_device_key(key), b"", [token.encode()])
+    write_private(paths.device, b"".join(box))
+
+
+def read_device(paths: AccountPaths, key: AccountKey) -> str:
+    with judged("The device's token"):
+        box = [read_private(paths.device)]
+        return b"".join(blob.open_chunks(_device_key(key), b"", box)).decode()
+
+
+def _device_key(key: AccountKey) -> bytes:
+    return kdf.hkdf(key.raw, _DEVICE_LABEL)
+
+
+def parameters(message: messages.KdfParameters) -> kdf.Params:
+    """Alarm for what is outside floor and ceiling: nobody honest asks for it."""
+    with judged("What the server asks of the key derivation"):
+        return kdf.Params(message.t, message.m_kib, message.salt)
