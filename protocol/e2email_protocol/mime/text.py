@@ -23,6 +23,10 @@ _PREVIEW_OCTETS = 64 * 1024
 _SPACE = re.compile(r"\s+")
 _HIDDEN = re.compile(r"<(?:(script|style|head|title)\b|!--)", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!?][^>]*(?:>|\Z)")
+# Thunderbird and others put this sentence in front; it says nothing, so it hides nothing.
+_PREAMBLE = re.compile(
+    rb"\s*This is an OpenPGP/MIME encrypted message(?: \(RFC (?:2440|4880|9580) and 3156\))?\.?\r?\n"
+)
 _SIGNATURES = frozenset(
     (
         "application/pgp-signature",
@@ -145,7 +149,8 @@ def search_text(octets: bytes, root: Part, *, header: bool = True) -> Iterator[s
 
 def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:
     """The span of the armored body where the whole message is exactly RFC 3156 section 4 and
-    holds nothing beside it: two parts, version 1, no preamble, no epilogue. Else None."""
+    holds nothing beside it: two parts, version 1, no preamble but the one that mail programs
+    write, no epilogue. Else None."""
     if root.media != "multipart/encrypted" or len(root.children) != 2:
         return None
     protocol = parameter(root.params, b"protocol")
@@ -160,7 +165,7 @@ def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:
         return None
     boundary = b"--" + (parameter(root.params, b"boundary") or b"")
     between = (
-        octets[root.body : version.start],
+        _PREAMBLE.sub(b"", octets[root.body : version.start], count=1),
         octets[version.end : body.start],
         octets[body.end : root.end],
     )
