@@ -4,7 +4,7 @@ pysequoia judges the certificate (revocation, policy, expiry of the primary key)
 and our own rules judge each subkey. Neither is enough alone (measured; see the gate).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ MAX_CERT = 64 * 1024
 MAX_CERT_PACKETS = 64
 # the largest post-quantum signature (SLH-DSA-256s) is 30 KiB
 MAX_SIGNATURE = 64 * 1024
+BINARY_DOCUMENT, TEXT_DOCUMENT = 0, 1  # RFC 9580, 5.2.1
 
 # Clocks differ; a key made a moment ago on another machine is not from the future.
 CLOCK_SKEW = 60
@@ -33,6 +34,7 @@ _CERT_TAGS = frozenset({
     packets.PUBLIC_KEY, packets.PUBLIC_SUBKEY, packets.USER_ID, packets.USER_ATTRIBUTE,
     packets.SIGNATURE, packets.TRUST, packets.MARKER, packets.PADDING,
 })  # fmt: skip
+_KEY_TAGS = frozenset({packets.PUBLIC_KEY, packets.PUBLIC_SUBKEY})
 _SECRET_TAGS = frozenset({packets.SECRET_KEY, packets.SECRET_SUBKEY})
 
 
@@ -201,12 +203,35 @@ def verify_signed_by(cert: bytes, data: bytes, signature: bytes) -> None:
 
 
 def one_binary_signature(signature: bytes) -> None:
-    """BadMessage unless this is one signature packet of type binary document (RFC 9580, 5.2.1)."""
+    """BadMessage unless this is one signature packet of type binary document."""
+    if one_signature(signature) != BINARY_DOCUMENT:
+        raise BadMessage("not a signature of a binary document")
+
+
+def one_signature(signature: bytes) -> int:
+    """The type of the one signature packet, of a document; BadMessage for anything else."""
     if len(signature) > MAX_SIGNATURE:
         raise BadMessage("a signature that is too long")
     try:
         found = packets.split(signature, 1)
     except TooLarge:
         raise BadMessage("more than one signature packet") from None
-    if [p.tag for p in found] != [packets.SIGNATURE] or found[0].body[1:2] != b"\0":
-        raise BadMessage("not a signature of a binary document")
+    if [p.tag for p in found] != [packets.SIGNATURE] or len(found[0].body) < 2:
+        raise BadMessage("not a signature packet")
+    version, kind = found[0].body[:2]
+    if version not in (4, 6) or kind not in (BINARY_DOCUMENT, TEXT_DOCUMENT):
+        raise BadMessage("not a signature of a document")
+    return kind
+
+
+def those_with_key(certs: Sequence[bytes], issuer: str) -> list[bytes]:
+    """Those readable certificates that hold the key of this fingerprint or key id (upper hex)."""
+    return [cert for cert in certs if issuer and _has_key(cert, issuer)]
+
+
+def _has_key(cert: bytes, issuer: str) -> bool:
+    try:
+        keys = [packets.key_facts(p.body) for p in read_packets(cert) if p.tag in _KEY_TAGS]
+    except (KeyRefused, BadMessage):
+        return False
+    return any(issuer in (key.fingerprint, key.key_id) for key in keys)

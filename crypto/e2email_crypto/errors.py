@@ -47,10 +47,15 @@ class SealFailed(CryptoError):
 
 
 class OpenFailed(CryptoError):
-    """A message was not opened. One text for every cause: no oracle (security notes, 3.11)."""
+    """A message was not opened. One text for every cause, so that nobody gets an oracle.
 
-    def __init__(self) -> None:
+    `final` is False when the worker died or ran out of time: the same octets might open on a freer
+    machine. It decides whether to try again later, and must not reach a remote peer.
+    """
+
+    def __init__(self, *, final: bool = True) -> None:
         super().__init__("the message cannot be opened")
+        self.final = final
 
 
 class TooLarge(CryptoError):
