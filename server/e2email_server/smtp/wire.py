@@ -129,7 +129,7 @@ class Wire(SMTP):  # type: ignore[misc]  # aiosmtpd ships no types
                 return None
             await self._flush()
             if self._input.find(b"\n") < 0:
-                if self._eof:
+                if self._eof or self._closing:
                     return None
                 await self._rest()
         line = bytes(self._input[: end + 1])
