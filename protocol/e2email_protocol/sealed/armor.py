@@ -5,6 +5,8 @@ in three. Reading foreign armor is crypto's business; this module knows its own 
 """
 
 from base64 import b64encode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from collections.abc import Callable
 
 LINE = 64  # characters, gpg's own
@@ -96,7 +98,17 @@ def _base64_slice(read: Read, size: int, start: int, stop: int) -> bytes:
     return base64_lines(octets)[start - first * (LINE + 2) : stop - first * (LINE + 2)]
 
 
-def base64_lines(octets: bytes) -> bytes:
-    """Base64 in CRLF lines of 64 characters."""
+def base64_lines(octets: bytes, indent: bytes = b"") -> bytes:
+    """Base64 in CRLF lines of 64 characters, each after `indent`."""
     text = b64encode(octets)
-    return b"".join(text[at : at + LINE] + b"\r\n" for at in range(0, len(text), LINE))
+    return b"".join(indent + text[at : at + LINE] + b"\r\n" for at in range(0, len(text), LINE))
+
+
+def dearmor(text: bytes) -> bytes | None:
+    """What armored_slice() wrote out, whole; the caller compares with writing it again."""
+    if not (text.startswith(_HEAD) and text.endswith(_TAIL)) or len(text) < armored_size(0):
+        return None
+    try:
+        return a2b_base64(text[len(_HEAD) : -_CRC_LINE - len(_TAIL)])
+    except Base64Error:
+        return None

@@ -3,14 +3,15 @@
 import re
 from dataclasses import dataclass
 
-MAX_TIME = 1 << 40  # seconds; far beyond any clock, and exact in every JSON reader
+MAX_TIME = 253_402_300_800  # the year 10000, where Date fields end
 MAX_VERDICTS = 16
-MAX_VERDICT = 500  # characters of name and text together: room for a DKIM domain list
+MAX_VERDICTS_SIZE = 2000  # characters altogether: they share the envelope's 16 KiB
 SMTP = "smtp"
 DEVICE = "device"
 _ORIGIN = re.compile(r"smtp|device|append:[ -~]{1,64}")
 _WORD = re.compile(r"[ -~]{0,64}")
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
+_TEXT = re.compile(r"[ !#-\[\]-~]*")  # printable ASCII that JSON does not escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class Arrival:
             raise ValueError("not an arrival")
         if self.verdicts and self.origin != SMTP:
             raise ValueError("verdicts belong to mail that came by SMTP")
-        if len(self.verdicts) > MAX_VERDICTS:
+        size = sum(len(name) + len(text) for name, text in self.verdicts)
+        if len(self.verdicts) > MAX_VERDICTS or size > MAX_VERDICTS_SIZE:
             raise ValueError("too many verdicts")
         for name, text in self.verdicts:
-            if _NAME.fullmatch(name) is None or len(name) + len(text) > MAX_VERDICT:
+            if _NAME.fullmatch(name) is None or _TEXT.fullmatch(text) is None:
                 raise ValueError("not a verdict")
 
 

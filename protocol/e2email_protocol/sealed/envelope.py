@@ -29,6 +29,7 @@ _SIGNED = re.compile(
     rb'\{"signature":"([A-Za-z0-9+/]{86}==|)","signer":"([0-9a-f]{16}|)"\}', re.ASCII
 )
 _SIGNED_LINE = 256  # the line above is shorter
+MAX_SIGNED = MAX_ENVELOPE + _SIGNED_LINE
 
 
 class BadEnvelope(ValueError):
@@ -106,6 +107,11 @@ def encode(envelope: Envelope) -> bytes:
 def encoded_size(envelope: Envelope) -> int:
     """Length of what encode() would make, also above the cap."""
     return len(_encode(envelope))
+
+
+def json_size(value: str | bytes) -> int:
+    """Octets that a string takes inside the JSON line."""
+    return len(json.dumps(_text(value) if isinstance(value, bytes) else value))
 
 
 def _encode(envelope: Envelope) -> bytes:

@@ -4,16 +4,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Sealer(Protocol):
+class Keys(Protocol):
+    """What is known of one account's encryption keys. Key ids are 16 upper-case hex digits."""
+
+    @property
+    def known_key_ids(self) -> frozenset[str]:
+        """Every encryption subkey in the account's key history, today's included."""
+
+    def message_key_ids(self, message: bytes) -> frozenset[str]:
+        """PKESK ids of one OpenPGP message, binary or armored.
+
+        Empty when the packets are not exactly PKESK+ and one SEIPD; never raises for bad input.
+        """
+
+
+class Sealer(Keys, Protocol):
     """Seals to the newest statement of one account. Errors of the adapter pass through."""
 
     @property
     def key_ids(self) -> frozenset[str]:
-        """Encryption subkeys that seal() uses: 16 upper-case hex digits each."""
-
-    @property
-    def known_key_ids(self) -> frozenset[str]:
-        """Every encryption subkey this account has had, today's included."""
+        """The encryption subkeys that seal() uses."""
 
     @property
     def signer(self) -> str:
@@ -24,12 +34,6 @@ class Sealer(Protocol):
 
     def sign(self, envelope: bytes) -> bytes:
         """Ed25519 arrival signature of the exact envelope bytes, label included; 64 octets."""
-
-    def message_key_ids(self, message: bytes) -> frozenset[str]:
-        """PKESK ids of one message, binary or armored.
-
-        Empty when the packets are not exactly PKESK+ and one SEIPD; never raises for bad input.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,11 @@ class Decrypted:
         return f"<Decrypted {len(self.plaintext)} octets, {len(self.signatures)} signatures>"
 
 
-class Opener(Protocol):
+class Opener(Keys, Protocol):
     """Opens for one account. Errors of the adapter (cannot open, too large) pass through."""
-
-    @property
-    def known_key_ids(self) -> frozenset[str]:
-        """Every encryption subkey in the account's key history: 16 upper-case hex digits each."""
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         """Open one message, binary or armored."""
-
-    def message_key_ids(self, message: bytes) -> frozenset[str]:
-        """As in Sealer."""
 
     def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
         """Whether `signer` is a key we pinned or a device of the statement, and it signed this."""

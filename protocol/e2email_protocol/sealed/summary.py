@@ -1,0 +1,97 @@
+"""What the envelope says about a mail's content, and what is left out when it is too much."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from e2email_protocol.mime.structure import structure
+from e2email_protocol.mime.text import attachments, preview
+from e2email_protocol.sealed.envelope import MAX_ENVELOPE, Envelope, encode, encoded_size, json_size
+from e2email_protocol.sealed.mail import Mail
+
+# The fields that lists of mail are made of, and the order in which they (and BODYSTRUCTURE and
+# preview) are given room: the first are what every list shows. Closed, so that a sender cannot
+# fill the envelope with names of fields that were left out.
+KEPT_FIRST = (
+    "from", "date", "subject", "message-id", "to", "sender", "reply-to", "in-reply-to", "cc", "bcc",
+    "structure", "preview",
+    "content-type", "content-transfer-encoding", "mime-version", "content-disposition",
+    "list-id", "list-post", "list-unsubscribe", "list-unsubscribe-post",
+    "priority", "x-priority", "references",
+    "list-help", "list-subscribe", "list-owner", "list-archive",
+    "content-id", "content-description", "content-language", "content-location", "content-md5",
+)  # fmt: skip
+PUBLISHED = frozenset(name.encode() for name in KEPT_FIRST) - {b"structure", b"preview"}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Summary:
+    """Of the octets of one mail; `fields` are (lower-case name, raw field) in order."""
+
+    fields: tuple[tuple[bytes, bytes], ...]
+    structure: bytes
+    preview: str
+    attachments: int
+    size: int
+    header_size: int
+
+    def __repr__(self) -> str:
+        """Sizes only."""
+        return f"<Summary {self.size} octets, {self.attachments} attachments>"
+
+
+def summarise(mail: Mail) -> Summary:
+    """The summary of a mail; the same octets give the same summary on server and client."""
+    return Summary(
+        fields=tuple((f.name, mail.raw(f.field)) for f in mail.fields if f.name in PUBLISHED),
+        structure=structure(mail.octets, mail.root),
+        preview=preview(mail.octets, mail.root),
+        attachments=len(attachments(mail.root)),
+        size=len(mail.octets),
+        header_size=mail.root.body,
+    )
+
+
+def fit(envelope: Envelope, summary: Summary) -> Envelope:
+    """The envelope with as much of the summary as fits, the rest named in `omitted`."""
+    full = fill(envelope, summary, ())
+    if encoded_size(full) <= MAX_ENVELOPE:
+        return full
+    bare = replace(fill(envelope, summary, KEPT_FIRST), omitted=KEPT_FIRST)
+    room = MAX_ENVELOPE - encoded_size(bare)
+    omitted = []
+    for name in KEPT_FIRST:
+        size = _size(summary, name)
+        if size <= room:
+            room -= size
+        else:
+            omitted.append(name)
+    return fill(envelope, summary, omitted)
+
+
+def _size(summary: Summary, name: str) -> int:
+    if name == "structure":
+        return json_size(summary.structure)
+    if name == "preview":
+        return json_size(summary.preview)
+    return sum(len(raw) for found, raw in summary.fields if found == name.encode())
+
+
+def fill(envelope: Envelope, summary: Summary, omitted: Iterable[str]) -> Envelope:
+    """The envelope with the summary but for what is omitted."""
+    names = tuple(omitted)
+    left_out = {name.encode() for name in names}
+    return replace(
+        envelope,
+        fields=b"".join(raw for name, raw in summary.fields if name not in left_out),
+        structure=None if "structure" in names else summary.structure,
+        preview=None if "preview" in names else summary.preview,
+        attachments=summary.attachments,
+        size=summary.size,
+        header_size=summary.header_size,
+        omitted=names,
+    )
+
+
+def agrees(envelope: Envelope, summary: Summary) -> bool:
+    """Whether the envelope says of the mail what its octets say."""
+    return encode(fit(envelope, summary)) == encode(envelope)
