@@ -22,6 +22,8 @@ T = TypeVar("T")
 # Parsed certificates by value. A parsed one is some tens of KiB; 1,024 covers a small firm.
 PARSED_CERTS = 1024
 
+CRC24_INIT = 0xB704CE  # RFC 9580, 6.1.1
+
 
 class LibraryRefused(Exception):
     """pysequoia failed or panicked. Carries nothing of the cause on purpose."""
@@ -124,6 +126,8 @@ def crc24(data: bytes) -> int:
     0.02 ms for 4 KiB, 140 ms for 25 MiB. Pure Python needs 0.25 ms and 1,600 ms; folding in
     arbitrary precision integers 0.03 ms and 225 ms.
     """
+    if not data:
+        return CRC24_INIT
     text = _call(pysequoia.armor, data, pysequoia.ArmorKind.Message)
     foot = text.rindex("\n=") + 2
     return int.from_bytes(base64.b64decode(text[foot : foot + 4]))
