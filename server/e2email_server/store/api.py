@@ -54,8 +54,8 @@ class AccountStore(Protocol):
         """Account, certificates and newest statement in one read. Raises NotFound."""
         ...
 
-    async def statements(self, account_id: int) -> list[Statement]:
-        """The key history, the first entry first."""
+    async def statements(self, account_id: int, first: int, count: int) -> list[Statement]:
+        """A page of the key history from sequence `first` on, in order."""
         ...
 
     async def publish(
@@ -73,10 +73,10 @@ class AccountStore(Protocol):
 
     async def set_enabled(self, account_id: int, enabled: bool) -> None: ...
 
-    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slot: Box) -> None:
-        """Change the passphrase: hash, parameters and its slot in one transaction.
+    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
+        """Change the passphrase: hash, parameters and slots in one transaction.
 
-        Raises Conflict when `slot.version` is not the stored one plus one.
+        Raises Conflict when `slots.version` is not the stored one plus one.
         """
         ...
 
@@ -85,7 +85,7 @@ class CredentialStore(Protocol):
     """Invites, tokens and the boxes that only the client can open."""
 
     async def invite(self, invite: Invite, invite_hash: bytes) -> None:
-        """Keep an invite; an older one for the same address ends. Raises AlreadyExists (account)."""
+        """Keep an invite; an older one for the address ends. Raises AlreadyExists (account)."""
         ...
 
     async def find_invite(self, invite_hash: bytes) -> Invite:

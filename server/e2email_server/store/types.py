@@ -7,7 +7,7 @@ Unix time. A flag is a str as IMAP writes it ("\\Seen", "$Forwarded").
 from dataclasses import dataclass, field
 from enum import Enum
 
-from e2email_protocol.sealed.record import Form, Policy, Record
+from e2email_protocol.sealed.record import Policy, Record, RecordHead
 
 Flags = frozenset[str]
 
@@ -52,7 +52,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Something the client encrypted: "vault", "state", "slot:passphrase"... `version` counts up."""
+    """Something that only the client can open: "vault", "state", "slots". `version` counts up."""
 
     name: str
     version: int
@@ -160,17 +160,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """One record for one mailbox. Sizes are those of the rendered message, in octets.
-
-    `body_crc` is the CRC-24 of the armored form, kept so that a partial fetch of the end need not
-    read the body.
-    """
+    """One record for one mailbox. Sizes are those of the rendered message, in octets."""
 
     mailbox_id: int
     record: Record = field(repr=False)
     size: int
     header_size: int
-    body_crc: int
     internal_date: int
     flags: Flags = frozenset()
 
@@ -202,14 +197,7 @@ class StoredMessage:
     """An entry with its record. `body` is None where it was not asked for or stands in a file."""
 
     entry: Entry
-    form: Form
-    version: int
-    policy: Policy
-    outer: bytes = field(repr=False)
-    boundary: bytes = field(repr=False)
-    envelope: bytes = field(repr=False)
-    body_size: int
-    body_crc: int
+    head: RecordHead
     body: bytes | None = field(repr=False)
 
 
@@ -232,7 +220,7 @@ class FlagOp(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FlagsStored:
-    """`changed` are the entries with their new flags; `modified` the UIDs that UNCHANGEDSINCE kept."""
+    """`changed`: entries with their new flags; `modified`: UIDs that UNCHANGEDSINCE kept."""
 
     changed: tuple[Entry, ...]
     modified: tuple[int, ...]
@@ -240,7 +228,7 @@ class FlagsStored:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """Source and target UIDs in step (COPYUID), and for MOVE the modseq of the expunge."""
+    """Source and target UIDs in step, as COPYUID gives them (RFC 4315)."""
 
     uidvalidity: int
     sources: tuple[int, ...]

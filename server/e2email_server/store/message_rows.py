@@ -1,0 +1,309 @@
+"""Messages, records and bodies in SQL: what is written.
+
+UID and MODSEQ are drawn from the mailbox row inside the transaction that inserts. The statements
+of the delivery path are compiled once and executed for a whole batch.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.dml import Insert
+
+from e2email_server.store import message_reads
+from e2email_server.store.errors import NotFound
+from e2email_server.store.names import DELETED, flags_text, select_changes
+from e2email_server.store.schema import (
+    bodies,
+    body_files,
+    expunged,
+    mailboxes,
+    messages,
+    records,
+)
+from e2email_server.store.types import (
+    Copied,
+    Entry,
+    FlagOp,
+    Flags,
+    FlagsStored,
+    NewMessage,
+    Placed,
+)
+from e2email_server.store.writer import Transaction
+
+_CHUNK = 500  # values in one IN (...): well below what SQLite takes, and one statement text
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new message and, when its body stands in a file already, the file's name."""
+
+    message: NewMessage
+    file: str | None
+
+
+def _compiled(statement: Insert) -> str:
+    return str(statement.compile(dialect=sqlite.dialect()))  # positional, columns in table order
+
+
+_INSERT_RECORD = _compiled(insert(records))
+_INSERT_BODY = _compiled(insert(bodies))
+_INSERT_FILE = _compiled(insert(body_files))
+_INSERT_MESSAGE = _compiled(insert(messages))
+_INSERT_EXPUNGED = _compiled(insert(expunged))
+_SET_COUNTERS = (
+    update(mailboxes)
+    .where(mailboxes.c.id == bindparam("mailbox"))
+    .values(uidnext=bindparam("next"), highest_modseq=bindparam("highest"))
+)
+
+
+class Counters:
+    """UIDNEXT and HIGHESTMODSEQ of the mailboxes a transaction touches, written back once."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._rows: dict[int, tuple[int, int, int, int]] = {}
+
+    def account(self, mailbox_id: int) -> int:
+        return self._row(mailbox_id)[3]
+
+    def place(self, mailbox_id: int) -> Placed:
+        """The next UID and the next modseq. Raises NotFound."""
+        validity, uid, modseq, account = self._row(mailbox_id)
+        self._rows[mailbox_id] = (validity, uid + 1, modseq + 1, account)
+        return Placed(validity, uid, modseq + 1)
+
+    def bump(self, mailbox_id: int) -> int:
+        """The next modseq. Raises NotFound."""
+        validity, uid, modseq, account = self._row(mailbox_id)
+        self._rows[mailbox_id] = (validity, uid, modseq + 1, account)
+        return modseq + 1
+
+    def flush(self) -> None:
+        rows = [
+            {"mailbox": mailbox, "next": uid, "highest": modseq}
+            for mailbox, (_, uid, modseq, _) in self._rows.items()
+        ]
+        if rows:
+            self._transaction.connection.execute(_SET_COUNTERS, rows)
+        self._transaction.highest.update({row["mailbox"]: row["highest"] for row in rows})
+
+    def _row(self, mailbox_id: int) -> tuple[int, int, int, int]:
+        if mailbox_id not in self._rows:
+            self._rows[mailbox_id] = _counters(self._transaction.connection, mailbox_id)
+        return self._rows[mailbox_id]
+
+
+def _counters(connection: Connection, mailbox_id: int) -> tuple[int, int, int, int]:
+    row = connection.execute(_READ_COUNTERS, {"mailbox": mailbox_id}).one_or_none()
+    if row is None:
+        raise NotFound("no such mailbox")
+    return (row.uidvalidity, row.uidnext, row.highest_modseq, row.account_id)
+
+
+_READ_COUNTERS = select(
+    mailboxes.c.uidvalidity,
+    mailboxes.c.uidnext,
+    mailboxes.c.highest_modseq,
+    mailboxes.c.account_id,
+).where(mailboxes.c.id == bindparam("mailbox"))
+_MAX_RECORD = select(func.coalesce(func.max(records.c.id), 0))
+
+
+def add(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Placed]:
+    """Insert them all with a handful of statements, however many they are."""
+    connection, counters = transaction.connection, Counters(transaction)
+    first = connection.execute(_MAX_RECORD).scalar_one() + 1
+    placed = [counters.place(arrival.message.mailbox_id) for arrival in arrivals]
+    numbered = list(enumerate(arrivals, first))
+    _many(connection, _INSERT_RECORD, [_record_row(n, a.message) for n, a in numbered])
+    _many(
+        connection,
+        _INSERT_BODY,
+        [(n, a.message.record.body) for n, a in numbered if a.file is None],
+    )
+    _many(connection, _INSERT_FILE, [(n, a.file) for n, a in numbered if a.file is not None])
+    rows = [
+        _message_row(number, arrival.message, place)
+        for (number, arrival), place in zip(numbered, placed, strict=True)
+    ]
+    _many(connection, _INSERT_MESSAGE, rows)
+    counters.flush()
+    return placed
+
+
+def _record_row(number: int, message: NewMessage) -> tuple[Any, ...]:
+    record = message.record
+    return (
+        number,
+        record.form.value,
+        record.version,
+        record.policy.value,
+        record.outer,
+        record.boundary,
+        record.envelope,
+        record.body_size,
+        record.crc,
+    )
+
+
+def _message_row(number: int, message: NewMessage, placed: Placed) -> tuple[Any, ...]:
+    return (
+        message.mailbox_id,
+        placed.uid,
+        placed.modseq,
+        flags_text(message.flags),
+        message.internal_date,
+        message.size,
+        message.header_size,
+        message.record.record_id,
+        number,
+    )
+
+
+def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        connection.exec_driver_sql(statement, rows)
+
+
+def append(transaction: Transaction, arrival: Arrival) -> Placed:
+    """As add; a record that lies in the mailbox already is answered with its first place."""
+    message = arrival.message
+    earlier = transaction.connection.execute(
+        select(mailboxes.c.uidvalidity, messages.c.uid, messages.c.modseq)
+        .join(messages, messages.c.mailbox_id == mailboxes.c.id)
+        .where(
+            messages.c.mailbox_id == message.mailbox_id,
+            messages.c.record_id == message.record.record_id,
+        )
+        .order_by(messages.c.uid)
+        .limit(1)
+    ).one_or_none()
+    if earlier is None:
+        return add(transaction, [arrival])[0]
+    if arrival.file is not None:
+        transaction.unlink.append(arrival.file)
+    return Placed(*earlier)
+
+
+def store_flags(
+    transaction: Transaction,
+    mailbox_id: int,
+    uids: Sequence[int],
+    op: FlagOp,
+    flags: Flags,
+    unchanged_since: int | None,
+) -> FlagsStored:
+    connection, counters = transaction.connection, Counters(transaction)
+    counters.account(mailbox_id)
+    found = message_reads.entries(connection, mailbox_id, uids)
+    changes, modified = select_changes(found, op, flags, unchanged_since)
+    if not changes:
+        return FlagsStored((), tuple(modified))
+    modseq = counters.bump(mailbox_id)
+    connection.exec_driver_sql(
+        "UPDATE messages SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
+        [(flags_text(new), modseq, mailbox_id, entry.uid) for entry, new in changes],
+    )
+    counters.flush()
+    changed = tuple(_with_flags(entry, new, modseq) for entry, new in changes)
+    return FlagsStored(changed, tuple(modified))
+
+
+def _with_flags(entry: Entry, flags: Flags, modseq: int) -> Entry:
+    return Entry(
+        entry.uid,
+        modseq,
+        flags,
+        entry.internal_date,
+        entry.size,
+        entry.header_size,
+        entry.record_id,
+    )
+
+
+def expunge(transaction: Transaction, mailbox_id: int, uids: Iterable[int] | None) -> list[int]:
+    wanted = None if uids is None else list(uids)
+    found = message_reads.entries(transaction.connection, mailbox_id, wanted)
+    gone = [entry.uid for entry in found if DELETED in entry.flags]
+    counters = Counters(transaction)
+    counters.account(mailbox_id)
+    if gone:
+        held = _take_out(transaction, counters, mailbox_id, gone)
+        drop_unshared(transaction, [row.record for row in held])
+        counters.flush()
+    return gone
+
+
+def _take_out(
+    transaction: Transaction, counters: Counters, mailbox_id: int, uids: Sequence[int]
+) -> list[Any]:
+    """Remove the message rows, leave their UIDs in `expunged`; the rows as they were."""
+    connection = transaction.connection
+    held = message_reads.rows(connection, messages, mailbox_id, uids)
+    modseq = counters.bump(mailbox_id)
+    connection.exec_driver_sql(
+        "DELETE FROM messages WHERE mailbox_id = ? AND uid = ?",
+        [(mailbox_id, row.uid) for row in held],
+    )
+    _many(connection, _INSERT_EXPUNGED, [(mailbox_id, row.uid, modseq) for row in held])
+    return held
+
+
+def copy(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+    counters = Counters(transaction)
+    _same_account(counters, mailbox_id, target_id)
+    found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
+    return _put_in(transaction, counters, found, target_id)
+
+
+def move(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+    counters = Counters(transaction)
+    _same_account(counters, mailbox_id, target_id)
+    found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
+    held = _take_out(transaction, counters, mailbox_id, [row.uid for row in found]) if found else []
+    return _put_in(transaction, counters, held, target_id)
+
+
+def _same_account(counters: Counters, mailbox_id: int, target_id: int) -> None:
+    if counters.account(mailbox_id) != counters.account(target_id):
+        raise NotFound("no such mailbox")  # whether it exists is another account's affair
+
+
+def _put_in(
+    transaction: Transaction, counters: Counters, rows: Sequence[Any], target_id: int
+) -> Copied:
+    validity = _counters(transaction.connection, target_id)[0]
+    placed = [counters.place(target_id) for _ in rows]
+    _many(
+        transaction.connection,
+        _INSERT_MESSAGE,
+        [
+            (target_id, place.uid, place.modseq, *row[3:])
+            for row, place in zip(rows, placed, strict=True)
+        ],
+    )
+    counters.flush()
+    return Copied(validity, tuple(row.uid for row in rows), tuple(place.uid for place in placed))
+
+
+def all_uids(connection: Connection, mailbox_id: int) -> list[int]:
+    mine = select(messages.c.uid).where(messages.c.mailbox_id == mailbox_id)
+    return list(connection.execute(mine.order_by(messages.c.uid)).scalars())
+
+
+def drop_unshared(transaction: Transaction, held: Iterable[int]) -> None:
+    """Remove the records and bodies among `held` that no message shares any longer."""
+    connection, numbers = transaction.connection, sorted(set(held))
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        used = select(messages.c.record).where(messages.c.record.in_(chunk))
+        gone = set(chunk).difference(connection.execute(used).scalars())
+        files = select(body_files.c.name).where(body_files.c.id.in_(gone))
+        transaction.unlink.extend(connection.execute(files).scalars())
+        for table in (records, bodies, body_files):
+            connection.execute(delete(table).where(table.c.id.in_(gone)))

@@ -1,0 +1,565 @@
+"""What every store does. Each test runs on SQLite and on the twin in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from e2email_protocol.sealed.record import Policy
+from e2email_server.store.api import Store
+from e2email_server.store.disk import FreeSpace
+from e2email_server.store.errors import (
+    AlreadyExists,
+    BadName,
+    Conflict,
+    DiskFull,
+    LimitReached,
+    NotFound,
+)
+from e2email_server.store.memory import MemoryStore
+from e2email_server.store.types import (
+    Account,
+    Box,
+    Certificate,
+    FlagOp,
+    Invite,
+    Kdf,
+    NewToken,
+    Statement,
+)
+from support.store_data import TestClock, message, new_account, record, sql_store
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture(params=["sql", "memory"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: TestClock
+) -> AsyncIterator[Store]:
+    made: Store = (
+        MemoryStore(clock) if request.param == "memory" else await sql_store(tmp_path, clock)
+    )
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def alice(store: Store) -> Account:
+    return await store.register(new_account(), None)
+
+
+# --- accounts -------------------------------------------------------------------------------
+
+
+async def test_registration_is_read_back(store: Store) -> None:
+    made = await store.register(new_account(), None)
+    assert await store.account("alice@example.test") == made
+    assert made.policy is Policy.SEALED
+    assert made.enabled
+    assert made.kdf == Kdf(3, 65536, b"s" * 16)
+    found = await store.recipient("alice@example.test")
+    assert found.account == made
+    assert [c.fingerprint for c in found.certificates] == ["AB" * 20]
+    assert found.statement == Statement(1, b"statement 1")
+    assert [box.name for box in await store.boxes(made.account_id)] == ["slots", "vault"]
+
+
+async def test_a_new_account_has_its_mailboxes(store: Store, alice: Account) -> None:
+    mailboxes = await store.mailboxes(alice.account_id)
+    assert {m.name: m.special_use for m in mailboxes} == {
+        "INBOX": None,
+        "Drafts": "\\Drafts",
+        "Sent": "\\Sent",
+        "Junk": "\\Junk",
+        "Trash": "\\Trash",
+        "Archive": "\\Archive",
+    }
+    assert all(m.subscribed and m.uidnext == 1 for m in mailboxes)
+    assert (await store.mailbox(alice.inbox)).name == "INBOX"
+
+
+async def test_an_address_is_registered_once(store: Store, alice: Account) -> None:
+    with pytest.raises(AlreadyExists):
+        await store.register(new_account(), None)
+    assert [a.account_id for a in await store.accounts()] == [alice.account_id]
+
+
+async def test_a_stranger_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound):
+        await store.account("nobody@example.test")
+    with pytest.raises(NotFound):
+        await store.recipient("nobody@example.test")
+
+
+async def test_an_invite_is_used_once(store: Store, clock: TestClock) -> None:
+    await store.invite(Invite("alice@example.test", clock(), clock() + 60), b"h" * 32)
+    assert (await store.find_invite(b"h" * 32)).address == "alice@example.test"
+    await store.register(new_account(), b"h" * 32)
+    with pytest.raises(NotFound):
+        await store.find_invite(b"h" * 32)
+
+
+@pytest.mark.parametrize("fault", ["unknown", "other address", "expired"])
+async def test_an_invite_that_does_not_fit(store: Store, clock: TestClock, fault: str) -> None:
+    address = "bob@example.test" if fault == "other address" else "alice@example.test"
+    await store.invite(Invite(address, clock(), clock() + 60), b"h" * 32)
+    clock.time += 60 if fault == "expired" else 0
+    with pytest.raises(NotFound):
+        await store.register(new_account(), b"x" * 32 if fault == "unknown" else b"h" * 32)
+    assert await store.accounts() == []
+
+
+async def test_a_second_invite_ends_the_first(store: Store, clock: TestClock) -> None:
+    await store.invite(Invite("alice@example.test", clock(), clock() + 60), b"1" * 32)
+    await store.invite(Invite("alice@example.test", clock(), clock() + 60), b"2" * 32)
+    with pytest.raises(NotFound):
+        await store.find_invite(b"1" * 32)
+    await store.find_invite(b"2" * 32)
+
+
+async def test_no_invite_for_who_is_here(store: Store, alice: Account, clock: TestClock) -> None:
+    with pytest.raises(AlreadyExists):
+        await store.invite(Invite(alice.address, clock(), clock() + 60), b"1" * 32)
+
+
+async def test_publishing_replaces_keys_and_policy(store: Store, alice: Account) -> None:
+    new = [Certificate("CD" * 20, b"new")]
+    await store.publish(alice.account_id, new, Statement(2, b"two"), Policy.BASELINE)
+    found = await store.recipient(alice.address)
+    assert found.certificates == tuple(new)
+    assert found.statement == Statement(2, b"two")
+    assert found.account.policy is Policy.BASELINE
+    history = await store.statements(alice.account_id, 1, 10)
+    assert [entry.sequence for entry in history] == [1, 2]
+    assert await store.statements(alice.account_id, 2, 10) == history[1:]
+    assert await store.statements(alice.account_id, 1, 1) == history[:1]
+
+
+@pytest.mark.parametrize("sequence", [1, 3])
+async def test_a_statement_out_of_turn(store: Store, alice: Account, sequence: int) -> None:
+    before = await store.recipient(alice.address)
+    with pytest.raises(Conflict):
+        await store.publish(alice.account_id, [], Statement(sequence, b"x"), Policy.BASELINE)
+    assert await store.recipient(alice.address) == before
+
+
+async def test_an_account_is_disabled(store: Store, alice: Account) -> None:
+    await store.set_enabled(alice.account_id, False)
+    assert not (await store.account(alice.address)).enabled
+
+
+async def test_a_passphrase_change_is_one_step(store: Store, alice: Account) -> None:
+    kdf = Kdf(4, 65536, b"t" * 16)
+    with pytest.raises(Conflict):
+        await store.set_auth(alice.account_id, "new", kdf, Box("slots", 1, b"lost race"))
+    assert (await store.account(alice.address)).auth_hash == alice.auth_hash
+    await store.set_auth(alice.account_id, "new", kdf, Box("slots", 2, b"rewrapped"))
+    changed = await store.account(alice.address)
+    assert (changed.auth_hash, changed.kdf) == ("new", kdf)
+    assert (await store.box(alice.account_id, "slots")).octets == b"rewrapped"
+
+
+# --- credentials ----------------------------------------------------------------------------
+
+
+async def test_tokens_come_and_go(store: Store, alice: Account, clock: TestClock) -> None:
+    new = NewToken(alice.account_id, "app", "phone", frozenset({"read", "send"}), b"t" * 32)
+    made = await store.add_token(new)
+    assert made.created == clock()
+    assert await store.find_token(b"t" * 32) == made
+    await store.token_used(made.token_id, 19000)
+    assert (await store.tokens(alice.account_id))[0].last_used_day == 19000
+    with pytest.raises(NotFound):
+        await store.remove_token(alice.account_id + 1, made.token_id)
+    await store.remove_token(alice.account_id, made.token_id)
+    with pytest.raises(NotFound):
+        await store.find_token(b"t" * 32)
+
+
+async def test_tokens_have_a_limit(
+    store: Store, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("credential_rows", "memory"):
+        monkeypatch.setattr(f"e2email_server.store.{module}.MAX_TOKENS", 1)
+    await store.add_token(NewToken(alice.account_id, "app", "1", frozenset(), b"1" * 32))
+    with pytest.raises(LimitReached):
+        await store.add_token(NewToken(alice.account_id, "app", "2", frozenset(), b"2" * 32))
+
+
+@pytest.mark.parametrize("version", [1, 3])
+async def test_a_box_is_swapped_at_the_right_version_only(
+    store: Store, alice: Account, version: int
+) -> None:
+    with pytest.raises(Conflict):
+        await store.put_box(alice.account_id, Box("vault", version, b"other"))
+    assert await store.box(alice.account_id, "vault") == Box("vault", 1, b"vault")
+    await store.put_box(alice.account_id, Box("vault", 2, b"next"))
+    assert await store.box(alice.account_id, "vault") == Box("vault", 2, b"next")
+
+
+async def test_a_box_is_removed(store: Store, alice: Account) -> None:
+    await store.remove_box(alice.account_id, "vault")
+    with pytest.raises(NotFound):
+        await store.box(alice.account_id, "vault")
+
+
+# --- mailboxes ------------------------------------------------------------------------------
+
+
+async def test_a_mailbox_is_made_and_deleted(store: Store, alice: Account) -> None:
+    made = await store.create(alice.account_id, "Lists/Python")
+    assert (await store.mailbox(made.mailbox_id)) == made
+    with pytest.raises(AlreadyExists):
+        await store.create(alice.account_id, "Lists/Python")
+    await store.delete(made.mailbox_id)
+    with pytest.raises(NotFound):
+        await store.mailbox(made.mailbox_id)
+    with pytest.raises(NotFound):
+        await store.delete(made.mailbox_id)
+
+
+async def test_a_name_made_anew_has_a_new_uidvalidity(store: Store, alice: Account) -> None:
+    first = await store.create(alice.account_id, "Work")
+    await store.delete(first.mailbox_id)
+    second = await store.create(alice.account_id, "Work")
+    assert second.uidvalidity > first.uidvalidity
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "a//b", "/a", "a/", "a\x00b", "a\nb", "x" * 513, "\ud800", "/".join("a" * 21)]
+)
+async def test_a_name_that_is_refused(store: Store, alice: Account, name: str) -> None:
+    with pytest.raises(BadName):
+        await store.create(alice.account_id, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["'; DROP TABLE mailboxes; --", "../../etc/passwd", "%00", "Entwürfe", "\u202ex", "a b"]
+)
+async def test_an_odd_name_is_inert(store: Store, alice: Account, name: str) -> None:
+    made = await store.create(alice.account_id, name)
+    assert made.name == name
+    assert len(await store.mailboxes(alice.account_id)) == 7
+
+
+async def test_inbox_is_one_however_it_is_written(store: Store, alice: Account) -> None:
+    with pytest.raises(AlreadyExists):
+        await store.create(alice.account_id, "inbox")
+    assert (await store.create(alice.account_id, "Inbox/x")).name == "INBOX/x"
+    with pytest.raises(BadName):
+        await store.delete(alice.inbox)
+
+
+async def test_a_rename_takes_inferiors_along(store: Store, alice: Account) -> None:
+    top = await store.create(alice.account_id, "a")
+    for name in ("a/b", "a/b/c", "ab"):
+        await store.create(alice.account_id, name)
+    await store.rename(top.mailbox_id, "z")
+    names = {m.name for m in await store.mailboxes(alice.account_id)}
+    assert {"z", "z/b", "z/b/c", "ab"} <= names
+    assert not {"a", "a/b", "a/b/c"} & names
+
+
+async def test_a_rename_onto_another_changes_nothing(store: Store, alice: Account) -> None:
+    top = await store.create(alice.account_id, "a")
+    await store.create(alice.account_id, "a/b")
+    await store.create(alice.account_id, "z/b")
+    with pytest.raises(AlreadyExists):
+        await store.rename(top.mailbox_id, "z")
+    with pytest.raises(BadName):
+        await store.rename(top.mailbox_id, "a/x")
+    assert (await store.mailbox(top.mailbox_id)).name == "a"
+
+
+async def test_renaming_inbox_gives_its_mail_away(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox), message(alice.inbox)])
+    await store.rename(alice.inbox, "Old")
+    target = next(m for m in await store.mailboxes(alice.account_id) if m.name == "Old")
+    assert len((await store.entries(target.mailbox_id)).entries) == 2
+    emptied = await store.entries(alice.inbox)
+    assert emptied.mailbox.name == "INBOX"
+    assert emptied.entries == ()
+
+
+async def test_mailboxes_have_a_limit(
+    store: Store, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("mailbox_rows", "memory"):
+        monkeypatch.setattr(f"e2email_server.store.{module}.MAX_MAILBOXES", 6)
+    with pytest.raises(LimitReached):
+        await store.create(alice.account_id, "one more")
+
+
+async def test_subscribing(store: Store, alice: Account) -> None:
+    await store.subscribe(alice.inbox, False)
+    assert not (await store.mailbox(alice.inbox)).subscribed
+    with pytest.raises(NotFound):
+        await store.subscribe(9999, True)
+
+
+# --- messages -------------------------------------------------------------------------------
+
+
+async def test_delivered_mail_is_read_back(store: Store, alice: Account) -> None:
+    new = message(alice.inbox, b"0123456789", flags=frozenset({"\\Seen", "$Label"}))
+    placed = await store.deliver([new])
+    mailbox = await store.mailbox(alice.inbox)
+    assert (placed[0].uid, placed[0].uidvalidity) == (1, mailbox.uidvalidity)
+    assert (mailbox.uidnext, mailbox.highest_modseq) == (2, placed[0].modseq)
+    stored = (await store.messages(alice.inbox, [1], bodies=True))[0]
+    assert stored.body == b"0123456789"
+    assert stored.entry.flags == new.flags
+    assert stored.entry.internal_date == new.internal_date
+    assert (stored.entry.size, stored.entry.header_size) == (new.size, new.header_size)
+    sent, head = new.record, stored.head
+    for name in ("record_id", "form", "version", "policy", "outer", "boundary", "envelope"):
+        assert getattr(head, name) == getattr(sent, name)
+    assert (head.crc, head.body_size) == (77, 10)
+
+
+async def test_bodies_come_only_when_asked_for(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox)])
+    assert (await store.messages(alice.inbox, [1]))[0].body is None
+
+
+async def test_a_body_is_read_in_ranges(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox, b"0123456789")])
+    assert await store.body(alice.inbox, 1, 0, 100) == b"0123456789"
+    assert await store.body(alice.inbox, 1, 3, 4) == b"3456"
+    assert await store.body(alice.inbox, 1, 9, 5) == b"9"
+    assert await store.body(alice.inbox, 1, 10, 5) == b""
+    with pytest.raises(NotFound):
+        await store.body(alice.inbox, 2, 0, 1)
+
+
+async def test_a_large_body_is_read_in_ranges(store: Store, alice: Account) -> None:
+    body = bytes(range(256)) * 2000
+    await store.deliver([message(alice.inbox, body)])
+    assert await store.body(alice.inbox, 1, 300_000, 300_000) == body[300_000:]
+    assert await store.body(alice.inbox, 1, len(body), 10) == b""
+
+
+async def test_one_transaction_for_several_recipients(store: Store, alice: Account) -> None:
+    bob = await store.register(new_account("bob@example.test"), None)
+    placed = await store.deliver([message(alice.inbox), message(bob.inbox), message(alice.inbox)])
+    assert [place.uid for place in placed] == [1, 1, 2]
+
+
+async def test_all_or_none(store: Store, alice: Account) -> None:
+    with pytest.raises(NotFound):
+        await store.deliver([message(alice.inbox), message(9999)])
+    changes = await store.entries(alice.inbox)
+    assert changes.entries == ()
+    assert changes.mailbox.uidnext == 1
+
+
+async def test_two_writers_and_one_that_aborts(store: Store, alice: Account) -> None:
+    """Those that are right are stored once each, under UIDs without a gap; the wrong one is not."""
+
+    async def write(count: int) -> None:
+        for _ in range(count):
+            await store.deliver([message(alice.inbox)])
+
+    async def abort() -> int:
+        failed = 0
+        for _ in range(20):
+            try:
+                await store.deliver([message(alice.inbox), message(9999)])
+            except NotFound:
+                failed += 1
+        return failed
+
+    _, failed, _ = await asyncio.gather(write(40), abort(), write(40))
+    assert failed == 20
+    entries = (await store.entries(alice.inbox)).entries
+    assert [entry.uid for entry in entries] == list(range(1, 81))
+    assert len({entry.modseq for entry in entries}) == 80
+    assert len({entry.record_id for entry in entries}) == 80
+
+
+async def test_a_second_append_of_a_record_answers_the_first(store: Store, alice: Account) -> None:
+    again = record()
+    first = await store.append(message(alice.inbox, record=again))
+    assert await store.append(message(alice.inbox, record=again)) == first
+    assert len((await store.entries(alice.inbox)).entries) == 1
+    other = await store.create(alice.account_id, "Other")
+    assert (await store.append(message(other.mailbox_id, record=again))).uid == 1
+    with pytest.raises(NotFound):
+        await store.append(message(9999))
+
+
+async def test_flags_are_stored(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox, flags=frozenset({"a"})) for _ in range(3)])
+    done = await store.store_flags(alice.inbox, [1, 2, 99], FlagOp.ADD, frozenset({"b"}))
+    assert [(e.uid, e.flags) for e in done.changed] == [(1, {"a", "b"}), (2, {"a", "b"})]
+    await store.store_flags(alice.inbox, [1], FlagOp.REMOVE, frozenset({"a", "zz"}))
+    await store.store_flags(alice.inbox, [3], FlagOp.REPLACE, frozenset())
+    after = (await store.entries(alice.inbox)).entries
+    assert [set(e.flags) for e in after] == [{"b"}, {"a", "b"}, set()]
+
+
+async def test_flags_that_stay_keep_their_modseq(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox, flags=frozenset({"a"}))])
+    before = await store.entries(alice.inbox)
+    done = await store.store_flags(alice.inbox, [1], FlagOp.ADD, frozenset({"a"}))
+    assert done.changed == ()
+    assert await store.entries(alice.inbox) == before
+
+
+async def test_unchangedsince_keeps_what_changed(store: Store, alice: Account) -> None:
+    placed = await store.deliver([message(alice.inbox), message(alice.inbox)])
+    await store.store_flags(alice.inbox, [2], FlagOp.ADD, frozenset({"x"}))
+    done = await store.store_flags(
+        alice.inbox, [1, 2], FlagOp.ADD, frozenset({"y"}), placed[1].modseq
+    )
+    assert [entry.uid for entry in done.changed] == [1]
+    assert done.modified == (2,)
+
+
+async def test_expunge_takes_what_is_deleted(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox) for _ in range(4)])
+    await store.store_flags(alice.inbox, [1, 2, 4], FlagOp.ADD, frozenset({"\\Deleted"}))
+    assert await store.expunge(alice.inbox, [2, 3]) == [2]
+    assert await store.expunge(alice.inbox, None) == [1, 4]
+    assert await store.expunge(alice.inbox, None) == []
+    assert [e.uid for e in (await store.entries(alice.inbox)).entries] == [3]
+    with pytest.raises(NotFound):
+        await store.body(alice.inbox, 1, 0, 1)
+    assert (await store.deliver([message(alice.inbox)]))[0].uid == 5
+
+
+async def test_changes_since(store: Store, alice: Account) -> None:
+    placed = await store.deliver([message(alice.inbox) for _ in range(3)])
+    since = placed[-1].modseq
+    assert (await store.changes(alice.inbox, since)).entries == ()
+    await store.store_flags(alice.inbox, [1, 2], FlagOp.ADD, frozenset({"\\Deleted"}))
+    await store.expunge(alice.inbox, [2])
+    await store.deliver([message(alice.inbox)])
+    changes = await store.changes(alice.inbox, since)
+    assert [entry.uid for entry in changes.entries] == [1, 4]
+    assert changes.vanished == (2,)
+    assert changes.mailbox.highest_modseq > since
+    assert (await store.changes(alice.inbox, changes.mailbox.highest_modseq)).vanished == ()
+
+
+async def test_a_copy_shares_what_it_copies(store: Store, alice: Account) -> None:
+    large = b"x" * 300_000
+    flags = frozenset({"\\Seen"})
+    await store.deliver([message(alice.inbox, large, flags=flags), message(alice.inbox)])
+    target = await store.create(alice.account_id, "Copies")
+    done = await store.copy(alice.inbox, [1, 2, 77], target.mailbox_id)
+    assert (done.sources, done.targets) == ((1, 2), (1, 2))
+    assert done.uidvalidity == target.uidvalidity
+    await store.store_flags(alice.inbox, [1, 2], FlagOp.ADD, frozenset({"\\Deleted"}))
+    await store.expunge(alice.inbox, None)
+    entry = (await store.entries(target.mailbox_id)).entries[0]
+    assert entry.flags == flags
+    assert await store.body(target.mailbox_id, 1, 0, 400_000) == large
+
+
+async def test_a_move_leaves_nothing_behind(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox, b"one"), message(alice.inbox, b"two")])
+    since = (await store.mailbox(alice.inbox)).highest_modseq
+    target = await store.create(alice.account_id, "Target")
+    done = await store.move(alice.inbox, [2], target.mailbox_id)
+    assert (done.sources, done.targets) == ((2,), (1,))
+    assert (await store.changes(alice.inbox, since)).vanished == (2,)
+    assert await store.body(target.mailbox_id, 1, 0, 10) == b"two"
+    assert [e.uid for e in (await store.entries(alice.inbox)).entries] == [1]
+
+
+async def test_mail_does_not_cross_accounts(store: Store, alice: Account) -> None:
+    bob = await store.register(new_account("bob@example.test"), None)
+    await store.deliver([message(alice.inbox)])
+    with pytest.raises(NotFound):
+        await store.copy(alice.inbox, [1], bob.inbox)
+    with pytest.raises(NotFound):
+        await store.move(alice.inbox, [1], bob.inbox)
+    assert len((await store.entries(alice.inbox)).entries) == 1
+
+
+async def test_many_uids_sparse_and_dense(store: Store, alice: Account) -> None:
+    await store.deliver([message(alice.inbox) for _ in range(1500)])
+    sparse = list(range(1, 1500, 700))
+    assert [m.entry.uid for m in await store.messages(alice.inbox, sparse)] == sparse
+    dense = list(range(1, 1500, 2))
+    assert [m.entry.uid for m in await store.messages(alice.inbox, dense)] == dense
+    assert await store.messages(alice.inbox, []) == []
+
+
+async def test_counts(store: Store, alice: Account) -> None:
+    for flags in ({"\\Seen"}, {"\\Deleted", "\\Seen"}, {"Seen"}, set()):
+        await store.deliver([message(alice.inbox, size=10, flags=frozenset(flags))])
+    counts = await store.counts(alice.inbox)
+    assert (counts.messages, counts.unseen, counts.deleted, counts.size) == (4, 2, 1, 40)
+
+
+async def test_a_deleted_mailbox_takes_its_mail_along(store: Store, alice: Account) -> None:
+    made = await store.create(alice.account_id, "Gone")
+    await store.deliver([message(made.mailbox_id)])
+    await store.delete(made.mailbox_id)
+    with pytest.raises(NotFound):
+        await store.entries(made.mailbox_id)
+    with pytest.raises(NotFound):
+        await store.deliver([message(made.mailbox_id)])
+
+
+# --- waiting --------------------------------------------------------------------------------
+
+
+async def test_waiters_wake_after_the_commit(store: Store, alice: Account) -> None:
+    seen = (await store.mailbox(alice.inbox)).highest_modseq
+    waiting = [asyncio.create_task(store.wait(alice.inbox, seen)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert not any(task.done() for task in waiting)
+    placed = await store.deliver([message(alice.inbox)])
+    assert await asyncio.gather(*waiting) == [placed[0].modseq] * 3
+    assert await store.wait(alice.inbox, seen) == placed[0].modseq
+
+
+async def test_news_of_another_mailbox_does_not_wake(store: Store, alice: Account) -> None:
+    other = await store.create(alice.account_id, "Other")
+    seen = (await store.mailbox(alice.inbox)).highest_modseq
+    waiting = asyncio.create_task(store.wait(alice.inbox, seen))
+    await asyncio.sleep(0.05)
+    await store.deliver([message(other.mailbox_id)])
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    waiting.cancel()
+    await store.deliver([message(alice.inbox)])  # a cancelled waiter disturbs nobody
+
+
+async def test_waiting_ends_with_the_mailbox(store: Store, alice: Account) -> None:
+    made = await store.create(alice.account_id, "Gone")
+    waiting = asyncio.create_task(store.wait(made.mailbox_id, made.highest_modseq))
+    await asyncio.sleep(0.05)
+    await store.delete(made.mailbox_id)
+    with pytest.raises(NotFound):
+        await waiting
+
+
+# --- room -----------------------------------------------------------------------------------
+
+
+async def test_below_the_floor_mail_is_refused_and_deletions_work(
+    store: Store, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.deliver([message(alice.inbox, flags=frozenset({"\\Deleted"}))])
+    assert store.has_room()
+    monkeypatch.setattr(store, "_space" if hasattr(store, "_space") else "_room", _floor(store))
+    assert not store.has_room()
+    with pytest.raises(DiskFull):
+        await store.deliver([message(alice.inbox)])
+    with pytest.raises(DiskFull):
+        await store.append(message(alice.inbox))
+    with pytest.raises(DiskFull):
+        await store.copy(alice.inbox, [1], alice.inbox)
+    assert await store.expunge(alice.inbox, None) == [1]
+
+
+def _floor(store: Store) -> object:
+    return FreeSpace(Path("/"), 101, 0) if hasattr(store, "_space") else (lambda: False)
