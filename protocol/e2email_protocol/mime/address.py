@@ -132,13 +132,15 @@ def _mailbox(lexer: Lexer, found: list[Address]) -> None:
 
 def _angle(lexer: Lexer, draft: _Draft) -> None:
     lexer.expect(b"<")
+    if lexer.peek() == b">":
+        lexer.expect(b">")
+        return
     if lexer.peek() == b"@":
         draft.adl = _route(lexer)
-    if lexer.peek():
-        draft.mailbox = _local_part(lexer)
+    draft.mailbox = _local_part(lexer)
     if lexer.peek() == b"@":
         draft.host = lexer.domain()
-    if lexer.peek():
+    if lexer.peek() or draft.host is None:  # the bracket alone may be missing at the end
         lexer.expect(b">")
 
 
@@ -156,14 +158,18 @@ def _route(lexer: Lexer) -> bytes:
 
 
 def _local_part(lexer: Lexer) -> bytes:
-    return lexer.quoted() if lexer.peek() == b'"' else lexer.dot_atom()
+    return lexer.quoted() if lexer.peek() == b'"' else lexer.dot_atom(leading_dot=True)
 
 
 def _address_spec(lexer: Lexer, draft: _Draft) -> None:
-    """What cannot be read of it stays missing."""
-    lexer.comment = b""
+    """What cannot be read of it stays missing. Several words without an address are a name."""
+    start, lexer.comment = lexer.pos, b""
     with suppress(Malformed):
         draft.mailbox = _local_part(lexer)
+        if lexer.at_word():
+            lexer.pos, draft.mailbox = start, None
+            draft.name = lexer.phrase()
+            return
     with suppress(Malformed):
         if lexer.peek() == b"@":
             draft.host = lexer.domain()

@@ -1,4 +1,4 @@
-"""The Date field (RFC 5322 sections 3.3 and 4.3), read leniently; for IMAP's own see imap/dates.py."""
+"""The Date field (RFC 5322 sections 3.3 and 4.3), read leniently."""
 
 import re
 from calendar import timegm

@@ -1,8 +1,9 @@
 """IMAP ENVELOPE text (RFC 9051 section 7.5.2) from a header, as Dovecot writes it."""
 
 import re
+from collections.abc import Callable
 
-from .address import Address, addresses
+from .address import MAX_ADDRESSES, Address, addresses
 from .header import fields, unfold
 from .quote import nstring
 
@@ -12,34 +13,42 @@ _NAMES = frozenset(
         b"in-reply-to", b"message-id",
     )
 )  # fmt: skip
+_Found = dict[bytes, list[bytes]]
 _WHITE_SPACE = re.compile(rb"[ \t]+")
 
 
 def envelope(octets: bytes, start: int = 0, end: int | None = None) -> bytes:
     """`(date subject from sender reply-to to cc bcc in-reply-to message-id)` of the header that
-    lies at [start, end). Encoded words stay as they are. Of repeated fields the last counts."""
-    found: dict[bytes, bytes] = {}
+    lies at [start, end). Encoded words stay as they are. The addresses of repeated fields are
+    joined, so that no sender or recipient is hidden; of other fields the last counts."""
+    found: _Found = {}
     for field in fields(octets, start, end):
         name = field.name.lower()
         if name in _NAMES:
-            found[name] = field.value
+            found.setdefault(name, []).append(field.value)
     people = _people(found)
     return b"(%b)" % b" ".join(
         (
-            nstring(_text(found.get(b"date"))),
-            nstring(_text(found.get(b"subject"))),
+            _text(found, b"date"),
+            _text(found, b"subject", one_line),
             *people,
-            nstring(_text(found.get(b"in-reply-to"))),
-            nstring(_text(found.get(b"message-id"))),
+            _text(found, b"in-reply-to"),
+            _text(found, b"message-id"),
         )
     )
 
 
-def _text(value: bytes | None) -> bytes | None:
-    return None if value is None else unfold(value)
+def _text(found: _Found, name: bytes, form: Callable[[bytes], bytes] = unfold) -> bytes:
+    values = found.get(name)
+    return nstring(form(values[-1]) if values else None)
 
 
-def _people(found: dict[bytes, bytes]) -> list[bytes]:
+def one_line(value: bytes) -> bytes:
+    """Unfolded, with single spaces for runs of white space: text for people."""
+    return _WHITE_SPACE.sub(b" ", unfold(value))
+
+
+def _people(found: _Found) -> list[bytes]:
     sender = _list(found, b"from")
     return [
         sender,
@@ -51,16 +60,16 @@ def _people(found: dict[bytes, bytes]) -> list[bytes]:
     ]
 
 
-def _list(found: dict[bytes, bytes], name: bytes, default: bytes = b"NIL") -> bytes:
-    value = found.get(name)
-    people = () if value is None else addresses(value)
+def _list(found: _Found, name: bytes, default: bytes = b"NIL") -> bytes:
+    people: list[Address] = []
+    for value in found.get(name, ()):
+        people += addresses(value, MAX_ADDRESSES - len(people))
     return b"(%b)" % b"".join(map(_address, people)) if people else default
 
 
 def _address(address: Address) -> bytes:
-    name = None if address.name is None else _WHITE_SPACE.sub(b" ", unfold(address.name))
     return b"(%b %b %b %b)" % (
-        nstring(name),
+        nstring(None if address.name is None else one_line(address.name)),
         nstring(address.adl),
         nstring(address.mailbox),
         nstring(address.host),

@@ -43,10 +43,11 @@ def fields(octets: bytes, start: int = 0, end: int | None = None) -> Iterator[Fi
 
 
 def unfold(value: bytes) -> bytes:
-    """A field value on one line, outer white space stripped (RFC 5322 section 2.2.3)."""
+    """A field value on one line, outer white space stripped (RFC 5322 section 2.2.3). A bare CR,
+    which would be a line end to many a reader, becomes a space."""
     if b"\n" in value:
         value = _LINE_END.sub(b"", value)
-    return value.strip(b" \t\r")
+    return value.replace(b"\r", b" ").strip(b" \t")
 
 
 def first(octets: bytes, name: bytes, start: int = 0, end: int | None = None) -> bytes | None:

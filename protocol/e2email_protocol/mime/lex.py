@@ -107,9 +107,14 @@ class Lexer:
         self.skip()
         return unquote(match[1])
 
-    def dot_atom(self) -> bytes:
-        """Atoms joined by dots, white space and comments around the dots dropped, and skip."""
-        parts = [self.atom()]
+    def at_word(self) -> bool:
+        """Whether an atom or quoted string begins here."""
+        return self.peek() == b'"' or _ATOM.match(self.data, self.pos) is not None
+
+    def dot_atom(self, *, leading_dot: bool = False) -> bytes:
+        """Atoms joined by dots, white space and comments around the dots dropped, and skip.
+        Dots side by side and at the end are let pass, at the beginning where asked for."""
+        parts = [b""] if leading_dot and self.peek() == b"." else [self.atom()]
         while self.peek() == b".":
             self.pos += 1
             self.skip()

@@ -20,7 +20,8 @@ _BROKEN_VALUE = re.compile(rb"[^; \t\r\n]*")
 
 
 def content_type(value: bytes) -> tuple[bytes, bytes | None, Params]:
-    """(type, subtype or None, parameters) of a Content-Type value, as much as can be read."""
+    """(type, subtype or None, parameters) of a Content-Type value, as much as can be read; the
+    type is b"" where there is none."""
     match = _PLAIN.match(value)
     if match is not None:
         return match[1], match[2], ()
@@ -30,9 +31,10 @@ def content_type(value: bytes) -> tuple[bytes, bytes | None, Params]:
         lexer.skip()
         kind = lexer.raw_token()
         lexer.skip()
-        lexer.expect(b"/")
-        subtype = lexer.raw_token()
-        lexer.skip()
+        if lexer.peek() == b"/":
+            lexer.expect(b"/")
+            subtype = lexer.raw_token() or None
+            lexer.skip()
     except Malformed:
         return kind, subtype, ()
     return kind, subtype, parameters(lexer)
@@ -53,12 +55,14 @@ def parameters(lexer: Lexer) -> Params:
     """The parameters from here on, RFC 2231 sections joined but still percent-encoded.
 
     A joined parameter of which a section was extended keeps a `*` at the end of its name. What
-    cannot be read is passed over.
+    cannot be read is passed over; the first semicolon may be missing, as some programs leave it.
     """
     plain: list[tuple[bytes, bytes]] = []
     sections: dict[bytes, list[tuple[int, bool, bytes, bytes]]] = {}
+    semicolon = lexer.peek() == b";"
     for _ in range(MAX_PARAMETERS):
-        pair = _next_parameter(lexer)
+        pair = _next_parameter(lexer, semicolon)
+        semicolon = True
         if pair is None:
             break
         name, value = pair
@@ -72,18 +76,22 @@ def parameters(lexer: Lexer) -> Params:
     return (*plain, *_join(sections)) if sections else tuple(plain)
 
 
-def _next_parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
+def _next_parameter(lexer: Lexer, semicolon: bool) -> tuple[bytes, bytes] | None:
     while lexer.pos < len(lexer.data):
         try:
-            return _parameter(lexer)
+            return _parameter(lexer, semicolon)
         except Malformed:
             lexer.pos += 1
+            semicolon = True
     return None
 
 
-def _parameter(lexer: Lexer) -> tuple[bytes, bytes]:
-    lexer.expect(b";")
+def _parameter(lexer: Lexer, semicolon: bool) -> tuple[bytes, bytes]:
+    if semicolon:
+        lexer.expect(b";")
     name = lexer.token()
+    if not (name or semicolon):
+        raise Malformed
     lexer.expect(b"=")
     octet = lexer.peek()
     if octet == b'"':

@@ -9,10 +9,10 @@ _ESCAPED = re.compile(rb'(["\\])')
 
 
 def string(text: bytes) -> bytes:
-    """The text as a quoted string or literal. NUL, which neither may hold, becomes octet 0x80,
-    as Dovecot sends it."""
+    """The text as a quoted string or literal. NUL, which neither may hold, becomes U+FFFD."""
     if _NEEDS_LITERAL.search(text):
-        return b"{%d}\r\n%b" % (len(text), text.replace(b"\x00", b"\x80"))
+        text = text.replace(b"\x00", b"\xef\xbf\xbd")
+        return b"{%d}\r\n%b" % (len(text), text)
     if b'"' in text or b"\\" in text:
         text = _ESCAPED.sub(rb"\\\1", text)
     return b'"%b"' % text

@@ -262,9 +262,9 @@ class _Scanner:
             content = {}
         value = content.get("type")
         kind, subtype, params = (b"", None, ()) if value is None else content_type(value)
-        if value is None and parent is not None and parent.media == "multipart/digest":
+        if not kind and parent is not None and parent.media == "multipart/digest":
             kind, subtype = b"message", b"rfc822"
-        elif value is None:
+        elif not kind:
             kind, subtype = b"text", b"plain"
         media = (kind + b"/" + (subtype or b"")).decode("latin-1").lower()
         return _Open(start, body, 0, kind, subtype, media, params, content)

@@ -173,3 +173,8 @@ def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:
     if [gap.strip() for gap in between] != [boundary, boundary, boundary + b"--"]:
         return None
     return body.body, body.end
+
+
+def _without_preamble(gap: bytes) -> bytes:
+    match = _PREAMBLE.match(gap.strip())
+    return gap.strip()[match.end() :] if match else gap
