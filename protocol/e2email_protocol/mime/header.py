@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# No real header comes near; what ends beyond is not looked at, so that none costs more than this.
+MAX_HEADER = 256 * 1024
+
 # a name up to the first colon (lenient: a line without one is a nameless field), a value that
 # goes on over lines that begin with white space
 _FIELD = re.compile(rb"([^\n:]*)(:?)([^\n]*(?:\n[ \t][^\n]*)*)\n?")
@@ -26,10 +29,12 @@ class Field:
 
 
 def fields(octets: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
-    """The fields of a header that lies at [start, end), in order; stops at a blank line."""
+    """The fields of a header that lies at [start, end), in order; stops at a blank line and at
+    the first field that ends beyond MAX_HEADER."""
     end = len(octets) if end is None else end
+    last = min(end, start + MAX_HEADER)
     match = _FIELD.match(octets, start, end)
-    while match is not None and match.start() < end:
+    while match is not None and match.start() < end and match.end() <= last:
         name, colon, value = match.groups()
         if not colon and not name.rstrip(b"\r"):
             return

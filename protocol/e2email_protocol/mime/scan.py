@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .header import MAX_HEADER
 from .lex import Lexer, Malformed
 from .params import Params, content_type, parameter, token_and_parameters
 
@@ -24,7 +25,7 @@ class Limits:
     parts: int = 10_000
     nesting: int = 100
     boundary_lines: int = 200_000
-    header: int = 256 * 1024
+    header: int = MAX_HEADER
 
 
 DEFAULT_LIMITS = Limits()

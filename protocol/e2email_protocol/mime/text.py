@@ -25,7 +25,7 @@ _HIDDEN = re.compile(r"<(?:(script|style|head|title)\b|!--)", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!?][^>]*(?:>|\Z)")
 # Thunderbird and others put this sentence in front; it says nothing, so it hides nothing.
 _PREAMBLE = re.compile(
-    rb"\A\s*This is an OpenPGP/MIME encrypted message"
+    rb"\s*This is an OpenPGP/MIME encrypted message"
     rb"(?: \(RFC (?:2440|4880|9580) and 3156\))?\.?\r?\n"
 )
 _SIGNATURES = frozenset(
@@ -166,7 +166,7 @@ def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:
         return None
     boundary = b"--" + (parameter(root.params, b"boundary") or b"")
     between = (
-        _PREAMBLE.sub(b"", octets[root.body : version.start]),
+        _without_preamble(octets[root.body : version.start]),
         octets[version.end : body.start],
         octets[body.end : root.end],
     )
@@ -176,5 +176,5 @@ def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:
 
 
 def _without_preamble(gap: bytes) -> bytes:
-    match = _PREAMBLE.match(gap.strip())
-    return gap.strip()[match.end() :] if match else gap
+    match = _PREAMBLE.match(gap)
+    return gap[match.end() :] if match else gap
