@@ -194,17 +194,43 @@ def verify_chain(
     for count, octets in enumerate(entries, 1):
         if count > ENTRIES_MAX:
             raise StatementInvalid("too many entries")
-        entry = Entry.decode(octets)
-        statement = decode(entry.statement)
-        if (statement.sequence, statement.previous) != (count, head):
-            raise StatementInvalid(f"entry {count} does not follow the one before it")
-        if account not in statement.addresses:
-            raise StatementInvalid(f"entry {count} is of another account")
-        _check_authority(entry, newest, known, allow_forced)
-        newest, head = statement, entry.digest
+        newest, head = _follow(octets, newest, head, known, account, allow_forced)
     if newest is None:
         raise StatementInvalid("no entry")
     return newest
+
+
+def verify_next(
+    before: bytes, octets: bytes, certificates: Iterable[bytes], account: str
+) -> Statement:
+    """The statement of one entry that follows `before`, for whose place the caller vouches.
+
+    For the server: it keeps entries it has verified, and only the certificates now in use.
+    Raises StatementInvalid; an administrator's override is not taken here.
+    """
+    last = Entry.decode(before)
+    known = {_fingerprint(data): data for data in certificates}
+    return _follow(octets, decode(last.statement), last.digest, known, account, False)[0]
+
+
+def _follow(
+    octets: bytes,
+    newest: Statement | None,
+    head: bytes | None,
+    known: Mapping[str, bytes],
+    account: str,
+    allow_forced: bool,
+) -> tuple[Statement, bytes]:
+    """(statement, digest) of the entry after `newest`, whose digest is `head`."""
+    entry = Entry.decode(octets)
+    statement = decode(entry.statement)
+    count = newest.sequence + 1 if newest else 1
+    if (statement.sequence, statement.previous) != (count, head):
+        raise StatementInvalid(f"entry {count} does not follow the one before it")
+    if account not in statement.addresses:
+        raise StatementInvalid(f"entry {count} is of another account")
+    _check_authority(entry, newest, known, allow_forced)
+    return statement, entry.digest
 
 
 def _check_authority(
@@ -251,7 +277,8 @@ def _versioned(octets: bytes) -> dict[str, Any]:
     value = _canonical.decode(octets)
     if not isinstance(value, dict):
         raise ValueError("not an object")
-    if value.get("version") != VERSION:
+    version = value.get("version")
+    if type(version) is not int or version != VERSION:  # True equals 1
         raise ValueError("unknown version")
     return value
 
