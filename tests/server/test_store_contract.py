@@ -58,6 +58,7 @@ async def alice(store: Store) -> Account:
 async def test_registration_is_read_back(store: Store) -> None:
     made = await store.register(new_account(), None)
     assert await store.account("alice@example.test") == made
+    assert await store.account_by_id(made.account_id) == made
     assert made.policy is Policy.SEALED
     assert made.enabled
     assert made.kdf == Kdf(3, 65536, b"s" * 16)
@@ -93,6 +94,8 @@ async def test_a_stranger_is_not_found(store: Store) -> None:
         await store.account("nobody@example.test")
     with pytest.raises(NotFound):
         await store.recipient("nobody@example.test")
+    with pytest.raises(NotFound):
+        await store.account_by_id(9999)
 
 
 async def test_an_invite_is_used_once(store: Store, clock: TestClock) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from e2email_crypto.token import Field
@@ -58,7 +58,15 @@ def _account(macs: RowMacs, row: Row[Any]) -> Account:
 
 
 def find(connection: Connection, macs: RowMacs, address: str) -> Account:
-    row = connection.execute(_SELECT.where(accounts.c.address == address)).one_or_none()
+    return _one(connection, macs, accounts.c.address == address)
+
+
+def find_by_id(connection: Connection, macs: RowMacs, account_id: int) -> Account:
+    return _one(connection, macs, accounts.c.id == account_id)
+
+
+def _one(connection: Connection, macs: RowMacs, this: ColumnElement[bool]) -> Account:
+    row = connection.execute(_SELECT.where(this)).one_or_none()
     if row is None:
         raise NotFound("no such account")
     return _account(macs, row)

@@ -46,6 +46,10 @@ class AccountStore(Protocol):
         """Raises NotFound. `address` is normalised lower-case, as everywhere."""
         ...
 
+    async def account_by_id(self, account_id: int) -> Account:
+        """Raises NotFound."""
+        ...
+
     async def accounts(self) -> list[Account]:
         """All accounts, the oldest first."""
         ...

@@ -183,6 +183,9 @@ class MemoryStore:
     async def account(self, address: str) -> Account:
         return self._by_address(address).row
 
+    async def account_by_id(self, account_id: int) -> Account:
+        return self._person(account_id).row
+
     async def accounts(self) -> list[Account]:
         return [person.row for person in self._people.values()]
 

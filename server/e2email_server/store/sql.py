@@ -132,6 +132,9 @@ class SqlStore:
     async def account(self, address: str) -> Account:
         return await self._read(lambda c: account_rows.find(c, self._macs, address))
 
+    async def account_by_id(self, account_id: int) -> Account:
+        return await self._read(lambda c: account_rows.find_by_id(c, self._macs, account_id))
+
     async def accounts(self) -> list[Account]:
         return await self._read(lambda c: account_rows.everyone(c, self._macs))
 
