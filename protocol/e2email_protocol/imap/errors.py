@@ -128,3 +128,7 @@ class BadCommand(Exception):
     def __init__(self, text: bytes):
         super().__init__(text.decode("ascii"))
         self.text = text
+
+
+class Torn(Exception):
+    """A literal broke off after its size was announced: only hanging up keeps the client right."""

@@ -11,7 +11,7 @@ which runs beside the others and may be cancelled at any await.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum, Flag, auto
@@ -239,8 +239,11 @@ class Mailbox(Protocol):
         """Return when something may have changed since the last changes(); cancellable."""
         ...
 
-    def fetch(self, uids: Sequence[int], need: Need) -> AsyncIterator[Message]:
-        """Messages ascending by uid; those that are gone are left out without a word."""
+    def fetch(self, uids: Sequence[int], need: Need) -> AsyncGenerator[Message, None]:
+        """Messages ascending by uid; those that are gone are left out without a word.
+
+        The generator is closed when the client goes away in the middle.
+        """
         ...
 
     async def store(

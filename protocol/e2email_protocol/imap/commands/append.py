@@ -1,0 +1,53 @@
+"""APPEND (RFC 3501 §6.3.11), with APPENDUID (RFC 4315)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..context import Context, Ok, Steps, creatable
+from ..cursor import Cursor
+from ..dates import parse_date_time
+from ..errors import Cannot
+from ..flags import parse_flag_list
+from ..names import decode_name
+
+
+class EmptyMessage(Cannot):
+    text = b"an empty message is not stored"
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    name: bytes
+    flags: frozenset[str]
+    when: datetime | None
+    octets: bytes = field(repr=False)
+
+    async def run(self, context: Context) -> Steps:
+        if not self.octets:  # how RFC 3502 clients call an APPEND off
+            raise EmptyMessage
+        flags, name = self.flags, decode_name(self.name)
+        if context.mailbox is not None and context.mailbox.name == name:
+            flags = context.mailbox.view.spell(flags)
+        with creatable():
+            result = await context.session.append(name, self.octets, flags, self.when)
+        yield Ok(b"stored", b"APPENDUID %d %d" % (result.uidvalidity, result.uid))
+
+
+# append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal
+def parse(cursor: Cursor) -> Append:
+    cursor.space()
+    name = cursor.astring()
+    cursor.space()
+    flags: frozenset[str] = frozenset()
+    when = None
+    if cursor.peek() == b"(":
+        flags = parse_flag_list(cursor)
+        cursor.space()
+    if cursor.peek() == b'"':
+        when = parse_date_time(cursor.string())
+        cursor.space()
+    octets = cursor.literal()
+    cursor.end()
+    return Append(name, flags, when, octets)

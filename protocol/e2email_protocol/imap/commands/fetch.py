@@ -1,0 +1,171 @@
+"""FETCH and UID FETCH (RFC 3501 §6.4.5). UID comes first in every reply: Thunderbird wants it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from ..chunks import Chunks
+from ..context import Context, Ok, Steps
+from ..cursor import Cursor
+from ..errors import Refused, Torn, Vanished
+from ..fetch_items import Items, parse_items
+from ..limits import FETCH_BATCH
+from ..sequence import Ranges
+from ..session import Message, StoreOp, Stream
+from ..view import Numbered, View
+
+_SEEN = frozenset({"\\Seen"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    messages: Ranges
+    items: Items
+    uid: bool
+
+    async def run(self, context: Context) -> Steps:
+        selected = context.selected
+        view = selected.view
+        chosen = view.by_uid(self.messages) if self.uid else view.by_number(self.messages)
+        if not self.items.others:
+            for octets in self._from_view(view, chosen):
+                yield octets
+            yield Ok()
+            return
+        given = 0
+        for start in range(0, len(chosen), FETCH_BATCH):
+            batch = Batch(context, self.items, chosen[start : start + FETCH_BATCH])
+            async with aclosing(batch.replies()) as replies:
+                async for octets in replies:
+                    yield octets
+            given += batch.given
+            if batch.trouble is not None:
+                raise batch.trouble
+        if given < len(chosen) and not self.uid:
+            raise Vanished
+        yield Ok()
+
+    def _from_view(self, view: View, chosen: list[Numbered]) -> Iterator[bytes]:
+        """UID and FLAGS alone: the backend is not asked."""
+        out = Chunks()
+        show_uid, show_flags = self.items.uid, self.items.flags
+        for number, entry in chosen:
+            if show_uid and show_flags:
+                out.add(
+                    b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (number, entry.uid, view.flags(entry))
+                )
+            elif show_flags:
+                out.add(b"* %d FETCH (FLAGS (%b))\r\n" % (number, view.flags(entry)))
+            else:
+                out.add(b"* %d FETCH (UID %d)\r\n" % (number, entry.uid))
+            if out.full:
+                yield out.take()
+        yield out.take()
+
+
+class Batch:
+    """Some hundred messages read at once. `given` counts those that were there.
+
+    `trouble` is raised when the messages that could be had are on their way.
+    """
+
+    def __init__(self, context: Context, items: Items, chosen: list[Numbered]):
+        self._context = context
+        self._selected = context.selected
+        self._items = items
+        self._chosen = {message.entry.uid: message for message in chosen}
+        self._flags_changed: set[int] = set()
+        self.given = 0
+        self.trouble: Refused | None = None
+
+    async def replies(self) -> AsyncGenerator[bytes, None]:
+        if self._items.sets_seen and not self._selected.mailbox.readonly:
+            await self._set_seen()
+        out = Chunks()
+        try:
+            async with aclosing(self._read(out)) as pieces:
+                async for octets in pieces:
+                    yield octets
+        except Refused as error:
+            self.trouble = error
+        yield out.take()
+
+    async def _read(self, out: Chunks) -> AsyncGenerator[bytes, None]:
+        found = self._selected.mailbox.fetch(list(self._chosen), self._items.need)
+        async with aclosing(found) as messages:
+            async for message in messages:
+                self.given += 1
+                try:
+                    values = [await item.value(message) for item in self._items.others]
+                except Refused as error:
+                    self.trouble = self.trouble or error
+                    continue
+                out.add(self._head(message))
+                async for octets in self._body(values, out):
+                    yield octets
+                if out.full:
+                    yield out.take()
+
+    async def _set_seen(self) -> None:
+        view = self._selected.view
+        unseen = [uid for uid, m in self._chosen.items() if "\\Seen" not in m.entry.flags]
+        if not unseen:
+            return
+        result = await self._selected.mailbox.store(unseen, StoreOp.ADD, _SEEN)
+        for entry in result.entries:
+            if entry.uid in self._chosen and view.replace(entry):
+                self._flags_changed.add(entry.uid)
+                self._chosen[entry.uid] = Numbered(self._chosen[entry.uid].number, entry)
+
+    def _head(self, message: Message) -> bytes:
+        number, entry = self._chosen[message.uid]
+        head = b"* %d FETCH (" % number
+        if self._items.uid:
+            head += b"UID %d " % entry.uid
+        if self._items.flags or entry.uid in self._flags_changed:
+            head += b"FLAGS (%b) " % self._selected.view.flags(entry)
+        return head
+
+    async def _body(self, values: list[bytes | Stream], out: Chunks) -> AsyncIterator[bytes]:
+        separator = b""
+        for item, value in zip(self._items.others, values, strict=True):
+            label = separator + item.label + b" "
+            separator = b" "
+            if isinstance(value, bytes):
+                out.add(label + value)
+                continue
+            out.add(label + b"{%d}\r\n" % value.size)
+            self._context.in_literal = True
+            yield out.take()
+            async for octets in _exactly(value):
+                yield octets
+            self._context.in_literal = False
+        out.add(b")\r\n")
+
+
+async def _exactly(stream: Stream) -> AsyncIterator[bytes]:
+    """Once its size is announced, a literal comes whole or the connection must end."""
+    left = stream.size
+    try:
+        async for octets in stream.chunks:
+            left -= len(octets)
+            if left < 0:
+                break
+            yield octets
+    except Exception as error:
+        raise Torn from error
+    if left:
+        raise Torn
+
+
+# fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
+#         "(" fetch-att *(SP fetch-att) ")")
+def parse(cursor: Cursor, uid: bool) -> Fetch:
+    cursor.space()
+    messages = cursor.set()
+    cursor.space()
+    items = parse_items(cursor, uid)
+    cursor.end()
+    return Fetch(messages, items, uid)

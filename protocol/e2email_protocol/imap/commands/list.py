@@ -1,0 +1,203 @@
+"""LIST (RFC 3501 §6.3.8) with LIST-EXTENDED (RFC 5258), SPECIAL-USE (6154), LIST-STATUS (5819)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..chunks import Chunks
+from ..context import Context, Ok, Steps
+from ..cursor import Cursor
+from ..errors import BadCommand, Refused
+from ..limits import NAME
+from ..names import decode_name, name_matcher, quote_name
+from ..session import DELIMITER, MailboxInfo
+from . import status
+
+_SELECTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
+_RETURNS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE"})
+PATTERNS = 32  # each is tried on every mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    reference: bytes
+    patterns: tuple[bytes, ...]
+    selections: frozenset[bytes]
+    returns: frozenset[bytes]
+    items: tuple[bytes, ...]  # of LIST-STATUS
+    extended: bool
+
+    async def run(self, context: Context) -> Steps:
+        if self.patterns == (b"",):
+            yield b'* LIST (\\Noselect) "/" ""\r\n'
+            yield Ok()
+            return
+        tree = Tree(await context.session.list_mailboxes())
+        out = Chunks()
+        for info in self._chosen(tree):
+            out.add(self._line(tree, info))
+            if self.items and info.exists and info.selectable:
+                out.add(await self._status(context, info.name))
+            if out.full:
+                yield out.take()
+        yield out.take()
+        yield Ok()
+
+    def _chosen(self, tree: Tree) -> Iterator[MailboxInfo]:
+        matchers = [name_matcher(pattern) for pattern in wire_patterns(self)]
+        fits = {name for name in tree.names if any(match(name) for match in matchers)}
+        for name in sorted(fits, key=_inbox_first):
+            info = tree.names[name]
+            if self._selected(tree, info) or self._has_hidden_child(tree, name, fits):
+                yield info
+
+    def _selected(self, tree: Tree, info: MailboxInfo) -> bool:
+        if b"SUBSCRIBED" in self.selections:
+            wanted = info.subscribed
+        else:
+            wanted = info.exists or info.name in tree.parents
+        if b"SPECIAL-USE" in self.selections:
+            wanted = wanted and info.special_use is not None
+        return wanted
+
+    def _has_hidden_child(self, tree: Tree, name: str, fits: set[str]) -> bool:
+        """RECURSIVEMATCH: below it is something selected that will not be shown itself."""
+        return b"RECURSIVEMATCH" in self.selections and any(
+            child not in fits and self._selected(tree, tree.names[child])
+            for child in tree.below(name)
+        )
+
+    def _line(self, tree: Tree, info: MailboxInfo) -> bytes:
+        attributes = []
+        if not info.exists:
+            attributes.append(b"\\NonExistent" if self.extended else b"\\Noselect")
+        elif not info.selectable:
+            attributes.append(b"\\Noselect")
+        attributes.append(b"\\HasChildren" if info.name in tree.parents else b"\\HasNoChildren")
+        if info.special_use is not None:
+            attributes.append(info.special_use.encode())
+        if info.subscribed and b"SUBSCRIBED" in self.selections | self.returns:
+            attributes.append(b"\\Subscribed")
+        line = b"* LIST (" + b" ".join(attributes) + b') "/" ' + quote_name(info.name)
+        if b"RECURSIVEMATCH" in self.selections and any(
+            self._selected(tree, tree.names[child]) for child in tree.below(info.name)
+        ):
+            line += b' ("CHILDINFO" ("SUBSCRIBED"))'
+        return line + b"\r\n"
+
+    async def _status(self, context: Context, name: str) -> bytes:
+        try:
+            return status.render(name, await context.session.status(name), self.items)
+        except Refused:
+            return b""  # RFC 5819 §2: the STATUS reply is left out
+
+
+class Tree:
+    """All names, with the missing parents that have to be shown, and who has children."""
+
+    def __init__(self, infos: Iterable[MailboxInfo]):
+        self.names = {info.name: info for info in infos}
+        self.parents: set[str] = set()
+        for info in list(self.names.values()):
+            for parent in parents(info.name):
+                if info.exists:
+                    self.parents.add(parent)
+                missing = MailboxInfo(parent, subscribed=False, exists=False, selectable=False)
+                self.names.setdefault(parent, missing)
+
+    def below(self, name: str) -> Iterator[str]:
+        prefix = name + DELIMITER
+        return (other for other in self.names if other.startswith(prefix))
+
+
+def parents(name: str) -> Iterator[str]:
+    at = name.rfind(DELIMITER)
+    while at > 0:
+        yield name[:at]
+        at = name.rfind(DELIMITER, 0, at)
+
+
+def _inbox_first(name: str) -> tuple[bool, str]:
+    return (name != "INBOX", name)
+
+
+def wire_patterns(command: List) -> Iterator[str]:
+    """Reference and pattern joined; a pattern is a name with wildcards (RFC 3501 §6.3.8)."""
+    for pattern in command.patterns:
+        joined = command.reference + pattern
+        yield decode_name(joined)
+
+
+# list = "LIST" [SP "(" [select-opt *(SP select-opt)] ")"] SP mailbox SP mbox-or-pat
+#        [SP "RETURN" SP "(" [return-opt *(SP return-opt)] ")"]
+# mbox-or-pat = list-mailbox / "(" list-mailbox *(SP list-mailbox) ")"
+def parse(cursor: Cursor) -> List:
+    cursor.space()
+    selections: frozenset[bytes] = frozenset()
+    extended = cursor.peek() == b"("
+    if extended:
+        selections = frozenset(_options(cursor, _SELECTIONS))
+        cursor.space()
+    if (
+        selections
+        and selections <= {b"RECURSIVEMATCH", b"REMOTE"}
+        and b"RECURSIVEMATCH" in selections
+    ):
+        raise BadCommand(b"RECURSIVEMATCH needs something to match")
+    reference = cursor.astring()
+    cursor.space()
+    extended = extended or cursor.peek() == b"("
+    patterns = _patterns(cursor)
+    returns: set[bytes] = set()
+    items: tuple[bytes, ...] = ()
+    if not cursor.at_end():
+        extended = True
+        cursor.expect(b" RETURN ")
+        returns, items = _returns(cursor)
+    cursor.end()
+    return List(reference, patterns, selections, frozenset(returns), items, extended)
+
+
+def _patterns(cursor: Cursor) -> tuple[bytes, ...]:
+    if not cursor.take(b"("):
+        return (_pattern(cursor),)
+    patterns = [_pattern(cursor)]
+    while not cursor.take(b")"):
+        cursor.space()
+        patterns.append(_pattern(cursor))
+        if len(patterns) > PATTERNS:
+            raise BadCommand(b"too many patterns")
+    return tuple(patterns)
+
+
+def _pattern(cursor: Cursor) -> bytes:
+    pattern = cursor.list_pattern()
+    if len(pattern) > NAME:
+        raise BadCommand(b"pattern too long")
+    return pattern
+
+
+def _options(cursor: Cursor, known: frozenset[bytes]) -> Iterator[bytes]:
+    cursor.expect(b"(")
+    first = True
+    while not cursor.take(b")"):
+        if not first:
+            cursor.space()
+        first = False
+        option = cursor.word()
+        if option not in known:
+            raise BadCommand(b"unknown option")
+        yield option
+
+
+def _returns(cursor: Cursor) -> tuple[set[bytes], tuple[bytes, ...]]:
+    returns: set[bytes] = set()
+    items: tuple[bytes, ...] = ()
+    for option in _options(cursor, _RETURNS | {b"STATUS"}):
+        if option == b"STATUS":
+            cursor.space()
+            items = status.parse_items(cursor)
+        else:
+            returns.add(option)
+    return returns, items

@@ -1,0 +1,158 @@
+"""What the commands of one connection share: state, session, selected mailbox, settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from . import limits
+from .errors import AuthenticationFailed, NoSuchMailbox, ReadOnly, TryCreate
+from .session import Mailbox, Session
+from .state import State
+from .view import Numbered, View
+
+# What the engine itself does once somebody is logged in; the rest is the session's.
+BASE = (
+    b"IMAP4rev1",
+    b"LITERAL+",
+    b"SASL-IR",
+    b"ID",
+    b"ENABLE",
+)
+AUTHENTICATED = (
+    b"IDLE",
+    b"UIDPLUS",
+    b"MOVE",
+    b"UNSELECT",
+    b"NAMESPACE",
+    b"CHILDREN",
+    b"SPECIAL-USE",
+    b"LIST-EXTENDED",
+    b"LIST-STATUS",
+    b"ESEARCH",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """The end of a command: `tag OK [code] text`."""
+
+    text: bytes = b"done"
+    code: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """`+ text`, and the client's next line is sent into the generator.
+
+    `idle`: meanwhile the client is told what changes in the mailbox.
+    """
+
+    text: bytes = b""
+    idle: bool = False
+
+
+# A command's run: replies in order, then one Ok; or it raises Refused or BadCommand.
+Steps = AsyncGenerator[bytes | Ok | Ask, bytes | None]
+
+
+class Command(Protocol):
+    """A parsed command; its repr is fit for a log."""
+
+    def run(self, context: Context) -> Steps: ...
+
+
+async def _no_penalty(failures: int) -> None:
+    """Nobody waits unless the driver hands something in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one listener speaks."""
+
+    identity: Mapping[str, str] = field(default_factory=lambda: {"name": "e2email"})
+    starttls: bool = False  # a certificate is there and the connection begins in clear
+    clear_login: bool = False  # log in without TLS: for tests and sockets that nobody else sees
+    hidden: frozenset[bytes] = frozenset()  # capabilities not to show on this listener
+    message_limit: int = limits.MESSAGE
+    penalty: Callable[[int], Awaitable[None]] = _no_penalty  # waits after the n-th bad login
+
+
+@dataclass(slots=True)
+class Selected:
+    name: str
+    mailbox: Mailbox
+    view: View
+
+    def writable(self) -> Mailbox:
+        if self.mailbox.readonly:
+            raise ReadOnly
+        return self.mailbox
+
+
+@dataclass(slots=True)
+class Context:
+    """One connection's half of the conversation; commands change it, connection.py reads it."""
+
+    session: Session
+    settings: Settings
+    tls: bool
+    state: State = State.NOT_AUTHENTICATED
+    mailbox: Selected | None = None
+    tag: bytes = b""  # of the command that runs
+    bad_logins: int = 0
+    upgrade: bool = False  # STARTTLS was accepted: TLS comes after this reply
+    in_literal: bool = False  # nothing but the literal's octets may be sent now
+
+    @property
+    def selected(self) -> Selected:
+        assert self.mailbox is not None, "the state table lets no such command through"
+        return self.mailbox
+
+    @property
+    def may_log_in(self) -> bool:
+        return self.tls or self.settings.clear_login
+
+    def capabilities(self) -> bytes:
+        """The capability list as it is in this state; what cannot be used is not shown."""
+        names = list(BASE)
+        if self.state is State.NOT_AUTHENTICATED:
+            if self.settings.starttls and not self.tls:
+                names.append(b"STARTTLS")
+            names.append(b"AUTH=PLAIN" if self.may_log_in else b"LOGINDISABLED")
+        else:
+            names += AUTHENTICATED
+            names += sorted(self.session.capabilities)
+        return b" ".join(name for name in names if name not in self.settings.hidden)
+
+    async def log_in(self, user: str, password: bytes) -> Ok:
+        """LOGIN's and AUTHENTICATE's common half; AuthenticationFailed comes after the penalty."""
+        try:
+            await self.session.login(user, password)
+        except AuthenticationFailed:
+            self.bad_logins += 1
+            await self.settings.penalty(self.bad_logins)
+            raise
+        self.state = State.AUTHENTICATED
+        return Ok(b"logged in", b"CAPABILITY " + self.capabilities())
+
+    async def deselect(self) -> None:
+        selected, self.mailbox = self.mailbox, None
+        if selected is not None:
+            self.state = State.AUTHENTICATED
+            await selected.mailbox.close()
+
+
+@contextmanager
+def creatable() -> Iterator[None]:
+    """Where the target is missing, say that CREATE would help (RFC 3501 §6.3.11)."""
+    try:
+        yield
+    except NoSuchMailbox as error:
+        raise TryCreate from error
+
+
+def uids(messages: list[Numbered]) -> list[int]:
+    return [message.entry.uid for message in messages]

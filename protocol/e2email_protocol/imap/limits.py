@@ -1,0 +1,63 @@
+"""Every bound of the IMAP engine, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LINE_BEFORE_LOGIN = 8 * 1024  # a long OAuth or GSSAPI response fits, a flood does not
+LITERAL_BEFORE_LOGIN = 4 * 1024  # a user name or a password
+LINE = 64 * 1024  # mbsync and Thunderbird send uid sets of tens of kilobytes; Dovecot's bound
+LITERAL = 64 * 1024  # any argument but a mail
+MESSAGE = 50 * 1024 * 1024  # the size SMTP takes, too
+LITERALS = 64  # of one command; each synchronising one costs a round trip
+COMMAND = 256 * 1024  # all lines and literals of one command that is not APPEND
+DISCARD = 256 * 1024 * 1024  # a refused {n+} is read past up to here, then the peer is left
+TAG = 64
+NAME = 1000  # octets of a mailbox name as sent; file systems and other servers stop at 1,000
+LEVELS = 50  # of a mailbox name
+KEYWORD = 255  # octets of one keyword; how many there are is not bounded
+NESTING = 50  # SEARCH parentheses, NOT and OR: the evaluation recurses
+TEXT_KEYS = 64  # SEARCH keys that each read every message's text
+FETCH_ITEMS = 256  # each names a section that is read for every message
+ID_FIELDS = 30  # RFC 2971 §3.3
+ID_VALUE = 1024  # RFC 2971 §3.3
+
+BAD_LOGINS = 3
+BAD_COMMANDS_BEFORE_LOGIN = 5  # also stops a browser that was made to talk HTTP to us
+BAD_COMMANDS = 50  # in a row
+
+CHUNK = 64 * 1024  # a reply leaves in pieces of about this size
+FETCH_BATCH = 500  # messages of one wide read; also how far \\Seen runs ahead of the reader
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """What the reader takes at one moment; `fatal`: breaking the line bound ends it."""
+
+    line: int
+    literal: int
+    message: int  # literals of APPEND
+    command: int
+    literals: int
+    fatal: bool
+
+
+BEFORE_LOGIN = InputLimits(
+    line=LINE_BEFORE_LOGIN,
+    literal=LITERAL_BEFORE_LOGIN,
+    message=LITERAL_BEFORE_LOGIN,
+    command=2 * LINE_BEFORE_LOGIN,
+    literals=4,
+    fatal=True,
+)
+
+
+def after_login(message: int = MESSAGE) -> InputLimits:
+    return InputLimits(
+        line=LINE,
+        literal=LITERAL,
+        message=message,
+        command=COMMAND,
+        literals=LITERALS,
+        fatal=False,
+    )

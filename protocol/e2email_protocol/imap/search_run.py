@@ -1,0 +1,141 @@
+"""SEARCH over a view: each key narrows the candidates, the cheap keys of an AND first."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import date
+from operator import itemgetter
+
+from .context import Selected, uids
+from .search_keys import (
+    All,
+    And,
+    Arrived,
+    HasFlag,
+    InText,
+    Key,
+    Larger,
+    Not,
+    Numbers,
+    Or,
+    Recent,
+    Smaller,
+    Uids,
+)
+from .sequence import Ranges, normal
+from .session import Message, Need, When
+from .view import Numbered
+
+_MetaKey = Larger | Smaller | Arrived
+
+
+class Search:
+    """run() recurses as deep as the parser let the key be."""
+
+    def __init__(self, selected: Selected):
+        self._view = selected.view
+        self._mailbox = selected.mailbox
+
+    async def run(self, key: Key) -> list[Numbered]:
+        """The messages that match, ascending. Cannot where the backend can't read text."""
+        everything = [Numbered(n, entry) for n, entry in enumerate(self._view.entries, 1)]
+        return await self._narrow(key, everything)
+
+    async def _narrow(self, key: Key, among: list[Numbered]) -> list[Numbered]:
+        match key:
+            case And():
+                for part in sorted(key.keys, key=_cost):
+                    among = await self._narrow(part, among)
+                return among
+            case Or():
+                one = set(await self._narrow(key.one, among))
+                other = await self._narrow(key.other, [m for m in among if m not in one])
+                one.update(other)
+                return [message for message in among if message in one]
+            case Not():
+                without = set(await self._narrow(key.key, among))
+                return [message for message in among if message not in without]
+            case InText():
+                found = set(await self._mailbox.search(key.search, uids(among)))
+                return [message for message in among if message.entry.uid in found]
+            case Larger() | Smaller() | Arrived():
+                return await self._by_meta(key, among)
+            case _:
+                return list(filter(self._simple(key), among))
+
+    def _simple(self, key: Key) -> Callable[[Numbered], bool]:
+        """A test that the view answers alone."""
+        view = self._view
+        match key:
+            case All():
+                return lambda message: True
+            case HasFlag():
+                (flag,) = view.spell({key.flag})
+                return lambda message: flag in message.entry.flags
+            case Recent():
+                return lambda message: view.is_recent(message.entry.uid)
+            case Uids():
+                largest = view.entries[-1].uid if view.entries else 0
+                within = _within(key.ranges, largest)
+                return lambda message: within(message.entry.uid)
+            case Numbers():
+                within = _within(key.ranges, len(view))
+                return lambda message: within(message.number)
+            case _:
+                raise AssertionError(key)
+
+    async def _by_meta(self, key: _MetaKey, among: list[Numbered]) -> list[Numbered]:
+        test = _meta_test(key)
+        need = Need.DATE if isinstance(key, Arrived) else Need.SIZE
+        found: set[int] = set()
+        if among:
+            async with aclosing(self._mailbox.fetch(uids(among), need)) as messages:
+                found = {message.uid async for message in messages if test(message)}
+        return [message for message in among if message.entry.uid in found]
+
+
+def _meta_test(key: _MetaKey) -> Callable[[Message], bool]:
+    match key:
+        case Larger():
+            return lambda message: message.size > key.size
+        case Smaller():
+            return lambda message: message.size < key.size
+        case Arrived():
+            return lambda message: is_when(message.internal_date.date(), key.when, key.day)
+
+
+def is_when(actual: date, when: When, day: date) -> bool:
+    """Is the day of a message before, on or not before `day`? For backends' SentKey, too."""
+    if when is When.ON:
+        return actual == day
+    return (actual < day) == (when is When.BEFORE)
+
+
+def _within(ranges: Ranges, largest: int) -> Callable[[int], bool]:
+    """Membership in a set whose "*" is `largest`; numbers beyond it match nothing."""
+    spans = normal(ranges, largest)
+
+    def within(number: int) -> bool:
+        place = bisect_right(spans, number, key=itemgetter(0))
+        return place > 0 and number <= spans[place - 1][1]
+
+    return within
+
+
+def _cost(key: Key) -> int:
+    """0: the view knows; 1: sizes and dates are read; 2: text is read."""
+    match key:
+        case And():
+            return max(map(_cost, key.keys))
+        case Or():
+            return max(_cost(key.one), _cost(key.other))
+        case Not():
+            return _cost(key.key)
+        case InText():
+            return 2
+        case Larger() | Smaller() | Arrived():
+            return 1
+        case _:
+            return 0

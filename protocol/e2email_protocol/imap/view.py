@@ -1,0 +1,185 @@
+"""One session's numbered view of a mailbox: what this client has been told, and what it has not.
+
+Sequence numbers are places in `entries`. A message that another session expunged keeps its
+place until the client may be told (RFC 3501 §7.4.1, RFC 2180 §4.1.2).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from .errors import BadCommand
+from .flags import SYSTEM, keywords, render_flags, render_recent
+from .sequence import Ranges, normal
+from .session import Changes, Entry, Snapshot
+
+_uid = attrgetter("uid")
+
+
+class Numbered(NamedTuple):
+    number: int  # message sequence number
+    entry: Entry
+
+
+class View:
+    """`since` is what the backend is to be asked changes from; `gone` is not told yet."""
+
+    def __init__(self, snapshot: Snapshot, recent_from: int):
+        self.entries = list(snapshot.entries)
+        self.since = snapshot.modseq
+        self.gone: set[int] = set()
+        self._recent_from = recent_from
+        self._told = len(self.entries)
+        self._changed: set[int] = set()  # uids whose flags the client does not know
+        self._spelling: dict[str, str] = {}
+        self._new_keywords = False
+        for flags in {entry.flags for entry in self.entries}:
+            self._learn_keywords(flags)
+        self._new_keywords = False
+
+    # messages
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def recent(self) -> int:
+        return len(self.entries) - bisect_left(self.entries, self._recent_from, key=_uid)
+
+    def is_recent(self, uid: int) -> bool:
+        return uid >= self._recent_from
+
+    def flags(self, entry: Entry) -> bytes:
+        """The FLAGS value without parentheses, \\Recent included."""
+        if entry.uid >= self._recent_from:
+            return render_recent(entry.flags)
+        return render_flags(entry.flags)
+
+    def by_number(self, ranges: Ranges) -> list[Numbered]:
+        """BadCommand for a number that no message has; "*" of nothing is nothing."""
+        total = len(self.entries)
+        if not total and all(0 in pair for pair in ranges):
+            return []
+        spans = normal(ranges, total)
+        if spans[-1][1] > total:
+            raise BadCommand(b"no message has that number")
+        return self._pick((low - 1, high) for low, high in spans)
+
+    def by_uid(self, ranges: Ranges) -> list[Numbered]:
+        """Uids that do not exist mean nothing (RFC 3501 §6.4.8)."""
+        if not self.entries:
+            return []
+        return self._pick(
+            (bisect_left(self.entries, low, key=_uid), bisect_right(self.entries, high, key=_uid))
+            for low, high in normal(ranges, self.entries[-1].uid)
+        )
+
+    def _pick(self, spans: Iterable[tuple[int, int]]) -> list[Numbered]:
+        return [
+            Numbered(number, entry)
+            for start, end in spans
+            for number, entry in enumerate(self.entries[start:end], start + 1)
+        ]
+
+    def _place(self, uid: int) -> int | None:
+        place = bisect_left(self.entries, uid, key=_uid)
+        found = place < len(self.entries) and self.entries[place].uid == uid
+        return place if found else None
+
+    def number(self, uid: int) -> int | None:
+        place = self._place(uid)
+        return None if place is None else place + 1
+
+    # keywords
+
+    def spell(self, flags: Iterable[str]) -> frozenset[str]:
+        """Keywords are the same in any case: take the spelling that the mailbox has."""
+        return frozenset(self._spelling.get(flag.lower(), flag) for flag in flags)
+
+    def _learn_keywords(self, flags: frozenset[str]) -> None:
+        for keyword in keywords(flags):
+            if keyword.lower() not in self._spelling:
+                self._spelling[keyword.lower()] = keyword
+                self._new_keywords = True
+
+    def flags_line(self) -> bytes:
+        """The untagged FLAGS reply."""
+        known = [*SYSTEM, *sorted(self._spelling.values())]
+        return b"* FLAGS (" + " ".join(known).encode() + b")\r\n"
+
+    def keyword_news(self) -> bytes:
+        """FLAGS again when there are keywords that the client has not seen."""
+        if not self._new_keywords:
+            return b""
+        self._new_keywords = False
+        return self.flags_line()
+
+    # learning and telling
+
+    def learn(self, changes: Changes) -> None:
+        """Take in what happened since; news() tells it."""
+        last = self.entries[-1].uid if self.entries else 0
+        for entry in changes.entries:
+            if entry.uid > last:
+                self._learn_keywords(entry.flags)
+                self.entries.append(entry)
+            elif self.replace(entry):
+                self._changed.add(entry.uid)
+        self.gone.update(changes.vanished)
+        self.since = max(self.since, changes.modseq)
+
+    def replace(self, entry: Entry) -> bool:
+        """Note a message's new state; did its flags change? The caller tells the client."""
+        place = self._place(entry.uid)
+        if place is None:
+            return False
+        known = self.entries[place]
+        if entry.modseq < known.modseq:
+            return False
+        self.entries[place] = entry
+        if known.flags == entry.flags:
+            return False
+        self._learn_keywords(entry.flags)
+        return True
+
+    def lose(self, uids: Sequence[int]) -> None:
+        self.gone.update(uids)
+
+    def unsure(self, uid: int) -> None:
+        """The client may hold other flags of this message than it has: tell them."""
+        self._changed.add(uid)
+
+    def news(self, expunges: bool) -> Iterator[bytes]:
+        """Untagged replies that bring the client up to date; `expunges`: numbers may change."""
+        if expunges and self.gone:
+            yield from self._tell_gone()
+        if len(self.entries) != self._told:
+            self._told = len(self.entries)
+            yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (self._told, self.recent)
+        yield self.keyword_news()
+        if self._changed:
+            yield from self._tell_changed()
+
+    def _tell_gone(self) -> Iterator[bytes]:
+        """Highest first, so that every number is the one the client has at that moment."""
+        for uid in sorted(self.gone, reverse=True):
+            place = self._place(uid)
+            if place is None:
+                continue
+            del self.entries[place]
+            if place < self._told:
+                self._told -= 1
+                yield b"* %d EXPUNGE\r\n" % (place + 1)
+        self._changed -= self.gone
+        self.gone = set()
+
+    def _tell_changed(self) -> Iterator[bytes]:
+        for uid in sorted(self._changed):
+            place = self._place(uid)
+            if place is not None:
+                entry = self.entries[place]
+                yield b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (place + 1, uid, self.flags(entry))
+        self._changed = set()
