@@ -44,11 +44,11 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Subkey:
-    """A subkey and those of its signatures that are the primary key's."""
+    """A subkey, those of its signatures that are the primary key's, and the hashes of all."""
 
     fingerprint: str
     bindings: tuple[Binding, ...]
-    signatures: int
+    hashes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ def _subkey(primary: Any, sub: Any) -> Subkey:
         except LibraryRefused:
             continue
         good.append(_binding(signature))
-    return Subkey(sub.key.fingerprint.upper(), tuple(good), len(sub.signatures))
+    hashes = frozenset(str(s.hash_alg()) for s in sub.signatures)
+    return Subkey(sub.key.fingerprint.upper(), tuple(good), hashes)
 
 
 def _binding(signature: Any) -> Binding:

@@ -141,13 +141,12 @@ def _weak_primary(primary: packets.KeyFacts) -> bool:
 
 def _judge(facts: packets.KeyFacts, judged: Mapping[str, _rpgp.Subkey], now: int) -> Subkey:
     """The newest valid binding decides; any valid revocation, of whatever reason, is final."""
-    found = judged.get(facts.fingerprint)
-    bindings = found.bindings if found else ()
-    newest = _newest(bindings, now)
+    found = judged.get(facts.fingerprint, _rpgp.Subkey(facts.fingerprint, (), frozenset()))
+    newest = _newest(found.bindings, now)
     expires = None
     if newest and newest.lifetime:
         expires = facts.created + newest.lifetime
-    state = _state(facts, bindings, newest, expires, now)
+    state = _state(facts, found, newest, expires, now)
     return Subkey(facts.fingerprint, facts.key_id, facts.created, expires, state)
 
 
@@ -166,17 +165,19 @@ def _newest(bindings: Iterable[_rpgp.Binding], now: int) -> _rpgp.Binding | None
 
 def _state(
     facts: packets.KeyFacts,
-    bindings: tuple[_rpgp.Binding, ...],
+    found: _rpgp.Subkey,
     newest: _rpgp.Binding | None,
     expires: int | None,
     now: int,
 ) -> SubkeyState:
     too_young = facts.created > now + CLOCK_SKEW
+    # rpgp does not verify Ed25519 over SHA-1 at all, so those have no valid binding
+    unbound = not found.bindings and not found.hashes & BAD_HASHES
     weak = newest is None or (facts.algorithm == RSA and facts.bits not in RSA_BITS)
     not_for_it = (newest and not newest.encrypts) or facts.algorithm not in ENCRYPTING
     reasons = (
-        (not bindings, SubkeyState.UNBOUND),
-        (any(b.revokes for b in bindings), SubkeyState.REVOKED),
+        (unbound, SubkeyState.UNBOUND),
+        (any(b.revokes for b in found.bindings), SubkeyState.REVOKED),
         (too_young, SubkeyState.NOT_YET_VALID),
         (weak, SubkeyState.WEAK),
         (not_for_it, SubkeyState.NOT_FOR_ENCRYPTION),
