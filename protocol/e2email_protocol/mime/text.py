@@ -20,7 +20,6 @@ PREVIEW_LENGTH = 200
 # A preview needs the beginning only; a page's style sheet comes before its text.
 _PREVIEW_OCTETS = 64 * 1024
 
-_SPACE = re.compile(r"\s+")
 _HIDDEN = re.compile(r"<(?:(script|style|head|title)\b|!--)", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!?][^>]*(?:>|\Z)")
 # Thunderbird and others put this sentence in front; it says nothing, so it hides nothing.
@@ -81,9 +80,9 @@ def preview(octets: bytes, root: Part, limit: int = PREVIEW_LENGTH) -> str:
             shown = text(octets, part, _PREVIEW_OCTETS)
             if media == "text/html":
                 shown = _visible(shown)
-            shown = _SPACE.sub(" ", shown).strip()
-            if shown:
-                return shown[:limit]
+            words = shown.split(None, limit)[:limit]  # each is a character at least
+            if words:
+                return " ".join(words)[:limit]
     return ""
 
 

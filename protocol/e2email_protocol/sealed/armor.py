@@ -56,7 +56,7 @@ def crc24(octets: bytes) -> int:
     rows, is twenty times slower.
     """
     rest = int.from_bytes(octets) << 24 ^ _INITIAL << len(octets) * 8
-    for j in range(max(rest.bit_length() - 1, 1).bit_length() - 1, 7, -1):
+    for j in range(max(rest.bit_length() - 1, 1).bit_length() - 1, 4, -1):
         for _ in range(2):  # the second time takes what the first left above the half
             upper = rest >> (1 << j)
             if not upper:

@@ -7,7 +7,7 @@ from e2email_protocol.mime.text import encrypted_body
 from e2email_protocol.sealed.armor import crc24
 from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.change import BadChange, Change, apply, invert
-from e2email_protocol.sealed.envelope import Body, Envelope, Signed, encode, join_signed, json_size
+from e2email_protocol.sealed.envelope import Body, Envelope, Signed, join_signed, json_size
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.marked import marked
 from e2email_protocol.sealed.policy import hp_outer, outer_header
@@ -79,7 +79,7 @@ def compose(
         policy=policy,
         outer=outer,
         boundary=boundary,
-        envelope=sealer.seal(_sign(encode(envelope), sealer)),
+        envelope=sealer.seal(_sign(envelope, sealer)),
         crc=crc24(body) if form is Form.SEALED else 0,
         body_size=len(body),
         body=body,
@@ -120,13 +120,17 @@ def body_plaintext(
 
 
 def _proved(octets: bytes, changes: tuple[Change, ...]) -> bytes | None:
-    if sum(20 + json_size(c.removed) + json_size(c.inserted) for c in changes) > MAX_CHANGES_SIZE:
+    if _json_size(changes) > MAX_CHANGES_SIZE:
         return None
     try:
         plaintext = apply(octets, changes)
         return plaintext if invert(plaintext, changes) == octets else None
     except BadChange:
         return None
+
+
+def _json_size(changes: tuple[Change, ...]) -> int:
+    return sum(20 + json_size(c.removed) + json_size(c.inserted) for c in changes)
 
 
 def _sign(envelope: bytes, sealer: Sealer) -> bytes:

@@ -96,25 +96,13 @@ class Signed:
         return f"<Signed by {self.signer or 'nobody'}, {len(self.envelope)} octets>"
 
 
-def encode(envelope: Envelope) -> bytes:
-    """The exact envelope bytes. Raises ValueError above MAX_ENVELOPE (fit() prevents it)."""
-    octets = _encode(envelope)
-    if len(octets) > MAX_ENVELOPE:
-        raise ValueError("envelope above its cap")
-    return octets
-
-
-def encoded_size(envelope: Envelope) -> int:
-    """Length of what encode() would make, also above the cap."""
-    return len(_encode(envelope))
-
-
 def json_size(value: str | bytes) -> int:
     """Octets that a string takes inside the JSON line."""
     return len(json.dumps(_text(value) if isinstance(value, bytes) else value))
 
 
-def _encode(envelope: Envelope) -> bytes:
+def encode(envelope: Envelope) -> bytes:
+    """The exact envelope bytes. Their cap is MAX_ENVELOPE; summary.fit() keeps to it."""
     members: dict[str, Any] = {
         "version": envelope.version,
         "account": envelope.account,
@@ -157,7 +145,7 @@ def decode(octets: bytes) -> Envelope:
         raise UnknownVersion("envelope of an unknown version")
     try:
         envelope = _envelope(members, fields)
-        same = _encode(envelope) == octets  # also refuses doubled, unknown and reordered members
+        same = encode(envelope) == octets  # also refuses doubled, unknown and reordered members
     except (KeyError, TypeError, ValueError) as error:
         raise BadEnvelope("envelope with a member out of form") from error
     if not newline or not same:

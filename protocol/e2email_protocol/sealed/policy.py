@@ -33,6 +33,7 @@ _BASELINE = {
     b"references": b"References",
 }
 _COPIED = {b"subject": b"Subject", b"date": b"Date", b"from": b"From", b"to": b"To"}
+_FIELD_START = re.compile(rb"^(?=[!-~])", re.MULTILINE)
 _LINE_END = re.compile(rb"\r?\n")
 _NOT_SHOWN = re.compile(rb"[^\t -~]")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -75,7 +76,7 @@ def clean(name: bytes, field: Field) -> bytes:
 
 def hp_outer(outer: bytes) -> bytes:
     """One HP-Outer (RFC 9788 §2.2.1) for each field of the clear header."""
-    return b"".join(b"HP-Outer: " + outer[field.start : field.end] for field in fields(outer))
+    return _FIELD_START.sub(b"HP-Outer: ", outer)
 
 
 def is_outer(outer: bytes, policy: Policy, form: Form) -> bool:
@@ -99,5 +100,7 @@ def is_outer(outer: bytes, policy: Policy, form: Form) -> bool:
 def date(time: int) -> bytes:
     """RFC 5322 §3.3 date-time in UTC of a Unix time."""
     t = datetime.fromtimestamp(time, UTC)
-    month = _MONTHS[t.month * 4 - 4 :][:3]
-    return f"{_DAYS[t.weekday()]}, {t:%d} {month} {t.year:04} {t:%H:%M:%S} +0000".encode()
+    day, month = _DAYS[t.weekday()], _MONTHS[t.month * 4 - 4 :][:3]
+    return (
+        f"{day}, {t.day:02} {month} {t.year:04} {t.hour:02}:{t.minute:02}:{t.second:02} +0000"
+    ).encode()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.mime.text import attachments, preview
-from e2email_protocol.sealed.envelope import MAX_ENVELOPE, Envelope, encode, encoded_size, json_size
+from e2email_protocol.sealed.envelope import MAX_ENVELOPE, Envelope, encode, json_size
 from e2email_protocol.sealed.mail import Mail
 
 # The fields that lists of mail are made of, and the order in which they (and BODYSTRUCTURE and
@@ -51,13 +51,13 @@ def summarise(mail: Mail) -> Summary:
     )
 
 
-def fit(envelope: Envelope, summary: Summary) -> Envelope:
-    """The envelope with as much of the summary as fits, the rest named in `omitted`."""
-    full = fill(envelope, summary, ())
-    if encoded_size(full) <= MAX_ENVELOPE:
-        return full
+def fit(envelope: Envelope, summary: Summary) -> bytes:
+    """The envelope bytes with as much of the summary as fits, the rest named in `omitted`."""
+    octets = encode(fill(envelope, summary, ()))
+    if len(octets) <= MAX_ENVELOPE:
+        return octets
     bare = replace(fill(envelope, summary, KEPT_FIRST), omitted=KEPT_FIRST)
-    room = MAX_ENVELOPE - encoded_size(bare)
+    room = MAX_ENVELOPE - len(encode(bare))
     omitted = []
     for name in KEPT_FIRST:
         size = _size(summary, name)
@@ -65,7 +65,7 @@ def fit(envelope: Envelope, summary: Summary) -> Envelope:
             room -= size
         else:
             omitted.append(name)
-    return fill(envelope, summary, omitted)
+    return encode(fill(envelope, summary, omitted))
 
 
 def _size(summary: Summary, name: str) -> int:
@@ -94,4 +94,4 @@ def fill(envelope: Envelope, summary: Summary, omitted: Iterable[str]) -> Envelo
 
 def agrees(envelope: Envelope, summary: Summary) -> bool:
     """Whether the envelope says of the mail what its octets say."""
-    return encode(fit(envelope, summary)) == encode(envelope)
+    return fit(envelope, summary) == encode(envelope)
