@@ -30,7 +30,7 @@ def envelope(octets: bytes, start: int = 0, end: int | None = None) -> bytes:
     return b"(%b)" % b" ".join(
         (
             _text(found, b"date"),
-            _text(found, b"subject", one_line),
+            _text(found, b"subject", _one_line),
             *people,
             _text(found, b"in-reply-to"),
             _text(found, b"message-id"),
@@ -43,7 +43,7 @@ def _text(found: _Found, name: bytes, form: Callable[[bytes], bytes] = unfold) -
     return nstring(form(values[-1]) if values else None)
 
 
-def one_line(value: bytes) -> bytes:
+def _one_line(value: bytes) -> bytes:
     """Unfolded, with single spaces for runs of white space: text for people."""
     return _WHITE_SPACE.sub(b" ", unfold(value))
 
@@ -69,7 +69,7 @@ def _list(found: _Found, name: bytes, default: bytes = b"NIL") -> bytes:
 
 def _address(address: Address) -> bytes:
     return b"(%b %b %b %b)" % (
-        nstring(None if address.name is None else one_line(address.name)),
+        nstring(None if address.name is None else _one_line(address.name)),
         nstring(address.adl),
         nstring(address.mailbox),
         nstring(address.host),

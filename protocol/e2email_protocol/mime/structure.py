@@ -1,6 +1,6 @@
 """IMAP BODY and BODYSTRUCTURE text (RFC 9051 section 7.5.2) of a part tree."""
 
-from .envelope import envelope, one_line
+from .envelope import envelope
 from .header import unfold
 from .lex import Lexer, Malformed
 from .params import Params, parameter
@@ -48,7 +48,7 @@ def _write_single(octets: bytes, part: Part, out: list[bytes], extended: bool) -
             string(subtype),
             _parameters(params),
             nstring(_field(part, "id")),
-            nstring(_description(part)),
+            nstring(_field(part, "description")),
             string(part.encoding or b"7bit"),
             part.size,
         )
@@ -80,11 +80,6 @@ def _parameters(params: Params) -> bytes:
 def _field(part: Part, name: str) -> bytes | None:
     value = part.content.get(name)
     return None if value is None else unfold(value)
-
-
-def _description(part: Part) -> bytes | None:
-    value = part.content.get("description")
-    return None if value is None else one_line(value)
 
 
 def _extension(part: Part) -> bytes:
