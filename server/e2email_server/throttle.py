@@ -62,7 +62,7 @@ class _Table:
 
 
 class Throttle:
-    """`enter` before a secret is looked at, `succeeded` after it was right.
+    """`enter` before a password is looked at, `succeeded` after it was right.
 
     Between the two an attempt counts as failed, so fifty guesses at once are not fifty guesses.
     An address from which the account was opened before has a table of its own: a stranger's
@@ -78,24 +78,36 @@ class Throttle:
 
     def enter(self, account: str, peer: str) -> float:
         """Seconds to wait; 0.0: go on, the attempt is counted. The account need not exist."""
-        now = self._clock()
-        tables = self._tables(account, peer)
-        wait = max(table.wait(key, now) for table, key in tables)
+        wait = self.wait(account, peer)
         if wait == 0.0:
-            for table, key in tables:
-                table.failed(key, now)
+            self.failed(account, peer)
         return wait
 
+    def wait(self, account: str, peer: str) -> float:
+        """As `enter`, without counting: for secrets too long to guess, which `failed` counts."""
+        now = self._clock()
+        return max(table.wait(key, now) for table, key in self._tables(account, peer))
+
+    def failed(self, account: str, peer: str) -> None:
+        now = self._clock()
+        for table, key in self._tables(account, peer):
+            table.failed(key, now)
+
     def succeeded(self, account: str, peer: str) -> None:
+        """After `enter`: the attempt that it counted was none."""
+        where = network(peer)
+        if f"{account} {where}" not in self._known:
+            self._peers.take_back(where)
+        self.welcome(account, peer)
+
+    def welcome(self, account: str, peer: str) -> None:
         """Forget the account's failures, and know the pair from now on.
 
         The address keeps its own: else a guesser with an account here would wipe them away.
         """
-        where = network(peer)
-        pair = f"{account} {where}"
+        pair = f"{account} {network(peer)}"
         if pair not in self._known:
             self._accounts.clear(account)
-            self._peers.take_back(where)
         self._pairs.clear(pair)
         self._known[pair] = None
         self._known.move_to_end(pair)
