@@ -21,6 +21,15 @@ def record(value: Any, names: str) -> list[Any]:
     return [value[name] for name in wanted]
 
 
+def versioned(value: Any, version: int, names: str) -> list[Any]:
+    """As `record`, of an object that also has this `version`: told apart from other misfits."""
+    if not isinstance(value, dict) or type(value.get("version")) is not int:  # True equals 1
+        raise ValueError("not an object with a version")
+    if value["version"] != version:
+        raise ValueError(f"version {value['version']} is unknown")
+    return record({name: item for name, item in value.items() if name != "version"}, names)
+
+
 def integer(value: Any, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:  # True is an int too
         raise ValueError("a number is missing or outside its limits")

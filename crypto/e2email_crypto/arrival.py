@@ -60,6 +60,8 @@ class ArrivalKey:
 
     def certify(self, successor: bytes) -> bytes:
         """This key's word that `successor` (a public key) takes its place."""
+        if len(successor) != _sodium.PUBLIC_SIZE:
+            raise ValueError(f"a public key has {_sodium.PUBLIC_SIZE} bytes")
         pair = self.public + successor
         signature = _sodium.sign(SUCCESSOR_LABEL + pair, self._secret)
         return _wire.finish(_wire.head(_SUCCESSOR, VERSION) + pair + signature)

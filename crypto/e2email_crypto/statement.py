@@ -1,4 +1,4 @@
-"""Account statements: who says which keys, addresses and policy an account has, in a chain.
+"""The key history: account statements in a chain, each vouched for by the one before it.
 
 docs/specs/key-history.md. The server uses this too: signing is handed in, no secret key is here.
 """
@@ -10,29 +10,31 @@ from enum import StrEnum
 from typing import Any
 
 from . import _canonical, _fields, _sodium, _wire
+from ._statement import STATEMENT_MAX, Certificate, Policy, Statement, decode, key_id
 from .cert import read_packets, verify_signed_by
 from .errors import BadMessage, KeyRefused, SignatureInvalid, StatementInvalid
 from .packets import key_facts
 
-VERSION = 1
+__all__ = [
+    "Authority",
+    "Certificate",
+    "Entry",
+    "Policy",
+    "Statement",
+    "decode",
+    "key_id",
+    "sign_entry",
+    "signed_octets",
+    "verify_chain",
+    "verify_next",
+]
+
+VERSION = 1  # of an entry
 LABEL = b"e2email account statement v1\0"
 
-STATEMENT_MAX = 64 * 1024  # octets; a household's is below 2 KiB, and it is stored for ever
-ENTRY_MAX = 128 * 1024  # a statement in base64 and a signature
+ENTRY_MAX = 128 * 1024  # octets: a statement in base64 and a signature
 ENTRIES_MAX = 1000  # a change a week for twenty years; each costs a verification
-CERTIFICATES_MAX = 16  # the recipients of one sealing: devices with a key of their own
-SUBKEYS_MAX = 32  # encryption subkeys of one certificate in use at once
-ADDRESSES_MAX = 100
-DEVICES_MAX = 100
 SIGNATURE_MAX = 8 * 1024  # an RSA-8192 signature with notations is below 2 KiB
-SEQUENCE_MAX = TIME_MAX = 2**53 - 1  # exact in every JSON reader
-
-
-class Policy(StrEnum):
-    """What the outer header of a stored mail shows."""
-
-    SEALED = "sealed"
-    BASELINE = "baseline"
 
 
 class Authority(StrEnum):
@@ -41,82 +43,6 @@ class Authority(StrEnum):
     KEY = "key"  # the primary key of a certificate of the entry before
     RECOVERY = "recovery"  # the recovery key of the entry before
     FORCED = "forced"  # nobody but the server's administrator
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """Fingerprints in upper-case hex: the certificate's, and of the subkeys mail is sealed to."""
-
-    fingerprint: str
-    encryption_subkeys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One state of an account. `previous` is `Entry.digest` of the entry before, None first."""
-
-    sequence: int
-    addresses: tuple[str, ...]  # the account's own first
-    certificates: tuple[Certificate, ...]
-    policy: Policy
-    time: int  # seconds since 1970 by the maker's clock; for people, never a reason to trust
-    previous: bytes | None = None
-    device_keys: tuple[bytes, ...] = ()  # Ed25519, 32 bytes each
-    recovery_key: bytes | None = None  # Ed25519, 32 bytes
-
-    @property
-    def account(self) -> str:
-        return self.addresses[0]
-
-    @property
-    def fingerprints(self) -> frozenset[str]:
-        return frozenset(cert.fingerprint for cert in self.certificates)
-
-    @property
-    def key_ids(self) -> frozenset[str]:
-        """Key ids (16 upper-case hex digits) that PKESKs of sealed mail name: these, all, only."""
-        return frozenset(
-            key_id(subkey) for cert in self.certificates for subkey in cert.encryption_subkeys
-        )
-
-    def encode(self) -> bytes:
-        """Canonical octets. Raises StatementInvalid where `decode` would."""
-        octets = _canonical.encode(
-            {
-                "addresses": list(self.addresses),
-                "certificates": [
-                    {
-                        "encryption_subkeys": list(cert.encryption_subkeys),
-                        "fingerprint": cert.fingerprint,
-                    }
-                    for cert in self.certificates
-                ],
-                "device_keys": [key.hex() for key in self.device_keys],
-                "policy": self.policy.value,
-                "previous": self.previous.hex() if self.previous is not None else None,
-                "recovery_key": self.recovery_key.hex() if self.recovery_key is not None else None,
-                "sequence": self.sequence,
-                "time": self.time,
-                "version": VERSION,
-            }
-        )
-        decode(octets)
-        return octets
-
-
-def key_id(fingerprint: str) -> str:
-    """Of a v4 fingerprint the last 8 bytes, of a v6 one the first (RFC 9580, 5.5.4)."""
-    return fingerprint[-16:] if len(fingerprint) == 40 else fingerprint[:16]
-
-
-def decode(octets: bytes) -> Statement:
-    """Raises StatementInvalid: not canonical, unknown version or field, a value outside limits."""
-    if len(octets) > STATEMENT_MAX:
-        raise StatementInvalid("the statement is too long")
-    try:
-        return _statement(_versioned(octets))
-    except ValueError as error:
-        raise StatementInvalid(f"the statement is malformed: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +82,7 @@ class Entry:
         if len(octets) > ENTRY_MAX:
             raise StatementInvalid("the entry is too long")
         try:
-            entry = _entry(_versioned(octets))
+            entry = _entry(_canonical.decode(octets))
         except ValueError as error:
             raise StatementInvalid(f"the entry is malformed: {error}") from None
         decode(entry.statement)
@@ -189,15 +115,14 @@ def verify_chain(
     authority that does not follow from the entry before.
     """
     known = {_fingerprint(data): data for data in certificates}
-    newest: Statement | None = None
-    head: bytes | None = None
+    newest: Entry | None = None
     for count, octets in enumerate(entries, 1):
         if count > ENTRIES_MAX:
             raise StatementInvalid("too many entries")
-        newest, head = _follow(octets, newest, head, known, account, allow_forced)
+        newest = _follow(newest, octets, known, account, allow_forced)
     if newest is None:
         raise StatementInvalid("no entry")
-    return newest
+    return decode(newest.statement)
 
 
 def verify_next(
@@ -208,29 +133,24 @@ def verify_next(
     For the server: it keeps entries it has verified, and only the certificates now in use.
     Raises StatementInvalid; an administrator's override is not taken here.
     """
-    last = Entry.decode(before)
     known = {_fingerprint(data): data for data in certificates}
-    return _follow(octets, decode(last.statement), last.digest, known, account, False)[0]
+    return decode(_follow(Entry.decode(before), octets, known, account, False).statement)
 
 
 def _follow(
-    octets: bytes,
-    newest: Statement | None,
-    head: bytes | None,
-    known: Mapping[str, bytes],
-    account: str,
-    allow_forced: bool,
-) -> tuple[Statement, bytes]:
-    """(statement, digest) of the entry after `newest`, whose digest is `head`."""
+    last: Entry | None, octets: bytes, known: Mapping[str, bytes], account: str, allow_forced: bool
+) -> Entry:
+    """The entry after `last`, checked against it."""
     entry = Entry.decode(octets)
     statement = decode(entry.statement)
-    count = newest.sequence + 1 if newest else 1
-    if (statement.sequence, statement.previous) != (count, head):
+    before = decode(last.statement) if last else None
+    count = before.sequence + 1 if before else 1
+    if (statement.sequence, statement.previous) != (count, last.digest if last else None):
         raise StatementInvalid(f"entry {count} does not follow the one before it")
     if account not in statement.addresses:
         raise StatementInvalid(f"entry {count} is of another account")
-    _check_authority(entry, newest, known, allow_forced)
-    return statement, entry.digest
+    _check_authority(entry, before, known, allow_forced)
+    return entry
 
 
 def _check_authority(
@@ -273,51 +193,9 @@ def _fingerprint(certificate: bytes) -> str:
         raise StatementInvalid("a certificate of the history cannot be read") from None
 
 
-def _versioned(octets: bytes) -> dict[str, Any]:
-    value = _canonical.decode(octets)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    version = value.get("version")
-    if type(version) is not int or version != VERSION:  # True equals 1
-        raise ValueError("unknown version")
-    return value
-
-
-def _statement(value: dict[str, Any]) -> Statement:
-    addresses, certificates, devices, policy, previous, recovery, sequence, time, _ = (
-        _fields.record(
-            value,
-            "addresses certificates device_keys policy previous recovery_key sequence time version",
-        )
-    )
-    statement = Statement(
-        sequence=_fields.integer(sequence, 1, SEQUENCE_MAX),
-        addresses=_fields.items(addresses, _fields.address, 1, ADDRESSES_MAX),
-        certificates=_fields.items(certificates, _certificate, 1, CERTIFICATES_MAX),
-        policy=Policy(policy),
-        time=_fields.integer(time, 0, TIME_MAX),
-        previous=_fields.optional(previous, _fields.hex32),
-        device_keys=_fields.items(devices, _fields.hex32, 0, DEVICES_MAX),
-        recovery_key=_fields.optional(recovery, _fields.hex32),
-    )
-    if len(statement.fingerprints) != len(statement.certificates):
-        raise ValueError("a certificate is named twice")
-    if (statement.previous is None) != (statement.sequence == 1):
-        raise ValueError("the first entry has nothing before it, every other has")
-    return statement
-
-
-def _certificate(value: Any) -> Certificate:
-    fingerprint, subkeys = _fields.record(value, "fingerprint encryption_subkeys")
-    return Certificate(
-        _fields.fingerprint(fingerprint),
-        _fields.items(subkeys, _fields.fingerprint, 1, SUBKEYS_MAX),
-    )
-
-
-def _entry(value: dict[str, Any]) -> Entry:
-    authority, signature, signer, statement, _ = _fields.record(
-        value, "authority signature signer statement version"
+def _entry(value: Any) -> Entry:
+    authority, signature, signer, statement = _fields.versioned(
+        value, VERSION, "authority signature signer statement"
     )
     entry = Entry(
         statement=_fields.base64_octets(statement, STATEMENT_MAX),

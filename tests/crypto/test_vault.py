@@ -1,0 +1,129 @@
+"""Vault and state boxes: every flipped octet, rollback, what reprs tell."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from e2email_crypto import _wire, errors, slot, vault
+from e2email_crypto.statement import Policy
+
+NAMES = ("alice@example.test", "mail.example.test")
+KEY = slot.AccountKey(b"K" * 32)
+VAULT = vault.Vault(
+    counter=5,
+    identities=(vault.Identity("AB" * 20, b"canary tsk", b"certificate", b"revocation"),),
+    store_keys=vault.StoreKeys(b"\1" * 32, b"\2" * 32, b"\3" * 32),
+    arrival_key=b"\4" * 32,
+    policy=Policy.BASELINE,
+    proxy=vault.ProxySecrets("canary password", b"canary key", b"certificate", b"authority"),
+)
+BOX = vault.seal_vault(VAULT, KEY, *NAMES)
+
+
+def cause(data: bytes) -> type[Exception]:
+    with pytest.raises(errors.SecretError) as caught:
+        vault.open_vault(data, KEY, *NAMES)
+    return caught.type
+
+
+def test_there_and_back() -> None:
+    assert vault.open_vault(BOX, KEY, *NAMES) == VAULT
+    bare = replace(VAULT, proxy=None)
+    assert vault.open_vault(vault.seal_vault(bare, KEY, *NAMES), KEY, *NAMES) == bare
+
+
+def test_every_flipped_octet_is_an_accident_and_said_to_be_one() -> None:
+    for at in range(len(BOX)):
+        flipped = BOX[:at] + bytes([BOX[at] ^ 1]) + BOX[at + 1 :]
+        assert cause(flipped) is (errors.UnknownVersion if at == 9 else errors.Damaged)
+
+
+def test_every_octet_changed_on_purpose_is_refused() -> None:
+    body = BOX[:-8]
+    seen = {
+        cause(_wire.finish(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]))
+        for at in range(len(body))
+    }
+    assert seen == {
+        errors.Damaged, errors.WrongSecret, errors.UnknownVersion, errors.OtherAccount,
+    }  # fmt: skip
+
+
+def test_every_cut_is_refused() -> None:
+    for end in range(len(BOX)):
+        assert cause(BOX[:end]) is errors.Damaged
+    for end in range(len(BOX) - 8):
+        assert cause(_wire.finish(BOX[:end])) in {errors.Damaged, errors.WrongSecret}
+
+
+def test_an_old_vault_is_known_by_its_counter() -> None:
+    opened = vault.open_vault(BOX, KEY, *NAMES)
+    assert opened.newer_than(4)
+    assert not opened.newer_than(5)
+    assert not opened.newer_than(6)
+
+
+def test_vault_and_state_do_not_pass_for_each_other() -> None:
+    state = vault.seal_state(b"contacts", 1, KEY, *NAMES)
+    assert vault.open_state(state, KEY, *NAMES) == (b"contacts", 1)
+    assert cause(state) is errors.Damaged
+    assert cause(_wire.finish(state[:8] + b"V" + state[9:-8])) is errors.WrongSecret
+    with pytest.raises(errors.Damaged):
+        vault.open_state(BOX, KEY, *NAMES)
+
+
+def test_wrong_key_and_other_account() -> None:
+    with pytest.raises(errors.WrongSecret):
+        vault.open_vault(BOX, slot.AccountKey(b"X" * 32), *NAMES)
+    with pytest.raises(errors.OtherAccount):
+        vault.open_vault(BOX, KEY, "bob@example.test", NAMES[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identities": ()},
+        {"arrival_key": b"short"},
+        {"counter": 0},
+        {"counter": 2**63},
+        {"store_keys": vault.StoreKeys(b"", b"", b"")},
+        {"identities": (vault.Identity("ab" * 20, b"", b"", b""),)},
+        {"identities": VAULT.identities * 2},
+        {"identities": tuple(replace(VAULT.identities[0], tsk=b"%d" % n) for n in range(101))},
+        {"identities": (replace(VAULT.identities[0], tsk=bytes(vault.KEY_FILE_MAX + 1)),)},
+    ],
+)
+def test_what_could_not_be_opened_is_not_sealed(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        vault.seal_vault(replace(VAULT, **change), KEY, *NAMES)
+
+
+def test_a_box_has_a_size() -> None:
+    big = bytes(vault.KEY_FILE_MAX)
+    fat = tuple(replace(VAULT.identities[0], tsk=big, revocation=b"%d" % n) for n in range(4))
+    with pytest.raises(ValueError, match="too much"):
+        vault.seal_vault(replace(VAULT, identities=fat), KEY, *NAMES)
+    with pytest.raises(ValueError, match="too much"):
+        vault.seal_state(bytes(vault.STATE_MAX), 1, KEY, *NAMES)
+    assert cause(_wire.finish(BOX[:-8] + bytes(vault.VAULT_MAX))) is errors.Damaged
+
+
+def test_no_secret_is_in_a_repr_or_an_error() -> None:
+    assert "canary" not in repr(VAULT)
+    assert repr(VAULT.store_keys) == "StoreKeys()"
+    assert repr(VAULT.proxy) == "ProxySecrets()"
+    content = b'{"canary":'
+    data = vault._seal(vault.Purpose.VAULT, content, 1, KEY, *NAMES, vault.VAULT_MAX)
+    with pytest.raises(errors.Damaged) as caught:
+        vault.open_vault(data, KEY, *NAMES)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_any_content_goes_there_and_back() -> None:
+    for _ in range(20):
+        keys = vault.StoreKeys(os.urandom(32), os.urandom(32), os.urandom(32))
+        proxy = vault.ProxySecrets("pass wörd \U0001f511\n", os.urandom(99), b"", os.urandom(5))
+        made = replace(VAULT, store_keys=keys, proxy=proxy)
+        assert vault.open_vault(vault.seal_vault(made, KEY, *NAMES), KEY, *NAMES) == made
