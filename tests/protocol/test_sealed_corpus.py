@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from e2email_protocol.sealed.envelope import MAX_ENVELOPE, Body
 from e2email_protocol.sealed.record import Policy
 from e2email_protocol.sealed.render import parse_rendered, render, rendered_size

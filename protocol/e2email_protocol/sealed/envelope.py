@@ -22,7 +22,8 @@ MAX_ENVELOPE = 16 << 10  # a mailbox of 10,000 is listed by fetching its envelop
 MAX_SIZE = 1 << 40  # octets, and seconds; above any mail, and exact in every JSON reader
 MAX_KEYS = 64  # PKESKs that the packet grammar accepts
 MAX_PREVIEW = 1000  # characters; a bound for readers, mime.text makes less
-_ACCOUNT = re.compile(r"[^\x00-\x20\x7f]{1,254}")  # RFC 5321 §4.5.3.1.3
+MAX_ACCOUNT = 254  # octets, RFC 5321 §4.5.3.1.3
+_ACCOUNT = re.compile(r"[^\x00-\x20\x7f]+")
 _KEY_ID = re.compile(r"[0-9A-F]{16}")
 _HEX = re.compile(r"[0-9a-f]*")
 _SIGNED = re.compile(
@@ -77,6 +78,10 @@ class Envelope:
     fields: bytes
     omitted: tuple[str, ...] = ()
     version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if _ACCOUNT.fullmatch(self.account) is None or len(self.account.encode()) > MAX_ACCOUNT:
+            raise ValueError("not an account")
 
     def __repr__(self) -> str:
         """Id, origin and size; names, subjects and previews are mail text."""
@@ -166,7 +171,7 @@ def _members(line: bytes) -> dict[str, Any]:
 def _envelope(members: Mapping[str, Any], fields: bytes) -> Envelope:
     structure, preview = members["structure"], members["preview"]
     return Envelope(
-        account=_string(members["account"], _ACCOUNT),
+        account=_string(members["account"]),
         record_id=_hex(members["id"], 16),
         policy=Policy(members["policy"]),
         arrival=_arrival(members["arrival"]),
