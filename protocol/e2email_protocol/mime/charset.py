@@ -82,10 +82,11 @@ def decode(octets: bytes, charset: bytes = b"") -> str:
 
 def _guess(octets: bytes, declared: bool) -> str:
     try:
-        return octets.decode("utf-8")
+        text, used = codecs.utf_8_decode(octets, "strict", not declared)
     except UnicodeDecodeError:
         # a broken UTF-8 text still has valid sequences; in Latin text they hardly occur
         lenient = octets.decode("utf-8", "replace")
         if declared and lenient.count("\ufffd") * 10 < len(lenient):
             return lenient
         return octets.decode(_LAST_RESORT, "replace")
+    return text if used == len(octets) else text + "\ufffd"  # cut in the last character

@@ -50,7 +50,7 @@ class Attachment:
         return f"Attachment({self.size} octets)"
 
 
-def _walk(root: Part, *, messages: bool) -> Iterator[Part]:
+def walk(root: Part, *, messages: bool) -> Iterator[Part]:
     """All parts in order; those of an attached message only where `messages`."""
     waiting = [root]
     while waiting:
@@ -74,7 +74,7 @@ def preview(octets: bytes, root: Part, limit: int = PREVIEW_LENGTH) -> str:
     that says something, else of the first text/html. Attachments and attached messages are no
     part of it."""
     for media in ("text/plain", "text/html"):
-        for part in _walk(root, messages=False):
+        for part in walk(root, messages=False):
             if part.media != media or _is_attachment(part):
                 continue
             shown = text(octets, part, _PREVIEW_OCTETS)
@@ -109,7 +109,7 @@ def attachments(root: Part) -> tuple[Attachment, ...]:
     its own parts are not. Signatures are none."""
     return tuple(
         Attachment(part, part.media, _name(part) or "", part.size)
-        for part in _walk(root, messages=False)
+        for part in walk(root, messages=False)
         if not part.is_multipart and _is_attachment(part)
     )
 
@@ -140,7 +140,7 @@ def search_text(octets: bytes, root: Part, *, header: bool = True) -> Iterator[s
 
     Of HTML the source, as other servers do; of parts that are not text only the header.
     """
-    for part in _walk(root, messages=True):
+    for part in walk(root, messages=True):
         if header or part is not root:
             yield "\n".join(header_text(octets, part))
         if part.media.startswith("text/"):
