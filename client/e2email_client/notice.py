@@ -1,0 +1,39 @@
+"""The mail shown in place of one that can never be opened: why, and the sealed original."""
+
+from __future__ import annotations
+
+import base64
+
+_BOUNDARY = b"e2email-notice-7c1f0a52d9b84e36"
+_TEXT = """\
+This message cannot be opened.
+
+{why}
+
+The message as the server holds it is attached. Nothing of it was thrown away: if the cause can
+be mended (a key that is missing here, for instance), delete this program's cache and it is tried
+again.
+"""
+
+
+def notice(why: str, sealed: bytes) -> bytes:
+    """An RFC 5322 message in CRLF lines. `why` is a sentence of ours."""
+    attached = base64.encodebytes(sealed).replace(b"\n", b"\r\n")
+    text = _TEXT.format(why=why).replace("\n", "\r\n").encode()
+    return b"".join(
+        (
+            b"From: e2email <e2email@localhost>\r\n",
+            b"Subject: [a message that cannot be opened]\r\n",
+            b"MIME-Version: 1.0\r\n",
+            b'Content-Type: multipart/mixed; boundary="' + _BOUNDARY + b'"\r\n\r\n',
+            b"--" + _BOUNDARY + b"\r\n",
+            b"Content-Type: text/plain; charset=utf-8\r\n",
+            b"Content-Transfer-Encoding: 8bit\r\n\r\n" + text,
+            b"--" + _BOUNDARY + b"\r\n",
+            b'Content-Type: application/octet-stream; name="sealed.eml"\r\n',
+            b"Content-Transfer-Encoding: base64\r\n",
+            b'Content-Disposition: attachment; filename="sealed.eml"\r\n\r\n',
+            attached,
+            b"--" + _BOUNDARY + b"--\r\n",
+        )
+    )

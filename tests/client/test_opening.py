@@ -1,0 +1,190 @@
+"""What the server serves, opened: summaries, bodies, and every way it can fail."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from e2email_client.local.mails import State
+from e2email_client.opening import Keys, Later, Opening, Unreadable, record_id
+from e2email_crypto.arrival import ArrivalKey
+from e2email_crypto.errors import OpenFailed
+from e2email_crypto.gate import recipient
+from e2email_crypto.keyedit import new_identity
+from e2email_crypto.seal import seal
+from e2email_protocol.sealed.armor import armored_slice, crc24
+from e2email_protocol.sealed.record import Policy, Record
+from e2email_protocol.sealed.render import envelope_field, render
+from support import corpus, sealing
+
+EMAIL_ID = "E" + sealing.RECORD_ID.hex()
+MAIL = (
+    b"From: Bob <bob@example.net>\r\nTo: alice@example.test\r\n"
+    b"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n"
+    b"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\nhello\r\n"
+)
+
+
+class World:
+    """One account with a real key, and a server's arrival key."""
+
+    def __init__(self) -> None:
+        now = int(time.time())
+        self.identity = new_identity(sealing.ACCOUNT, "Alice", now)
+        self.arrival = ArrivalKey.generate()
+        self.recipient = recipient(self.identity.cert, now)
+        self.sealer = sealing.RealSealer(self.recipient, self.arrival)
+        self.keys = Keys(sealing.ACCOUNT, self.recipient.key_ids, (self.arrival.public,))
+        self.opening = Opening(self.keys, [self.identity.tsk], workers=1)
+
+    def record(self, mail: bytes = MAIL, policy: Policy = Policy.SEALED) -> Record:
+        return sealing.composed(mail, self.sealer, policy=policy)
+
+    def summary(self, record: Record, email_id: str = EMAIL_ID):
+        ((_, result),) = self.opening.envelopes([(email_id, envelope_field(record))])
+        return result
+
+    def body(self, record: Record, email_id: str = EMAIL_ID):
+        ((_, result),) = self.opening.bodies([(email_id, rendered(record))])
+        return result
+
+
+def rendered(record: Record) -> bytes:
+    whole = render(record)
+    return whole.read(0, whole.size)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.opening.close()
+
+
+def test_a_summary_comes_from_the_envelope_alone(world: World) -> None:
+    summary = world.summary(world.record())
+    assert summary.state is State.READY
+    assert (summary.subject, summary.sender) == ("grüße", "Bob <bob@example.net>")
+    assert summary.size == len(sealing.TRACE + MAIL)
+    assert summary.security.encryption == "sealed on arrival"
+    assert summary.security.origin == "smtp"
+    assert summary.security.verdicts["spf"] == "pass example.net"
+
+
+def test_a_body_gives_back_the_octets_and_agrees_with_the_summary(world: World) -> None:
+    record = world.record()
+    before, (after, body) = world.summary(record), world.body(record)
+    assert body.delivered == body.view == sealing.TRACE + MAIL
+    assert body.delivered[body.trace_length :] == MAIL
+    assert "hello" in body.text
+    assert after.state is State.OPENED
+    assert (before.envelope, before.structure, before.size, before.fields) == (
+        (after.envelope, after.structure, after.size, after.fields)
+    )
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_the_corpus_comes_back(world: World, policy: Policy) -> None:
+    mails = list(corpus.messages())[::7]
+    records = [world.record(octets, policy) for _, octets in mails]
+    opened = world.opening.bodies([(EMAIL_ID, rendered(record)) for record in records])
+    for (name, octets), (_, (summary, body)) in zip(mails, opened, strict=True):
+        assert body.delivered == sealing.TRACE + octets, name
+        assert summary.security.alarms == (), name
+
+
+def test_mail_that_its_sender_encrypted_is_closed_until_opened(world: World) -> None:
+    inner = b"Content-Type: text/plain\r\n\r\nsecret words\r\n"
+    message = seal(inner, [world.recipient])
+    armored = armored_slice(
+        lambda start, count: message[start : start + count],
+        len(message),
+        crc24(message),
+        0,
+        1 << 20,
+    )
+    for policy in Policy:
+        record = world.record(sealing.encrypted_mail(armored), policy)
+        assert world.summary(record).state is State.CLOSED
+        summary, body = world.body(record)
+        assert b"secret words" in body.view
+        assert b"secret words" not in body.delivered
+        assert summary.security.encryption == "encrypted by the sender"
+        assert summary.size == len(body.view)
+
+
+def test_an_envelope_of_another_record_is_unreadable(world: World) -> None:
+    other = "E" + bytes(16).hex()
+    assert isinstance(world.summary(world.record(), other), Unreadable)
+    summary, body = world.body(world.record(), other)
+    assert summary.state is State.UNREADABLE
+    assert b"parts of different messages" in body.view
+
+
+def test_bodies_exchanged_by_the_server_are_unreadable(world: World) -> None:
+    one = world.record()
+    two = sealing.composed(MAIL, world.sealer, record_id=bytes(16))
+    swapped = sealing.composed(MAIL, world.sealer)
+    swapped = Record(
+        one.record_id, one.form, one.version, one.policy, one.outer, one.boundary,
+        one.envelope, two.crc, two.body_size, two.body,
+    )  # fmt: skip
+    summary, body = world.body(swapped)
+    assert summary.state is State.UNREADABLE
+    assert b"hello" not in body.view
+
+
+@pytest.mark.parametrize("octets", [b"", b"From: x\r\n\r\nclear text\r\n", b"E2email-Envelope: 1"])
+def test_what_is_no_record_is_a_notice_with_the_original_attached(
+    world: World, octets: bytes
+) -> None:
+    ((_, (summary, body)),) = world.opening.bodies([(EMAIL_ID, octets)])
+    assert summary.state is State.UNREADABLE
+    assert b"sealed.eml" in body.view
+    assert b"clear text" not in body.view
+
+
+def test_a_foreign_key_is_an_alarm(world: World) -> None:
+    other = World()
+    both = sealing.RealSealer(world.recipient, world.arrival)
+
+    class Leaking(type(both)):
+        def seal(self, plaintext: bytes) -> bytes:
+            return seal(plaintext, [world.recipient, other.recipient])
+
+    record = sealing.composed(MAIL, Leaking(world.recipient, world.arrival))
+    other.opening.close()
+    assert world.summary(record).security.alarms == ("someone else can read this mail",)
+    summary, body = world.body(record)
+    assert "someone else can read this mail" in summary.security.alarms
+    assert b"hello" in body.view
+
+
+def test_a_signature_by_an_unknown_server_proves_nothing(world: World) -> None:
+    record = sealing.composed(MAIL, sealing.RealSealer(world.recipient, ArrivalKey.generate()))
+    summary = world.summary(record)
+    assert summary.security.origin == "unproven"
+    assert summary.security.verdicts == {}
+
+
+def test_mail_for_another_key_is_unreadable_and_the_next_one_opens(world: World) -> None:
+    other = World()
+    foreign = other.record()
+    other.opening.close()
+    assert isinstance(world.summary(foreign), Unreadable)
+    assert world.body(foreign)[0].state is State.UNREADABLE
+    assert world.body(world.record())[0].state is State.OPENED
+
+
+def test_a_worker_that_died_is_a_reason_to_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = world.record()
+    died = lambda _, messages, *__: (OpenFailed(final=False) for _ in messages)  # noqa: E731
+    monkeypatch.setattr("e2email_crypto.open.OpenPool.open_many", died)
+    assert isinstance(world.summary(record), Later)
+    assert isinstance(world.body(record), Later)
+
+
+def test_record_ids() -> None:
+    assert record_id(EMAIL_ID) == sealing.RECORD_ID
