@@ -109,6 +109,8 @@ def _decode(body: bytes, max_size: int) -> bytes:
     text = body.translate(None, _BLANK)
     if text[-5:-4] == b"=" and b"=" not in text[-4:]:
         text = text[:-5]
+    if len(text) % 4:  # strict_mode lets a lone "=" after a full group pass
+        raise BadArmor("not base64")
     try:
         decoded = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
