@@ -2,9 +2,7 @@
 
 from collections import Counter
 
-from .limits import Limits
-
-COPIES = 3  # octets as received, as unstuffed, as composed: the most that exist at one time
+from .limits import COPIES, Limits
 
 
 class MemoryBudget:

@@ -23,11 +23,17 @@ class Refusal(Enum):
     FAILED = b"451 4.3.0 The mail could not be stored, try again later"
     STORAGE_FULL = b"452 4.3.1 Not enough storage, try again later"
     TOO_MUCH = b"452 4.5.3 Too many recipients for a mail of this size"
+    DISABLED = b"550 5.2.1 The mailbox is disabled"
     LOOP = b"554 5.4.6 Too many hops, this mail is in a loop"
 
     @property
     def reply(self) -> bytes:
         return self.value
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the sender keeps the mail and comes again."""
+        return self.value.startswith(b"4")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import enum
 import logging
 import re
 
+from e2email_server.log import describe
+
 from .delivery import Refusal
 from .service import Service
 from .transaction import BadCommand, Transaction
@@ -171,12 +173,3 @@ class Dialogue(Wire):
         self._input.clear()
         self._state, self._helo = State.CONNECTED, ""
         await self._start_tls()
-
-
-def describe(error: BaseException) -> str:
-    """Type and place, never the message: it may hold what was being worked on."""
-    trace, where = error.__traceback__, "?"
-    while trace is not None:
-        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"{type(error).__name__} at {where}"

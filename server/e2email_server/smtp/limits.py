@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from e2email_server.config import Limits as Settings
 
+COPIES = 3  # octets as received, as unstuffed, as composed: the most that exist at one time
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -43,7 +45,8 @@ class Limits:
             recipients=config.recipients,
             fanout=config.transaction_size,
             memory=config.memory,
-            memory_reserve=config.memory // 8,
+            # the largest mail allowed must fit beside the reserve
+            memory_reserve=min(config.memory // 8, config.memory - COPIES * config.message_size),
             connections=config.connections,
             connections_per_address=config.connections_per_address,
             idle=config.idle_seconds,

@@ -29,7 +29,7 @@ class InboundSession(Dialogue):
             return False
         transaction, limits = self._transaction, self._limits
         if transaction is not None:
-            earned = min(transaction.received, limits.message) / limits.rate
+            earned = min(transaction.received, limits.message) / max(limits.rate, 1)
             if now - transaction.started > limits.transaction * patience + earned:
                 return True
         return bool(now - self._since > limits.idle * patience)

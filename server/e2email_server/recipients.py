@@ -1,0 +1,92 @@
+"""Whose mail it is: from an address on the envelope to the accounts that get it.
+
+Aliases and domains from the configuration, sub-addresses (`user+anything`), the role addresses of
+RFC 2142. Case never matters.
+"""
+
+import logging
+
+from e2email_protocol.address import Address
+from e2email_server.clock import Clock
+from e2email_server.config import Config
+from e2email_server.smtp.delivery import Refusal
+from e2email_server.store.api import AccountStore
+from e2email_server.store.errors import NotFound
+from e2email_server.targets import NotTaken, Target, find_target
+
+log = logging.getLogger("e2email.recipients")
+
+SUFFIX = "+"
+ROLES = frozenset({"postmaster", "abuse"})  # RFC 5321 §4.5.1, RFC 2142 §4: always there
+ALIAS_DEPTH = 10  # aliases of aliases; more is a circle
+QUIET = frozenset({Refusal.UNKNOWN_USER, Refusal.NOT_HERE, Refusal.DISABLED})
+"""Everyday refusals. The others are a fault that the operator should see."""
+
+
+class Recipients:
+    """Finds and remembers targets. `config` may be exchanged while it runs (SIGHUP)."""
+
+    def __init__(self, store: AccountStore, config: Config, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self.config = config
+        self._known: dict[str, Target] = {}
+
+    def forget(self, address: str) -> None:
+        """The rows of this account changed."""
+        self._known.pop(address, None)
+
+    async def resolve(self, address: Address) -> tuple[Target, ...]:
+        """The accounts that get mail for `address`, each once. Raises NotTaken, store Failures.
+
+        All or nothing: an alias one of whose members cannot have sealed mail is refused.
+        """
+        local, domain = address.key
+        if not domain:
+            domain = self._own_domain()
+        if domain not in self.config.domains:
+            raise NotTaken(Refusal.NOT_HERE)
+        found = await self._named(f"{local}@{domain}", ALIAS_DEPTH)
+        return tuple(dict.fromkeys(found))
+
+    def _own_domain(self) -> str:
+        """Of `<postmaster>`: the host's own, if mail for it is taken."""
+        domains = self.config.domains
+        return self.config.hostname if self.config.hostname in domains else min(domains, default="")
+
+    async def _named(self, name: str, depth: int) -> list[Target]:
+        local, _, domain = name.rpartition("@")
+        bare = f"{local.partition(SUFFIX)[0]}@{domain}"
+        for candidate in dict.fromkeys((name, bare)):
+            members = self.config.aliases.get(candidate)
+            if members is not None and depth:
+                return [t for member in members for t in await self._named(member, depth - 1)]
+            target = await self._target(candidate)
+            if target is not None:
+                return [target]
+        if local.partition(SUFFIX)[0] in ROLES and depth:
+            return await self._named(await self._postmaster(), 0)
+        raise NotTaken(Refusal.UNKNOWN_USER)
+
+    async def _postmaster(self) -> str:
+        """The account behind the role addresses; an address of nobody where there is none."""
+        if self.config.postmaster is not None:
+            return self.config.postmaster
+        accounts = await self._store.accounts()
+        return accounts[0].address if accounts else "@"
+
+    async def _target(self, address: str) -> Target | None:
+        held = self._known.get(address)
+        if held is not None and self._clock() < held.good_until:
+            return held
+        try:
+            target = await find_target(self._store, address, self._clock)
+        except NotFound:
+            self._known.pop(address, None)
+            return None
+        except NotTaken as reason:
+            self._known.pop(address, None)
+            if reason.refusal not in QUIET:
+                log.error("mail for %s cannot be sealed: %s", address, reason)
+            raise
+        self._known[address] = target
+        return target
