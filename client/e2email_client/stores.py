@@ -1,0 +1,65 @@
+"""What an unlocked account works with: encrypted local files, and the workers that open mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from e2email_client.failure import Alarm, LocalFault
+from e2email_client.local.cache import open_cache, open_state
+from e2email_client.local.cipher import Database, StoreUnreadable
+from e2email_client.unlock import Unlocked, read_statements
+from e2email_crypto import statement
+
+if TYPE_CHECKING:
+    from e2email_client.opening import Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The two local databases of one account."""
+
+    cache: Database
+    state: Database
+
+
+@contextmanager
+def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
+    """Alarm where state.db is damaged, LocalFault where the disk says no."""
+    keys = unlocked.vault.store_keys
+    try:
+        cache = open_cache(unlocked.paths.cache_db, keys.cache_db)
+        try:
+            state = open_state(unlocked.paths.state_db, keys.state_db)
+        except BaseException:
+            cache.close()
+            raise
+    except StoreUnreadable as fault:
+        raise Alarm(f"The local store: {fault}.") from fault
+    except OSError as fault:
+        raise LocalFault(f"The local store cannot be opened: {fault.strerror}.") from fault
+    try:
+        yield Stores(cache, state)
+    finally:
+        cache.close()
+        state.close()
+
+
+def open_opening(unlocked: Unlocked, workers: int = 2) -> Opening:
+    """The workers that hold the account's secret keys; the caller closes them."""
+    # the cryptographic libraries are loaded by those who open mail, not by every command
+    from e2email_client.opening import Keys, Opening
+
+    history = [
+        statement.decode(statement.Entry.decode(entry).statement)
+        for entry in read_statements(unlocked.paths)
+    ]
+    keys = Keys(
+        account=unlocked.settings.address,
+        known_key_ids=frozenset[str]().union(*(one.key_ids for one in history)),
+        signers=(unlocked.vault.arrival_key, *unlocked.statement.device_keys),
+        certificates=tuple(one.certificate for one in unlocked.vault.identities),
+    )
+    return Opening(keys, [one.tsk for one in unlocked.vault.identities], workers)
