@@ -26,7 +26,7 @@ TRACE = (
     b" id 000102030405060708090a0b0c0d0e0f; Sun, 22 Nov 2026 07:00:00 +0000\r\n"
 )
 ARRIVED = Arrival(
-    "smtp", "TLSv1.3", 1_795_330_800, (("dkim", "pass example.net"), ("spf", "pass example.net"))
+    "smtp", "TLSv1.3", 1_795_334_400, (("dkim", "pass example.net"), ("spf", "pass example.net"))
 )
 ARMOR = b"-----BEGIN PGP MESSAGE-----"
 MAX_ARMOR = 128 << 20
