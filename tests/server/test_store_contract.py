@@ -142,6 +142,20 @@ async def test_publishing_replaces_keys_and_policy(store: Store, alice: Account)
     assert await store.statements(alice.account_id, 1, 1) == history[:1]
 
 
+async def test_the_epoch_moves_with_account_rows_only(store: Store, alice: Account) -> None:
+    epochs = [store.epoch]
+    await store.deliver([message(alice.inbox)])
+    await store.put_box(alice.account_id, Box("vault", 2, b"next"))
+    assert store.epoch == epochs[0]
+    await store.publish(alice.account_id, [], Statement(2, b"two"), Policy.BASELINE)
+    epochs.append(store.epoch)
+    await store.set_enabled(alice.account_id, False)
+    epochs.append(store.epoch)
+    await store.register(new_account("bob@example.test"), None)
+    epochs.append(store.epoch)
+    assert len(set(epochs)) == 4
+
+
 @pytest.mark.parametrize("sequence", [1, 3])
 async def test_a_statement_out_of_turn(store: Store, alice: Account, sequence: int) -> None:
     before = await store.recipient(alice.address)

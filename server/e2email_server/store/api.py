@@ -35,6 +35,14 @@ from e2email_server.store.types import (
 class AccountStore(Protocol):
     """Accounts, their certificates and their key history. Rows carry MACs: RowTampered."""
 
+    @property
+    def epoch(self) -> int:
+        """Another number whenever account rows may have changed, by whoever's hand.
+
+        What was worked out from `recipient` may be kept while the epoch stays the same.
+        """
+        ...
+
     async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
         """Make the account with its default mailboxes and use up the invite, all or nothing.
 
@@ -161,8 +169,16 @@ class MailboxStore(Protocol):
 class MessageStore(Protocol):
     """Messages. UID and MODSEQ are taken from the mailbox row inside the commit."""
 
+    def has_room(self) -> bool:
+        """Whether new mail would find free space above the floor (ask before sealing)."""
+        ...
+
     async def deliver(self, messages: Sequence[NewMessage]) -> list[Placed]:
-        """Store them all, durably, or none. Raises NotFound (a mailbox), DiskFull."""
+        """Store them all, durably, or none. Raises NotFound (a mailbox), DiskFull.
+
+        The first delivery after another process wrote to the database fails (StoreFailed, with a
+        new epoch): its certificates may have been looked up before.
+        """
         ...
 
     async def append(self, message: NewMessage) -> Placed:
@@ -220,10 +236,6 @@ class MessageStore(Protocol):
 
 class Store(AccountStore, CredentialStore, MailboxStore, MessageStore, Protocol):
     """All of it, and the life of the store itself."""
-
-    def has_room(self) -> bool:
-        """Whether new mail would find free space above the floor (ask before sealing)."""
-        ...
 
     async def close(self) -> None:
         """Finish what is queued and let go of the files."""

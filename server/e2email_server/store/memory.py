@@ -123,6 +123,11 @@ class MemoryStore:
         self._mailboxes: dict[int, _Box] = {}
         self._waiters = Waiters()
         self._last = 0
+        self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
 
     def has_room(self) -> bool:
         return self._room()
@@ -146,6 +151,7 @@ class MemoryStore:
         person = self._person_of(account)
         self._invites.pop(invite_hash or b"", None)
         self._people[person.row.account_id] = person
+        self._epoch += 1
         made = [self._make(person, name, use) for name, use in DEFAULT_MAILBOXES]
         person.row = replace(person.row, inbox=made[0].mailbox_id)
         return person.row
@@ -209,15 +215,18 @@ class MemoryStore:
         person.append(statement)
         person.certificates = tuple(certificates)
         person.row = replace(person.row, policy=policy)
+        self._epoch += 1
 
     async def set_enabled(self, account_id: int, enabled: bool) -> None:
         person = self._person(account_id)
         person.row = replace(person.row, enabled=enabled)
+        self._epoch += 1
 
     async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
         person = self._person(account_id)
         person.put(slots)
         person.row = replace(person.row, auth_hash=auth_hash, kdf=kdf)
+        self._epoch += 1
 
     # --- credentials ------------------------------------------------------------------------
 

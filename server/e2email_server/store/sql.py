@@ -25,7 +25,7 @@ from e2email_server.store import (
 from e2email_server.store.blobs import BlobFiles
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.engine import Readers, read_engine, write_engine
-from e2email_server.store.errors import DiskFull, NotFound
+from e2email_server.store.errors import DiskFull, NotFound, StoreFailed
 from e2email_server.store.message_rows import Arrival
 from e2email_server.store.migrate import migrate
 from e2email_server.store.rowmac import RowMacs
@@ -89,11 +89,38 @@ class SqlStore:
         self._readers = Readers(read_engine(folder / DATABASE))
         self._waiters = Waiters()
         self._writer: Writer[_Work] = Writer(
-            write_engine(folder / DATABASE), _apply, self._committed, self._blobs.unlink
+            write_engine(folder / DATABASE), self._apply, self._committed, self._durable
         )
+        self._epoch = 0
+        self._version: int | None = None  # of the database; the writer thread's
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
 
     def _committed(self, transaction: Transaction) -> None:
+        self._epoch += transaction.accounts_changed
         self._waiters.committed(transaction.highest, transaction.deleted)
+
+    def _durable(self, transaction: Transaction) -> None:
+        self._version = transaction.version
+        self._blobs.unlink(transaction.unlink)
+
+    def _apply(self, transaction: Transaction, works: Sequence[_Work]) -> list[Any]:
+        """Do the works in order; a run of deliveries becomes one insert."""
+        transaction.version = _data_version(transaction.connection)
+        foreign = self._version not in (None, transaction.version)
+        transaction.accounts_changed = foreign
+        results: list[Any] = []
+        while len(results) < len(works):
+            work = works[len(results)]
+            if isinstance(work, _Call):
+                results.append(work.function(transaction))
+            elif foreign:
+                results.append(StoreFailed("another process wrote to the database"))
+            else:
+                results += _insert(transaction, _deliveries(works, len(results)))
+        return results
 
     async def _write(self, function: Callable[[Transaction], T]) -> T:
         result: T = await self._writer.do(_Call(function))
@@ -101,6 +128,13 @@ class SqlStore:
 
     async def _change(self, function: Callable[[Connection], T]) -> T:
         return await self._write(lambda transaction: function(transaction.connection))
+
+    async def _change_account(self, function: Callable[[Connection], T]) -> T:
+        def change(transaction: Transaction) -> T:
+            transaction.accounts_changed = True
+            return function(transaction.connection)
+
+        return await self._write(change)
 
     async def _read(self, function: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -114,6 +148,7 @@ class SqlStore:
 
     async def sweep(self) -> int:
         """Remove blob files that no row names; only before the first delivery."""
+        await self._change(lambda _: None)  # learns the database's version
         known = await self._read(message_reads.file_names)
         return await asyncio.to_thread(self._blobs.sweep, known)
 
@@ -125,7 +160,7 @@ class SqlStore:
 
     async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
         time = self._clock()
-        return await self._change(
+        return await self._change_account(
             lambda c: account_rows.register(c, self._macs, account, invite_hash, time)
         )
 
@@ -153,17 +188,19 @@ class SqlStore:
         statement: Statement,
         policy: Policy,
     ) -> None:
-        await self._change(
+        await self._change_account(
             lambda c: account_rows.publish(
                 c, self._macs, account_id, certificates, statement, policy
             )
         )
 
     async def set_enabled(self, account_id: int, enabled: bool) -> None:
-        await self._change(lambda c: account_rows.set_enabled(c, self._macs, account_id, enabled))
+        await self._change_account(
+            lambda c: account_rows.set_enabled(c, self._macs, account_id, enabled)
+        )
 
     async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
-        await self._change(
+        await self._change_account(
             lambda c: account_rows.set_auth(c, self._macs, account_id, auth_hash, kdf, slots)
         )
 
@@ -348,21 +385,14 @@ class SqlStore:
         return await self._waiters.wait(mailbox_id, modseq, highest)
 
 
-def _apply(transaction: Transaction, works: Sequence[_Work]) -> list[Any]:
-    """Do the works in order; a run of deliveries becomes one insert."""
-    results: list[Any] = []
-    start = 0
-    while start < len(works):
-        work = works[start]
-        if isinstance(work, _Call):
-            results.append(work.function(transaction))
-            start += 1
-            continue
-        run = _deliveries(works, start)
-        placed = iter(message_rows.add(transaction, [a for d in run for a in d.arrivals]))
-        results.extend([next(placed) for _ in delivery.arrivals] for delivery in run)
-        start += len(run)
-    return results
+def _insert(transaction: Transaction, run: Sequence[_Delivery]) -> list[list[Placed]]:
+    placed = iter(message_rows.add(transaction, [a for d in run for a in d.arrivals]))
+    return [[next(placed) for _ in delivery.arrivals] for delivery in run]
+
+
+def _data_version(connection: Connection) -> int:
+    """Stays the same over our own commits on this connection."""
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
 
 
 def _deliveries(works: Sequence[_Work], start: int) -> list[_Delivery]:

@@ -36,6 +36,10 @@ class Transaction:
     """Mailboxes that are gone."""
     unlink: list[str] = field(default_factory=list)
     """Blob files whose last row is gone."""
+    accounts_changed: bool = False
+    """Account rows were written, or may have been by another process."""
+    version: int = 0
+    """SQLite's data_version: changes when another connection wrote."""
 
 
 @dataclass(slots=True)
@@ -51,14 +55,17 @@ Committed = Callable[[Transaction], None]
 
 
 class Writer(Generic[W]):
-    """`apply` does the works of a batch in order; `committed` is called in the loop's thread."""
+    """`apply` does the works of a batch in order; a result that is a StoreError fails its job.
+
+    `committed` is called in the loop's thread, before the futures resolve; `cleanup` in this one.
+    """
 
     def __init__(
         self,
         engine: Engine,
         apply: Apply[W],
         committed: Committed,
-        cleanup: Callable[[Sequence[str]], None],
+        cleanup: Callable[[Transaction], None],
     ) -> None:
         self._engine = engine
         self._apply = apply
@@ -138,19 +145,26 @@ class Writer(Generic[W]):
 
     def _announce(self, batch: Sequence[Job[W]], outcome: "_Outcome") -> None:
         self._loop.call_soon_threadsafe(self._resolve, batch, outcome)
-        if isinstance(outcome, _Done) and outcome.transaction.unlink:
-            self._cleanup(outcome.transaction.unlink)
+        if isinstance(outcome, _Done):
+            self._cleanup(outcome.transaction)
 
     def _resolve(self, batch: Sequence[Job[W]], outcome: "_Outcome") -> None:
         if isinstance(outcome, _Done):
-            for job, result in zip(batch, outcome.results, strict=True):
-                if not job.future.done():
-                    job.future.set_result(result)
             self._committed(outcome.transaction)
+            for job, result in zip(batch, outcome.results, strict=True):
+                _finish(job.future, result)
             return
         for job in batch:
-            if not job.future.done():
-                job.future.set_exception(outcome.reason)
+            _finish(job.future, outcome.reason)
+
+
+def _finish(future: "asyncio.Future[Any]", result: Any) -> None:
+    if future.done():  # cancelled meanwhile
+        return
+    if isinstance(result, StoreError):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 @dataclass(frozen=True, slots=True)
