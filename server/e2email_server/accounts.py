@@ -5,8 +5,9 @@ import logging
 
 from e2email_crypto import token as tokens
 from e2email_protocol import account as messages
+from e2email_protocol.jsonform import FormInvalid
 from e2email_server.clock import Clock
-from e2email_server.keycheck import KeysRefused, check
+from e2email_server.keycheck import check
 from e2email_server.logins import Logins, TryLater
 from e2email_server.store.api import Store
 from e2email_server.store.errors import NotFound
@@ -47,7 +48,7 @@ class Accounts:
         return invite
 
     async def register(self, wish: messages.Registration, peer: str) -> messages.AccountInfo:
-        """Raises InviteRefused, KeysRefused, TryLater, AlreadyExists."""
+        """Raises InviteRefused, KeysRefused, FormInvalid, TryLater, AlreadyExists."""
         address = wish.address.lower()
         invite_hash = await self._check_invite(wish.invite, address, peer)
         published = await asyncio.to_thread(
@@ -55,7 +56,7 @@ class Accounts:
         )
         boxes = [Box(SLOT + one.kind, one.version, one.wrapped) for one in wish.slots]
         if len({box.name for box in boxes}) != len(boxes):
-            raise KeysRefused("bad-request", "A kind of slot occurs twice.")
+            raise FormInvalid("a kind of slot occurs twice")
         account = NewAccount(
             address=address,
             policy=published.policy,
@@ -131,10 +132,10 @@ class Accounts:
         )
 
     async def put_slot(self, account: Account, wish: messages.NewSlot) -> None:
-        """A passphrase slot changes together with the login. Raises Conflict, KeysRefused."""
+        """A passphrase slot changes together with the login. Raises Conflict, FormInvalid."""
         box = Box(SLOT + wish.slot.kind, wish.slot.version, wish.slot.wrapped)
         if (wish.slot.kind == "passphrase") != (wish.login is not None):
-            raise KeysRefused("bad-request", "A passphrase slot has a login, others have none.")
+            raise FormInvalid("a passphrase slot has a login, others have none")
         if wish.login is None:
             await self._store.put_box(account.account_id, box)
             return

@@ -1,0 +1,1 @@
+"""The HTTPS account API: routes over `accounts` and `logins`. docs/specs/account-api.md."""

@@ -1,0 +1,147 @@
+"""The routes. Each handler: who is it, what do they want, one call, one answer."""
+
+from collections.abc import Collection
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from e2email_protocol import account as messages
+from e2email_protocol.account import STATE_REQUEST_CAP, ServerInfo
+from e2email_protocol.jsonform import FormInvalid
+from e2email_server.accounts import STATE, VAULT, Accounts
+from e2email_server.api.autoconfig import autoconfig
+from e2email_server.api.reply import ApiError, message, no_content
+from e2email_server.api.request import owner, owner_or_device, peer, read
+from e2email_server.api.resource import Resource
+from e2email_server.logins import Logins
+from e2email_server.store.api import Store
+
+
+class AccountApi:
+    """Handlers over the rules of accounts; holds no state of its own."""
+
+    def __init__(self, accounts: Accounts, logins: Logins, info: ServerInfo) -> None:
+        self._accounts = accounts
+        self._logins = logins
+        self._info = info
+
+    async def server(self, _request: Request) -> Response:
+        return message(self._info)
+
+    async def register(self, request: Request) -> Response:
+        wish = await read(request, messages.Registration)
+        return message(await self._accounts.register(wish, peer(request)), 201)
+
+    async def login_parameters(self, request: Request) -> Response:
+        question = await read(request, messages.LoginQuestion)
+        return message(await self._accounts.login_parameters(question.address))
+
+    async def account(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        return message(await self._accounts.info(who.account))
+
+    async def get_vault(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        box = await self._accounts.box(who.account, VAULT)
+        return message(messages.VaultBox(box.version, box.octets))
+
+    async def put_vault(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.VaultBox)
+        await self._accounts.put_box(who.account, VAULT, wish.version, wish.vault)
+        return no_content()
+
+    async def get_slots(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        return message(await self._accounts.slots(who.account))
+
+    async def put_slot(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        await self._accounts.put_slot(who.account, await read(request, messages.NewSlot))
+        return no_content()
+
+    async def get_state(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        box = await self._accounts.box(who.account, STATE)
+        return message(messages.StateBox(box.version, box.octets))
+
+    async def put_state(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        wish = await read(request, messages.StateBox, STATE_REQUEST_CAP)
+        await self._accounts.put_box(who.account, STATE, wish.version, wish.state)
+        return no_content()
+
+    async def get_statements(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        first = _number(request.query_params.get("from", "1"))
+        return message(await self._accounts.statements(who.account, first))
+
+    async def post_statement(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.NewStatement)
+        await self._accounts.publish(who.account, wish.statement, None)
+        return no_content()
+
+    async def put_certificates(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.NewCertificates)
+        await self._accounts.publish(who.account, wish.statement, wish.certificates)
+        return no_content()
+
+    async def get_tokens(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        return message(await self._accounts.tokens(who.account))
+
+    async def post_token(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.TokenRequest)
+        return message(await self._accounts.new_token(who.account, wish), 201)
+
+    async def delete_token(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        token_id = _number(request.path_params["token_id"])
+        await self._accounts.remove_token(who.account, token_id)
+        return no_content()
+
+
+def _number(text: str) -> int:
+    """A positive number that SQLite holds."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
+        raise FormInvalid("a number is expected in the path")
+    return int(text)
+
+
+def build(
+    accounts: Accounts, logins: Logins, store: Store, info: ServerInfo, domains: Collection[str]
+) -> ASGIApp:
+    """The application. `info` names the ports that are really open."""
+    api = AccountApi(accounts, logins, info)
+
+    async def health(_request: Request) -> Response:
+        if not store.has_room():
+            raise ApiError(503, "disk-low", "The server has too little disk space for new mail.")
+        return no_content()
+
+    async def settings(_request: Request) -> Response:
+        return autoconfig(info, domains)
+
+    resources = {
+        "/v1/server": Resource(get=api.server),
+        "/v1/accounts": Resource(post=api.register),
+        "/v1/login-parameters": Resource(post=api.login_parameters),
+        "/v1/account": Resource(get=api.account),
+        "/v1/vault": Resource(get=api.get_vault, put=api.put_vault),
+        "/v1/slots": Resource(get=api.get_slots, put=api.put_slot),
+        "/v1/state": Resource(get=api.get_state, put=api.put_state),
+        "/v1/statements": Resource(get=api.get_statements, post=api.post_statement),
+        "/v1/certificates": Resource(put=api.put_certificates),
+        "/v1/tokens": Resource(get=api.get_tokens, post=api.post_token),
+        "/v1/tokens/{token_id}": Resource(delete=api.delete_token),
+        "/health": Resource(get=health),
+        "/.well-known/autoconfig/mail/config-v1.1.xml": Resource(get=settings),
+        "/mail/config-v1.1.xml": Resource(get=settings),
+    }
+    routes = [Route(path, resource) for path, resource in resources.items()]
+    return Router(routes, redirect_slashes=False, default=Resource())
