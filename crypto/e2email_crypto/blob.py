@@ -76,8 +76,8 @@ def _open_frame(
     chunk, tag = pull(frame, ad)
     if tag == _sodium.STREAM_FINAL:
         return chunk, True
-    if tag != _sodium.STREAM_MESSAGE or len(chunk) != CHUNK:
-        raise Damaged("a chunk that is neither whole nor final")
+    if tag != _sodium.STREAM_MESSAGE:
+        raise Damaged("a chunk of an unknown kind")
     return chunk, False
 
 

@@ -55,6 +55,12 @@ def write() -> None:
     )
     chain("no-successor", "nothing changed", "ok", [])
     chain("gap", "the second step without the first", "SignatureInvalid", [second])
+    chain(
+        "gap-behind",
+        "a stranger's step behind a true one",
+        "SignatureInvalid",
+        [first, newest.certify(old.public)],
+    )
     chain("order", "steps in the wrong order", "SignatureInvalid", [second, first])
     chain(
         "stranger",
