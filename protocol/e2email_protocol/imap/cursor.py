@@ -14,7 +14,7 @@ _ITEM = re.compile(rb"[A-Za-z][A-Za-z0-9.]*")
 _FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\\]]+")
 _NUMBER = re.compile(rb"[0-9]{1,19}")
 _SET = re.compile(rb"[0-9*:,]+")
-_QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]|\\["\\])*)"')
+_QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]++|\\["\\])*+)"')
 _ESCAPED = re.compile(rb"\\(.)")
 _LITERAL = re.compile(rb"\{[0-9]+\+?\}$")
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from .errors import BadCommand
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NAMES = {number: name.encode() for number, name in enumerate(_MONTHS, 1)}
 _NUMBER = {name.encode().lower(): number for number, name in enumerate(_MONTHS, 1)}
 _DATE = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 _DATE_TIME = re.compile(
@@ -44,9 +45,11 @@ def parse_date_time(wire: bytes) -> datetime:
 
 def render_date_time(when: datetime) -> bytes:
     """date-time with its quotes, e.g. `" 7-Feb-1994 21:52:25 -0800"`; strftime knows locales."""
-    offset = when.utcoffset() or timedelta()
-    minutes = int(offset.total_seconds()) // 60
-    sign, minutes = ("-", -minutes) if minutes < 0 else ("+", minutes)
-    day = f"{when.day:2d}-{_MONTHS[when.month - 1]}-{when.year:04d}"
-    clock = f"{when.hour:02d}:{when.minute:02d}:{when.second:02d}"
-    return f'"{day} {clock} {sign}{minutes // 60:02d}{minutes % 60:02d}"'.encode()
+    offset = when.utcoffset()
+    minutes = 0 if not offset else int(offset.total_seconds()) // 60
+    sign, minutes = (b"-", -minutes) if minutes < 0 else (b"+", minutes)
+    return b'"%2d-%b-%04d %02d:%02d:%02d %b%02d%02d"' % (
+        *(when.day, _NAMES[when.month], when.year),
+        *(when.hour, when.minute, when.second),
+        *(sign, minutes // 60, minutes % 60),
+    )
