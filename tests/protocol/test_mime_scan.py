@@ -171,6 +171,13 @@ def test_too_many_parts_end_in_an_opaque_one() -> None:
     assert last.end == len(octets)
 
 
+def test_headers_too_long_together_end_in_an_opaque_part() -> None:
+    octets = MIXED + b"--b\r\nX: 123456789\r\n\r\nx\r\n" * 10 + b"--b--\r\n"
+    root = scan(octets, Limits(headers=len(MIXED) + 40))
+    assert len(root.children) == 3
+    assert root.children[-1].opaque
+
+
 def test_too_deep_a_part_is_opaque() -> None:
     octets = b"Content-Type: message/rfc822\r\n\r\n" * 9 + b"Subject: x\r\n\r\ny"
     root = scan(octets, Limits(nesting=3))

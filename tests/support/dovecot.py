@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -90,10 +91,27 @@ class Client:
 
 
 @contextmanager
-def serving(home: Path, mails: Sequence[bytes]) -> Iterator[Client]:
+def serving(mails: Sequence[bytes]) -> Iterator[Client]:
     """A client of a Dovecot whose INBOX holds these mails. Skips where it cannot run."""
     if shutil.which("dovecot") is None:
         pytest.skip("no Dovecot here")
+    # not pytest's folder: its parents are closed to the user that Dovecot runs mail access as
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        port = _prepare(home, mails)
+        server = subprocess.Popen(["dovecot", "-F", "-c", home / "dovecot.conf"])
+        try:
+            client = _client(port)
+            yield client
+            client.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _prepare(home: Path, mails: Sequence[bytes]) -> int:
+    """Fill the Maildir and write the configuration; the port it names."""
     user = pwd.getpwnam("nobody")
     folder = home / "Mail" / "cur"
     for name in ("cur", "new", "tmp"):
@@ -107,18 +125,10 @@ def serving(home: Path, mails: Sequence[bytes]) -> Iterator[Client]:
             pytest.skip("Dovecot needs root here")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    configuration = home / "dovecot.conf"
-    configuration.write_text(
+    (home / "dovecot.conf").write_text(
         _CONFIGURATION.format(home=home, port=port, user=user.pw_uid, group=user.pw_gid)
     )
-    server = subprocess.Popen(["dovecot", "-F", "-c", configuration])
-    try:
-        client = _client(port)
-        yield client
-        client.close()
-    finally:
-        server.terminate()
-        server.wait(30)
+    return port
 
 
 def _client(port: int) -> Client:

@@ -15,16 +15,11 @@ _NOT_TEXT = frozenset(
     {
         "base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec",
         "zlib_codec", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined",
-        "mbcs", "oem",
+        "mbcs", "oem", "ascii",
     }
 )  # fmt: skip
 # Names that mail uses and Python lacks, and those whose superset is what senders mean.
 _MEANT = {
-    "us_ascii": "utf_8",
-    "ascii": "utf_8",
-    "unknown_8bit": "utf_8",
-    "x_unknown": "utf_8",
-    "8bit": "utf_8",
     "iso8859_1": "cp1252",
     "latin_1": "cp1252",
     "gb2312": "gb18030",
@@ -55,7 +50,8 @@ MAX_CHARSET_NAME = 64
 
 
 def codec_for(charset: bytes) -> str | None:
-    """The codec to use for a declared charset, or None where it is unknown."""
+    """The codec to use for a declared charset, or None where it is unknown or ASCII, which says
+    nothing about the octets it does not have."""
     name = charset[: MAX_CHARSET_NAME + 1].decode("latin-1").lower().partition("*")[0]
     if len(name) > MAX_CHARSET_NAME:
         return None

@@ -26,6 +26,7 @@ class Limits:
     nesting: int = 100
     boundary_lines: int = 200_000
     header: int = MAX_HEADER
+    headers: int = 8 * MAX_HEADER  # of all parts: reading one costs up to 1 µs an octet
 
 
 DEFAULT_LIMITS = Limits()
@@ -127,8 +128,8 @@ class _Scanner:
     """All searches (`_blank`, `_dash`, `_count_lines`) move forward only: linear time."""
 
     __slots__ = (
-        "blank", "boundaries", "dash", "dashes", "limits", "line_count", "lined", "octets",
-        "parts", "prefixes", "stack",
+        "blank", "boundaries", "dash", "dashes", "headers", "limits", "line_count", "lined",
+        "octets", "parts", "prefixes", "stack",
     )  # fmt: skip
 
     def __init__(self, octets: bytes, limits: Limits) -> None:
@@ -138,6 +139,7 @@ class _Scanner:
         self.boundaries: list[tuple[bytes, int]] = []  # (`--boundary`, depth of its part)
         self.prefixes: tuple[bytes, ...] = ()
         self.parts = 0
+        self.headers = 0
         self.blank = (-1, -1)
         self.dash = -1
         self.dashes = 0
@@ -150,6 +152,9 @@ class _Scanner:
         while position is not None:
             floor, line = self._open(position)
             part = self.stack[-1]
+            if self._is_full():
+                part.opaque = True
+                break
             if part.media == "message/rfc822" and not part.opaque:
                 if line is None:
                     position = part.body
@@ -164,9 +169,6 @@ class _Scanner:
 
     def _next_part(self, floor: int, line: int | None) -> int | None:
         """Where the next part begins, after closing those that end before it."""
-        if self.parts >= self.limits.parts:
-            self.stack[-1].opaque = True
-            return None
         while True:
             if line is None:
                 line = self._boundary_line(floor, len(self.octets))
@@ -241,6 +243,11 @@ class _Scanner:
         part.lines = self._count_lines(part.body)
         self.stack.append(part)
         self.parts += 1
+        self.headers += min(part.body - part.start, self.limits.header)
+
+    def _is_full(self) -> bool:
+        """Whether the part just opened is the last that is looked at."""
+        return self.parts >= self.limits.parts or self.headers > self.limits.headers
 
     def _header_end(self, start: int) -> tuple[int, int]:
         """(start of the blank line, start of the body); both at the end where there is none."""

@@ -1,12 +1,17 @@
 """IMAP BODY and BODYSTRUCTURE text (RFC 9051 section 7.5.2) of a part tree."""
 
 from .envelope import envelope
-from .header import unfold
+from .header import MAX_HEADER, unfold
 from .lex import Lexer, Malformed
 from .params import Params, parameter
 from .quote import nstring, string, strings
 from .scan import Part
 
+# A header of n octets can make 50 n of ENVELOPE ("a,a,…"). As much as one header may have is
+# enough for a digest of 500 messages; those beyond are shown with an empty envelope.
+MAX_INNER_HEADERS = MAX_HEADER
+
+_EMPTY_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 _DEFAULT_CHARSET = (b"charset", b"us-ascii")
 # A multipart without parts has no form in the grammar; this stands in for its only part.
 _EMPTY_PART = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
@@ -14,51 +19,67 @@ _EMPTY_PART = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 
 def structure(octets: bytes, part: Part, *, extended: bool = True) -> bytes:
     """BODYSTRUCTURE of a part, or BODY where not `extended`: one parenthesised list."""
-    out: list[bytes] = []
-    _write(octets, part, out, extended)
-    return b"".join(out)
+    writer = _Writer(octets, extended)
+    writer.write(part)
+    return b"".join(writer.out)
 
 
-def _write(octets: bytes, part: Part, out: list[bytes], extended: bool) -> None:
-    """Recurses no deeper than the tree, which the scan's nesting limit bounds."""
-    out.append(b"(")
-    if part.is_multipart:
+class _Writer:
+    __slots__ = ("extended", "headers", "octets", "out")
+
+    def __init__(self, octets: bytes, extended: bool) -> None:
+        self.octets = octets
+        self.extended = extended
+        self.out: list[bytes] = []
+        self.headers = 0
+
+    def write(self, part: Part) -> None:
+        """Recurses no deeper than the tree, which the scan's nesting limit bounds."""
+        self.out.append(b"(")
+        if part.is_multipart:
+            self._multipart(part)
+        else:
+            self._single(part)
+        if self.extended:
+            self.out.append(_extension(part))
+        self.out.append(b")")
+
+    def _multipart(self, part: Part) -> None:
         for child in part.children:
-            _write(octets, child, out, extended)
+            self.write(child)
         if not part.children:
-            out.append(_EMPTY_PART + (b" NIL NIL NIL NIL)" if extended else b")"))
-        out.append(b" " + string(b"x-unknown" if part.subtype is None else part.subtype))
-        if extended:
-            out += (b" ", _parameters(part.params))
-    else:
-        _write_single(octets, part, out, extended)
-        if extended:
-            out += (b" ", nstring(_field(part, "md5")))
-    if extended:
-        out.append(_extension(part))
-    out.append(b")")
+            self.out.append(_EMPTY_PART + (b" NIL NIL NIL NIL)" if self.extended else b")"))
+        self.out.append(b" " + string(b"x-unknown" if part.subtype is None else part.subtype))
+        if self.extended:
+            self.out.append(b" " + _parameters(part.params))
 
-
-def _write_single(octets: bytes, part: Part, out: list[bytes], extended: bool) -> None:
-    kind, subtype, params = _described(part)
-    out.append(
-        b"%b %b %b %b %b %b %d"
-        % (
-            string(kind),
-            string(subtype),
-            _parameters(params),
-            nstring(_field(part, "id")),
-            nstring(_field(part, "description")),
-            string(part.encoding or b"7bit"),
-            part.size,
+    def _single(self, part: Part) -> None:
+        kind, subtype, params = _described(part)
+        self.out.append(
+            b"%b %b %b %b %b %b %d"
+            % (
+                string(kind),
+                string(subtype),
+                _parameters(params),
+                nstring(_field(part, "id")),
+                nstring(_field(part, "description")),
+                string(part.encoding or b"7bit"),
+                part.size,
+            )
         )
-    )
-    if part.is_message:
-        child = part.children[0]
-        out += (b" ", envelope(octets, child.start, child.body), b" ")
-        _write(octets, child, out, extended)
-    if part.is_message or kind.lower() == b"text":
-        out.append(b" %d" % part.lines)
+        if part.is_message:
+            self.out.append(b" %b " % self._envelope(part.children[0]))
+            self.write(part.children[0])
+        if part.is_message or kind.lower() == b"text":
+            self.out.append(b" %d" % part.lines)
+        if self.extended:
+            self.out.append(b" " + nstring(_field(part, "md5")))
+
+    def _envelope(self, part: Part) -> bytes:
+        self.headers += part.body - part.start
+        if self.headers > MAX_INNER_HEADERS:
+            return _EMPTY_ENVELOPE
+        return envelope(self.octets, part.start, part.body)
 
 
 def _described(part: Part) -> tuple[bytes, bytes, Params]:
