@@ -7,7 +7,7 @@ from base64 import b64decode
 import pytest
 
 from e2email_protocol.sealed.append import own_record
-from e2email_protocol.sealed.armor import armored_size, armored_slice, crc24, dearmor
+from e2email_protocol.sealed.armor import armored_size, crc24, dearmor
 from e2email_protocol.sealed.record import Form, Policy, Record, RecordHead
 from e2email_protocol.sealed.render import (
     Rendered,
@@ -19,6 +19,7 @@ from e2email_protocol.sealed.render import (
 from support.sealing import (
     RECORD_ID,
     FakeIdentity,
+    armored,
     composed,
     encrypted_mail,
     fake_message,
@@ -27,10 +28,6 @@ from support.sealing import (
 ALICE = FakeIdentity()
 MALLORY = FakeIdentity(key_ids=frozenset({"00000000000000E1"}))
 RECEIVED = b"From: bob@example.net\r\nTo: alice@example.test\r\nSubject: x\r\n\r\nhi\r\n"
-
-
-def armored(message: bytes) -> bytes:
-    return armored_slice(lambda a, n: message[a : a + n], len(message), crc24(message), 0, 1 << 30)
 
 
 ENCRYPTED = encrypted_mail(armored(fake_message(b"\r\nhi\r\n", "00000000000000A1")))

@@ -11,6 +11,7 @@ from e2email_crypto.gate import Recipient
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.packets import message_key_ids
 from e2email_crypto.seal import seal
+from e2email_protocol.sealed.armor import armored_slice, crc24
 from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.compose import compose
 from e2email_protocol.sealed.opened import Opened, open_body, open_envelope
@@ -146,6 +147,10 @@ class FakeIdentity:
             return message
         lines = text.split(b"\r\n\r\n", 1)[-1].split(b"\r\n")
         return b64decode(b"".join(line for line in lines if line[:1] not in (b"=", b"-")))
+
+
+def armored(message: bytes) -> bytes:
+    return armored_slice(lambda a, n: message[a : a + n], len(message), crc24(message), 0, 1 << 30)
 
 
 def composed(
