@@ -103,7 +103,7 @@ def test_a_final_summary_is_not_replaced_by_a_claim(store: Database) -> None:
 def test_wanting_lists_the_newest_first(store: Database) -> None:
     box = fill(store, 3)
     mails.put_summaries(store, [("e2", summary())])
-    assert mails.wanting(store, box.id, State.READY, 10) == [(3, "e3"), (1, "e1")]
+    assert mails.wanting(store, box.id, State.READY) == [(3, "e3"), (1, "e1")]
 
 
 def test_the_original_is_kept_beside_a_different_view(store: Database) -> None:

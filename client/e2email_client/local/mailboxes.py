@@ -172,19 +172,36 @@ def caught_up(
 
 
 def entries(database: Database, mailbox_id: int, since: int = 0) -> list[Entry]:
-    """(uid, flags, modseq) in ascending UID order; only those changed after `since`."""
+    """(uid, flags and reserved keywords, modseq) by UID; only those changed after `since`."""
     rows = database.read(
-        "SELECT uid, flags, modseq FROM message WHERE mailbox_id = ? AND modseq > ? ORDER BY uid",
+        "SELECT m.uid, m.flags, a.keywords, m.modseq FROM message m JOIN mail a ON a.id = m.mail_id"
+        " WHERE m.mailbox_id = ? AND m.modseq > ? ORDER BY m.uid",
         (mailbox_id, since),
     )
-    known: dict[str, frozenset[str]] = {}
+    known: dict[tuple[str, str], frozenset[str]] = {}
     result = []
-    for uid, flags, modseq in rows:
-        value = known.get(flags)
+    for uid, flags, keywords, modseq in rows:
+        value = known.get((flags, keywords))
         if value is None:
-            value = known[flags] = unpack(flags)
+            value = known[flags, keywords] = unpack(flags) | unpack(keywords)
         result.append(Entry(uid, value, modseq))
     return result
+
+
+def server_flags(database: Database, mailbox_id: int) -> dict[int, frozenset[str]]:
+    """uid → the flags that the server keeps, without the reserved keywords."""
+    rows = database.read("SELECT uid, flags FROM message WHERE mailbox_id = ?", (mailbox_id,))
+    return {uid: unpack(flags) for uid, flags in rows}
+
+
+def touch(writer: Any, mail_ids: Sequence[int]) -> None:
+    """Inside a transaction: what is said of these records changed, in every mailbox they lie in."""
+    for (mailbox_id,) in writer.execute("SELECT id FROM mailbox").fetchall():
+        modseq = _next_modseq(writer, mailbox_id)
+        writer.executemany(
+            "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND mail_id = ?",
+            [(modseq, mailbox_id, mail_id) for mail_id in mail_ids],
+        )
 
 
 def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:

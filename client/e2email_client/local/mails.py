@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from . import words
+from . import keywords, mailboxes, words
 from .cipher import Database
 from .mailboxes import IN_CHUNK
 
@@ -89,54 +89,82 @@ _SUMMARY_COLUMNS = (
 def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> None:
     """(email id, summary) of newly opened envelopes; a record already READY keeps what it has."""
     with database.write() as writer:
-        writer.executemany(
-            "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?, date=?,"
-            " subject=?, sender=?, recipients=?, attachments=?, security=?"
-            f" WHERE email_id=? AND state < {int(State.READY)}",
-            [(*_values(summary), email_id) for email_id, summary in found],
-        )
+        changed = [_put(writer, email_id, one, State.READY) for email_id, one in found]
+        mailboxes.touch(writer, [mail_id for mail_id in changed if mail_id is not None])
 
 
 def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
     """Opened mail: its summary as recomputed from the octets, the octets, and its words."""
     with database.write() as writer:
-        for email_id, summary, body in found:
-            row = writer.execute("SELECT id FROM mail WHERE email_id = ?", (email_id,)).fetchone()
-            if row is None:
+        changed = []
+        for email_id, one, content in found:
+            mail_id = _put(writer, email_id, one, State.UNREADABLE + 1)
+            if mail_id is None:
                 continue  # expunged while it was being opened
-            writer.execute(
-                "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?,"
-                " date=?, subject=?, sender=?, recipients=?, attachments=?, security=?"
-                " WHERE id=?",
-                (*_values(summary), row[0]),
-            )
-            writer.execute(
-                "INSERT OR REPLACE INTO body (mail_id, length, view, delivered, trace_length, text)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    row[0],
-                    len(body.view),
-                    body.view,
-                    None if body.delivered == body.view else body.delivered,
-                    body.trace_length,
-                    body.text,
-                ),
-            )
-            words.put(
-                writer, row[0], summary.subject, summary.sender, summary.recipients, body.text
-            )
+            changed.append(mail_id)
+            _put_body(writer, mail_id, content)
+            words.put(writer, mail_id, one.subject, one.sender, one.recipients, content.text)
+        mailboxes.touch(writer, changed)
 
 
-def wanting(database: Database, mailbox_id: int, below: State, limit: int) -> list[tuple[int, str]]:
-    """(uid, email id) of messages known less well than `below`, newest first."""
+def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None:
+    """Write a summary over one of a state lower than `below`; the row's id if there was one."""
+    rows = writer.execute(
+        "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?, date=?,"
+        " subject=?, sender=?, recipients=?, attachments=?, security=?, keywords=?"
+        " WHERE email_id=? AND state < ? RETURNING id",
+        (
+            *_values(summary),
+            mailboxes.pack(keywords.keywords(summary.security)),
+            email_id,
+            int(below),
+        ),
+    ).fetchall()
+    return rows[0][0] if rows else None
+
+
+def _put_body(writer: Any, mail_id: int, content: Body) -> None:
+    writer.execute(
+        "INSERT OR REPLACE INTO body (mail_id, length, view, delivered, trace_length, text)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            mail_id,
+            len(content.view),
+            content.view,
+            None if content.delivered == content.view else content.delivered,
+            content.trace_length,
+            content.text,
+        ),
+    )
+
+
+def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int, str]]:
+    """(uid, email id) of messages known less well than `below`, newest first.
+
+    What is CLOSED needs its octets, not its envelope again: for `below` CLOSED it is left out.
+    """
     return [
         (uid, email_id)
         for uid, email_id in database.read(
             "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
-            " WHERE m.mailbox_id = ? AND a.state < ? ORDER BY m.uid DESC LIMIT ?",
-            (mailbox_id, int(below), limit),
+            " WHERE m.mailbox_id = ? AND a.state < ? ORDER BY m.uid DESC",
+            (mailbox_id, int(below)),
         )
     ]
+
+
+def sizes(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, int]:
+    """uid → octets of the mail as far as its summary says, else 0."""
+    wanted = set(uids)
+    return {
+        uid: size or 0
+        for uid, size in database.read(
+            "SELECT m.uid, a.size FROM message m JOIN mail a ON a.id = m.mail_id"
+            " WHERE m.mailbox_id = ?",
+            (mailbox_id,),
+        )
+        if uid in wanted
+    }
 
 
 def summary(database: Database, email_id: str) -> Summary | None:

@@ -27,6 +27,7 @@ CREATE TABLE mail (                            -- one sealed record, in however 
   subject TEXT, sender TEXT, recipients TEXT,  -- decoded, for people
   attachments INTEGER,
   security TEXT,                               -- JSON, local/mails.py: Security
+  keywords TEXT NOT NULL DEFAULT '',           -- reserved keywords that say so, local/keywords.py
   failure TEXT                                 -- why it can never be opened
 );
 CREATE TABLE message (

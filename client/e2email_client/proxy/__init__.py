@@ -1,0 +1,1 @@
+"""The local proxy: opened mail for any IMAP program on this machine."""
