@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -54,70 +54,60 @@ _INSERT_BODY = _compiled(insert(bodies))
 _INSERT_FILE = _compiled(insert(body_files))
 _INSERT_MESSAGE = _compiled(insert(messages))
 _INSERT_EXPUNGED = _compiled(insert(expunged))
-_SET_COUNTERS = (
-    update(mailboxes)
-    .where(mailboxes.c.id == bindparam("mailbox"))
-    .values(uidnext=bindparam("next"), highest_modseq=bindparam("highest"))
+_SET_COUNTERS = "UPDATE mailboxes SET uidnext = ?, highest_modseq = ? WHERE id = ?"
+_READ_COUNTERS = (
+    "SELECT id, uidvalidity, uidnext, highest_modseq, account_id FROM mailboxes WHERE id IN "
 )
+_MAX_RECORD = "SELECT coalesce(max(id), 0) FROM records"
 
 
 class Counters:
-    """UIDNEXT and HIGHESTMODSEQ of the mailboxes a transaction touches, written back once."""
+    """UIDNEXT and HIGHESTMODSEQ of the mailboxes a transaction touches, read and written once.
 
-    def __init__(self, transaction: Transaction) -> None:
+    Raises NotFound where one of them is missing.
+    """
+
+    def __init__(self, transaction: Transaction, *mailbox_ids: int) -> None:
         self._transaction = transaction
-        self._rows: dict[int, tuple[int, int, int, int]] = {}
+        wanted = set(mailbox_ids)
+        marks = ",".join("?" * len(wanted))
+        found = transaction.connection.exec_driver_sql(
+            f"{_READ_COUNTERS}({marks})",  # the marks are all that is put in
+            tuple(wanted),
+        )
+        self._rows: dict[int, tuple[int, int, int, int]] = {row[0]: row[1:] for row in found}
+        if len(self._rows) != len(wanted):
+            raise NotFound("no such mailbox")
 
     def account(self, mailbox_id: int) -> int:
-        return self._row(mailbox_id)[3]
+        return self._rows[mailbox_id][3]
+
+    def uidvalidity(self, mailbox_id: int) -> int:
+        return self._rows[mailbox_id][0]
 
     def place(self, mailbox_id: int) -> Placed:
-        """The next UID and the next modseq. Raises NotFound."""
-        validity, uid, modseq, account = self._row(mailbox_id)
+        """The next UID and the next modseq."""
+        validity, uid, modseq, account = self._rows[mailbox_id]
         self._rows[mailbox_id] = (validity, uid + 1, modseq + 1, account)
         return Placed(validity, uid, modseq + 1)
 
     def bump(self, mailbox_id: int) -> int:
-        """The next modseq. Raises NotFound."""
-        validity, uid, modseq, account = self._row(mailbox_id)
+        """The next modseq."""
+        validity, uid, modseq, account = self._rows[mailbox_id]
         self._rows[mailbox_id] = (validity, uid, modseq + 1, account)
         return modseq + 1
 
     def flush(self) -> None:
-        rows = [
-            {"mailbox": mailbox, "next": uid, "highest": modseq}
-            for mailbox, (_, uid, modseq, _) in self._rows.items()
-        ]
-        if rows:
-            self._transaction.connection.execute(_SET_COUNTERS, rows)
-        self._transaction.highest.update({row["mailbox"]: row["highest"] for row in rows})
-
-    def _row(self, mailbox_id: int) -> tuple[int, int, int, int]:
-        if mailbox_id not in self._rows:
-            self._rows[mailbox_id] = _counters(self._transaction.connection, mailbox_id)
-        return self._rows[mailbox_id]
-
-
-def _counters(connection: Connection, mailbox_id: int) -> tuple[int, int, int, int]:
-    row = connection.execute(_READ_COUNTERS, {"mailbox": mailbox_id}).one_or_none()
-    if row is None:
-        raise NotFound("no such mailbox")
-    return (row.uidvalidity, row.uidnext, row.highest_modseq, row.account_id)
-
-
-_READ_COUNTERS = select(
-    mailboxes.c.uidvalidity,
-    mailboxes.c.uidnext,
-    mailboxes.c.highest_modseq,
-    mailboxes.c.account_id,
-).where(mailboxes.c.id == bindparam("mailbox"))
-_MAX_RECORD = select(func.coalesce(func.max(records.c.id), 0))
+        rows = [(uid, modseq, mailbox) for mailbox, (_, uid, modseq, _) in self._rows.items()]
+        self._transaction.connection.exec_driver_sql(_SET_COUNTERS, rows)
+        self._transaction.highest.update({row[2]: row[1] for row in rows})
 
 
 def add(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Placed]:
     """Insert them all with a handful of statements, however many they are."""
-    connection, counters = transaction.connection, Counters(transaction)
-    first = connection.execute(_MAX_RECORD).scalar_one() + 1
+    connection = transaction.connection
+    counters = Counters(transaction, *(arrival.message.mailbox_id for arrival in arrivals))
+    first = connection.exec_driver_sql(_MAX_RECORD).scalar_one() + 1
     placed = [counters.place(arrival.message.mailbox_id) for arrival in arrivals]
     numbered = list(enumerate(arrivals, first))
     _many(connection, _INSERT_RECORD, [_record_row(n, a.message) for n, a in numbered])
@@ -198,8 +188,7 @@ def store_flags(
     flags: Flags,
     unchanged_since: int | None,
 ) -> FlagsStored:
-    connection, counters = transaction.connection, Counters(transaction)
-    counters.account(mailbox_id)
+    connection, counters = transaction.connection, Counters(transaction, mailbox_id)
     found = message_reads.entries(connection, mailbox_id, uids)
     changes, modified = select_changes(found, op, flags, unchanged_since)
     if not changes:
@@ -230,8 +219,7 @@ def expunge(transaction: Transaction, mailbox_id: int, uids: Iterable[int] | Non
     wanted = None if uids is None else list(uids)
     found = message_reads.entries(transaction.connection, mailbox_id, wanted)
     gone = [entry.uid for entry in found if DELETED in entry.flags]
-    counters = Counters(transaction)
-    counters.account(mailbox_id)
+    counters = Counters(transaction, mailbox_id)
     if gone:
         held = _take_out(transaction, counters, mailbox_id, gone)
         drop_unshared(transaction, [row.record for row in held])
@@ -255,14 +243,14 @@ def _take_out(
 
 
 def copy(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
-    counters = Counters(transaction)
+    counters = Counters(transaction, mailbox_id, target_id)
     _same_account(counters, mailbox_id, target_id)
     found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
     return _put_in(transaction, counters, found, target_id)
 
 
 def move(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
-    counters = Counters(transaction)
+    counters = Counters(transaction, mailbox_id, target_id)
     _same_account(counters, mailbox_id, target_id)
     found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
     held = _take_out(transaction, counters, mailbox_id, [row.uid for row in found]) if found else []
@@ -277,7 +265,6 @@ def _same_account(counters: Counters, mailbox_id: int, target_id: int) -> None:
 def _put_in(
     transaction: Transaction, counters: Counters, rows: Sequence[Any], target_id: int
 ) -> Copied:
-    validity = _counters(transaction.connection, target_id)[0]
     placed = [counters.place(target_id) for _ in rows]
     _many(
         transaction.connection,
@@ -288,7 +275,11 @@ def _put_in(
         ],
     )
     counters.flush()
-    return Copied(validity, tuple(row.uid for row in rows), tuple(place.uid for place in placed))
+    return Copied(
+        counters.uidvalidity(target_id),
+        tuple(row.uid for row in rows),
+        tuple(place.uid for place in placed),
+    )
 
 
 def all_uids(connection: Connection, mailbox_id: int) -> list[int]:
