@@ -138,7 +138,11 @@ class Writer(Generic[W]):
                 working = False
         except (StoreError, SQLAlchemyError, OSError) as error:
             reason = translate(error)
-            return _WorkFailed(reason) if working else _CommitFailed(reason)
+            if working:
+                return _WorkFailed(reason)
+            # the transaction may still be open, and a later COMMIT would store it: start anew
+            connection.invalidate()
+            return _CommitFailed(reason)
         except Exception as error:  # noqa: BLE001  # a bug must fail its caller, not the thread
             return _WorkFailed(_because(StoreFailed(f"bug: {type(error).__name__}"), error))
         return _Done(transaction, results)
