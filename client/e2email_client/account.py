@@ -51,6 +51,15 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What `setup` brought about; the fingerprint is for comparing."""
+
+    settings: Settings
+    fingerprint: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
 class _Account:
     """What is about to be written down."""
 
@@ -64,7 +73,7 @@ class _Account:
 
 def create(
     wish: Wish, invite: str, name: str, policy: Policy, now: int, params: kdf.Params | None = None
-) -> Settings:
+) -> Done:
     """Make the keys, register with an invite, and set this machine up."""
     if wish.home.account(wish.address).folder.exists():
         raise LocalFault(f"{wish.address} is already set up on this machine.")
@@ -93,10 +102,10 @@ def create(
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
     settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
     _establish(wish, _Account(settings, key, boxed, wrapped, [entry.encode()], token))
-    return settings
+    return Done(settings, identity.fingerprint, policy)
 
 
-def join(wish: Wish) -> Settings:
+def join(wish: Wish) -> Done:
     """Fetch an account that exists: on a further machine, or anew on one that has it.
 
     Whatever the server gives is checked against the passphrase, the vault and, on a machine that
@@ -130,7 +139,7 @@ def join(wish: Wish) -> Settings:
         _write(paths, wish, account)
     else:
         _establish(wish, account)
-    return settings
+    return Done(settings, newest.certificates[0].fingerprint, newest.policy)
 
 
 def fetch_statements(api: AccountApi, login: Login) -> list[bytes]:

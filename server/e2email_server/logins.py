@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from e2email_crypto import auth as auth_hash
@@ -53,6 +54,12 @@ class Identity:
     scopes: frozenset[str]
 
 
+@cache
+def _nobody() -> bytes:
+    """What an unknown account's `auth` is checked against: as dear as any, and never right."""
+    return auth_hash.hash_auth(secrets.token_bytes(auth_hash.AUTH_SIZE))
+
+
 class Logins:
     """All checks of secrets in one place, slowed by one throttle."""
 
@@ -63,7 +70,6 @@ class Logins:
         self._clock = clock
         self._pool = ThreadPoolExecutor(HASHES_AT_ONCE, "argon2")
         self._waiting = 0
-        self._nobody = auth_hash.hash_auth(secrets.token_bytes(auth_hash.AUTH_SIZE))
 
     def __repr__(self) -> str:
         return "<Logins>"
@@ -86,7 +92,8 @@ class Logins:
         if wait > 0.0:
             raise TryLater(wait)
         account = await self._find(address)
-        stored = bytes.fromhex(account.auth_hash) if account else self._nobody
+        nobody = await self._slowly(_nobody)
+        stored = bytes.fromhex(account.auth_hash) if account else nobody
         right = await self._slowly(lambda: auth_hash.check_auth(auth, stored))
         if not right or account is None or not account.enabled:
             raise self._refused("auth", peer)
