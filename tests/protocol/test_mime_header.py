@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2email_protocol.mime.address import Address, addresses
-from e2email_protocol.mime.charset import decode
+from e2email_protocol.mime.charset import _CODECS, codec_for, decode
 from e2email_protocol.mime.header import MAX_HEADER, fields, first, unfold
 from e2email_protocol.mime.params import (
     MAX_PARAMETERS,
@@ -105,6 +105,19 @@ def test_encoded_words_never_fail(pieces: list[bytes]) -> None:
 )
 def test_no_charset_fails(octets: bytes, charset: bytes) -> None:
     decode(octets, charset)
+
+
+@pytest.mark.parametrize("codec", sorted(_CODECS))
+def test_every_codec_takes_any_octets(codec: str) -> None:
+    for octets in (b"", b"abc", bytes(range(256)), b"\x1b$B\xff", b"+AAA", b"~{x"):
+        assert isinstance(decode(octets, codec.encode()), str)
+
+
+@pytest.mark.parametrize(
+    "name", [b"idna", b"punycode", b"rot13", b"zip", b"unicode_escape", b"us-ascii", b"", b"os"]
+)
+def test_what_is_no_charset_is_guessed(name: bytes) -> None:
+    assert codec_for(name) is None
 
 
 def test_utf8_that_is_broken_in_one_place_stays_utf8() -> None:

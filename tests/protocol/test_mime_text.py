@@ -1,6 +1,8 @@
 """Previews, attachments, text for search, and messages that are one encryption."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from e2email_protocol.mime import scan
 from e2email_protocol.mime.text import (
@@ -159,6 +161,25 @@ def test_anything_beside_the_encryption_is_none(old: bytes, new: bytes) -> None:
     octets = ENCRYPTED.replace(old, new, 1)
     assert octets != ENCRYPTED
     assert encrypted_body(octets, scan(octets)) is None
+
+
+PIECES = [
+    b"\r\n", b"--b", b"--b--", b"x", b"\xe9", b"\0", b"<", b">", b"<script>", b"<!--", b"&#", b"=",
+    b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Type: text/html\r\n",
+    b"Content-Type: message/rfc822\r\n", b"Content-Transfer-Encoding: base64\r\n",
+    b"Content-Transfer-Encoding: quoted-printable\r\n", b"Content-Disposition: attachment;",
+    b" filename*=utf-16''%", b"Content-Type: text/plain; charset=utf-16\r\n", b"Subject: =?utf-7?q?",
+    b'Content-Type: multipart/encrypted; boundary=b; protocol="application/pgp-encrypted"\r\n',
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join))
+def test_no_octets_fail(octets: bytes) -> None:
+    root = scan(octets)
+    preview(octets, root)
+    attachments(root)
+    encrypted_body(octets, root)
+    "".join(search_text(octets, root))
 
 
 def test_the_corpus_never_fails() -> None:

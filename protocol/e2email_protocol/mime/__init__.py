@@ -4,6 +4,7 @@ The standard library's `email` package is not used for received mail: it crashes
 recurses, and changes octets when it writes them back.
 """
 
-from .scan import DEFAULT_LIMITS, Limits, Part, scan
+from .part import Part
+from .scan import DEFAULT_LIMITS, Limits, scan
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Part", "scan"]

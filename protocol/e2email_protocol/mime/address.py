@@ -67,8 +67,11 @@ def addresses(value: bytes, limit: int = MAX_ADDRESSES) -> tuple[Address, ...]:
     except Malformed:
         return ()
     while lexer.peek() and len(found) < limit:
-        if not _group(lexer, found, limit):
-            _mailbox(lexer, found)
+        start, name = lexer.pos, _phrase(lexer)
+        if name and lexer.peek() == b":":
+            _group(lexer, found, name, limit)
+        else:
+            _mailbox(lexer, found, start, name)
         if lexer.peek() != b",":
             break
         lexer.pos += 1
@@ -80,30 +83,29 @@ def addresses(value: bytes, limit: int = MAX_ADDRESSES) -> tuple[Address, ...]:
     return tuple(found[:limit])
 
 
-def _group(lexer: Lexer, found: list[Address], limit: int) -> bool:
-    start = lexer.pos
+def _phrase(lexer: Lexer) -> bytes | None:
+    """The words here, b"" where there are none, None where they cannot be read."""
+    if lexer.peek() == b".":
+        return None
     try:
-        name = lexer.phrase() if lexer.peek() != b"." else b""
-        if not name or lexer.peek() != b":":
-            raise Malformed
+        return lexer.phrase()
     except Malformed:
-        lexer.pos = start
-        return False
-    lexer.pos += 1
+        return None
+
+
+def _group(lexer: Lexer, found: list[Address], name: bytes, limit: int) -> None:
+    """From the colon on. An unfinished group ends where it cannot be read."""
     found.append(Address(None, None, name, None))
-    try:
-        lexer.skip()
+    with suppress(Malformed):
+        lexer.expect(b":")
         while lexer.peek() not in (b"", b";") and len(found) < limit:
-            _mailbox(lexer, found)
-            if lexer.peek() == b",":
-                lexer.expect(b",")
-            else:
+            start = lexer.pos
+            _mailbox(lexer, found, start, _phrase(lexer))
+            if lexer.peek() != b",":
                 break
+            lexer.expect(b",")
         lexer.expect(b";")
-    except Malformed:
-        pass  # unfinished: it ends here
     found.append(Address(None, None, None, None))
-    return True
 
 
 def _add(found: list[Address], draft: _Draft) -> None:
@@ -112,21 +114,18 @@ def _add(found: list[Address], draft: _Draft) -> None:
     found.append(Address(draft.name, draft.adl, mailbox, host))
 
 
-def _mailbox(lexer: Lexer, found: list[Address]) -> None:
-    start, draft = lexer.pos, _Draft()
-    try:
-        name = lexer.phrase() if lexer.peek() != b"." else b""
-        if lexer.peek() != b"<":
-            raise Malformed
-    except Malformed:
-        lexer.pos = start
-        _address_spec(lexer, draft)
-    else:
+def _mailbox(lexer: Lexer, found: list[Address], start: int, name: bytes | None) -> None:
+    """The mailbox that begins at `start`; the phrase there has been read already."""
+    draft = _Draft()
+    if name is not None and lexer.peek() == b"<":
         draft.name = name or None
         try:
             _angle(lexer, draft)
         except Malformed:
             draft.host = SYNTAX_ERROR
+    else:
+        lexer.pos = start
+        _address_spec(lexer, draft)
     _add(found, draft)
 
 

@@ -9,6 +9,7 @@ import re
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]"
 _ATOM = re.compile(_ATEXT + rb"+")
+_DOT_ATOM = re.compile(_ATEXT + rb"+(?:\." + _ATEXT + rb"+)*")
 _ATOM_OR_DOT = re.compile(_ATEXT[:-1] + rb".]*")
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+\-^_`{|}~\x80-\xff.]*")
 _COMMENT_MARK = re.compile(rb"[()]|\\.", re.DOTALL)
@@ -114,7 +115,10 @@ class Lexer:
     def dot_atom(self, *, leading_dot: bool = False) -> bytes:
         """Atoms joined by dots, white space and comments around the dots dropped, and skip.
         Dots side by side and at the end are let pass, at the beginning where asked for."""
-        parts = [b""] if leading_dot and self.peek() == b"." else [self.atom()]
+        parts = [b""]
+        if not (leading_dot and self.peek() == b"."):
+            parts = [self._match(_DOT_ATOM)]
+            self.skip()
         while self.peek() == b".":
             self.pos += 1
             self.skip()

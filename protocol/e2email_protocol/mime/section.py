@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from .header import fields
-from .scan import Part
+from .part import Part
 from .words import from_base64
 
 

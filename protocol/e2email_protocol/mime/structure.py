@@ -4,8 +4,8 @@ from .envelope import envelope
 from .header import MAX_HEADER, unfold
 from .lex import Lexer, Malformed
 from .params import Params, parameter
+from .part import Part
 from .quote import nstring, string, strings
-from .scan import Part
 
 # A header of n octets can make 50 n of ENVELOPE ("a,a,…"). As much as one header may have is
 # enough for a digest of 500 messages; those beyond are shown with an empty envelope.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .charset import decode
 from .header import fields
 from .params import parameter, parameter_text
-from .scan import Part
+from .part import Part
 from .section import UnknownEncoding, decoded
 from .words import decode_words
 
