@@ -167,19 +167,22 @@ def _packet(body: bytes) -> bytes:
     return b"\xc2\xff" + len(body).to_bytes(4) + body
 
 
-def signature_fits(data: bytes, signature: bytes, certs: Sequence[bytes]) -> bool:
-    """True if arithmetic says that a key of `certs` signed `data`. Never a reason to trust it."""
+def signature_fits(data: bytes, signature: bytes, keys: Sequence[bytes]) -> bool:
+    """True if arithmetic says that one of `keys` signed `data`. Never a reason to trust it.
+
+    `keys` are bodies of public key or subkey packets.
+    """
     try:
         parsed = _call(composed.DetachedSignature.from_bytes, signature)
     except LibraryRefused:
         return False
-    return any(_fits(parsed, data, cert) for cert in certs)
+    return any(_fits(parsed, data, key) for key in keys)
 
 
-def _fits(parsed: Any, data: bytes, cert: bytes) -> bool:
+def _fits(parsed: Any, data: bytes, key: bytes) -> bool:
+    bare = b"\xc6\xff" + len(key).to_bytes(4) + key  # as a primary key, whatever it was
     try:
-        key = _call(composed.SignedPublicKey.from_bytes, cert)
-        _call(parsed.verify, key, data)
+        _call(parsed.verify, _call(composed.SignedPublicKey.from_bytes, bare), data)
     except LibraryRefused:
         return False
     return True

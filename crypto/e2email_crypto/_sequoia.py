@@ -22,6 +22,12 @@ T = TypeVar("T")
 # Parsed certificates by value. A parsed one is some tens of KiB; 1,024 covers a small firm.
 PARSED_CERTS = 1024
 
+_WEAK_HASHES = (
+    pysequoia.packet.HashAlgorithm.MD5,
+    pysequoia.packet.HashAlgorithm.SHA1,
+    pysequoia.packet.HashAlgorithm.RipeMD,
+)
+
 CRC24_INIT = 0xB704CE  # RFC 9580, 6.1.1
 
 
@@ -55,6 +61,7 @@ class SignatureFacts:
     issuer: str  # upper-case hex: fingerprint if stated, else key id, else ""
     created: int | None
     expires: int | None
+    weak_hash: bool
 
 
 def standing(cert: bytes, *, with_user_ids: bool = False) -> Standing:
@@ -95,6 +102,7 @@ def _signature_facts(parsed: Any) -> SignatureFacts:
         issuer.upper(),
         int(created.timestamp()) if created else None,
         int(expires.timestamp()) if expires else None,
+        parsed.hash_algorithm in _WEAK_HASHES,
     )
 
 

@@ -4,7 +4,7 @@ pysequoia judges the certificate (revocation, policy, expiry of the primary key)
 and our own rules judge each subkey. Neither is enough alone (measured; see the gate).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -225,14 +225,11 @@ def one_signature(signature: bytes) -> int:
     return kind
 
 
-def those_with_key(certs: Sequence[bytes], issuer: str) -> list[bytes]:
-    """Those readable certificates that hold the key of this fingerprint or key id (upper hex)."""
-    return [cert for cert in certs if issuer and _has_key(cert, issuer)]
-
-
-def _has_key(cert: bytes, issuer: str) -> bool:
+def key_of(cert: bytes, issuer: str) -> bytes | None:
+    """The body of the key of this fingerprint or key id (upper hex) in a certificate, if any."""
     try:
-        keys = [packets.key_facts(p.body) for p in read_packets(cert) if p.tag in _KEY_TAGS]
+        keys = [p.body for p in read_packets(cert) if p.tag in _KEY_TAGS]
+        found = [(packets.key_facts(body), body) for body in keys]
     except (KeyRefused, BadMessage):
-        return False
-    return any(issuer in (key.fingerprint, key.key_id) for key in keys)
+        return None
+    return next((b for f, b in found if issuer in (f.fingerprint, f.key_id)), None)

@@ -4,6 +4,7 @@
 AEAD) by those that know RFC 9580.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,7 @@ def new_identity(address: str, name: str, now: int, profile: Profile = "compat")
         tsk, cert = made.tsk, made.cert
     else:
         tsk, cert = _rpgp.new_v6(user_id, now)
+    now = max(now, int(time.time()))  # rpgp stamps its signatures with the system's clock
     try:
         identity = Identity(tsk, cert, _prove(tsk, cert, user_id, now), _sequoia.revocation(tsk))
         _prove_revocation(identity, now)
@@ -66,14 +68,14 @@ def sign_detached(tsk: bytes, data: bytes) -> bytes:
 
 def _check_user_id(address: str, name: str) -> None:
     """One address and one name that read back as such from `name <address>`."""
+    text = address + name
+    if not text.isprintable() or any(c in '<>()"' for c in text) or " " in address:
+        raise BadKey("a character that a user id cannot carry")
     local, at, domain = address.rpartition("@")
     if not (local and at and domain) or len(address.encode()) > MAX_ADDRESS:
         raise BadKey("not a mail address")
     if len(name.encode()) > MAX_NAME or name != name.strip():
         raise BadKey("not a usable name")
-    text = address + name
-    if not text.isprintable() or any(c in '<>()"' for c in text) or " " in address:
-        raise BadKey("a character that a user id cannot carry")
 
 
 def _prove(tsk: bytes, cert: bytes, user_id: str, now: int) -> str:

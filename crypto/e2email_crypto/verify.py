@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from . import _rpgp, _sequoia
-from .cert import CLOCK_SKEW, one_signature, those_with_key
+from .cert import CLOCK_SKEW, key_of, one_signature
 from .errors import BadMessage
 
 # A thread of mail is signed by one or two people; each certificate costs up to 1 ms.
@@ -18,7 +18,7 @@ class SignatureState(StrEnum):
     VALID = "valid"
     INVALID = "invalid"  # wrong, damaged, or unreadable
     UNKNOWN_SIGNER = "unknown-signer"  # no certificate given has the key it names
-    REFUSED_POLICY = "refused-policy"  # arithmetically right; weak, revoked or out of its time
+    REFUSED_POLICY = "refused-policy"  # weak, or right but by a key or at a time it may not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +45,28 @@ def verify_detached(
         facts = _sequoia.signature_facts(signature)
     except (BadMessage, _sequoia.LibraryRefused):
         return SignatureVerdict(SignatureState.INVALID)
-    candidates = those_with_key(certs[:MAX_CERTS], facts.issuer)
-    state, fingerprint = _judge(data, signature, candidates, facts, now)
+    holders = [(key, cert) for cert in certs[:MAX_CERTS] if (key := key_of(cert, facts.issuer))]
+    state, fingerprint = SignatureState.UNKNOWN_SIGNER, ""
+    if holders:
+        state, fingerprint = _judge(data, signature, holders, facts, now)
     return SignatureVerdict(state, fingerprint, facts.issuer, facts.created)
 
 
 def _judge(
     data: bytes,
     signature: bytes,
-    candidates: Sequence[bytes],
+    holders: Sequence[tuple[bytes, bytes]],
     facts: _sequoia.SignatureFacts,
     now: int,
 ) -> tuple[SignatureState, str]:
-    if not candidates:
-        return SignatureState.UNKNOWN_SIGNER, ""
+    """`holders` are (key body, certificate) of those that have the key the signature names."""
     try:
-        fingerprint, _ = _sequoia.verify(data, signature, candidates)
+        fingerprint, _ = _sequoia.verify(data, signature, [cert for _, cert in holders])
     except _sequoia.LibraryRefused:
         # rpgp tells a wrong signature from a right one that the policy refuses; it trusts nothing
-        fits = _rpgp.signature_fits(data, signature, candidates)
-        return (SignatureState.REFUSED_POLICY if fits else SignatureState.INVALID), ""
+        if facts.weak_hash or _rpgp.signature_fits(data, signature, [key for key, _ in holders]):
+            return SignatureState.REFUSED_POLICY, ""
+        return SignatureState.INVALID, ""
     if facts.created is None or not _in_its_time(facts, now):
         return SignatureState.REFUSED_POLICY, ""
     return SignatureState.VALID, fingerprint

@@ -17,7 +17,7 @@ from e2email_crypto.seal import seal
 from e2email_crypto.verify import SignatureState
 from support import forge, gpg
 from support import forge_mail as mail
-from support.forge import NOW, packet
+from support.forge import NOW, SOON, packet
 
 ANN = forge.person()
 SEALED = mail.sealed(ANN.cert, mail.literal(b"good mail"))
@@ -98,7 +98,7 @@ def small_message(version: int, modern: Identity) -> tuple[bytes, bytes]:
     """(secret key, sealed b"text" * 8) in SEIPD of that version."""
     if version == 1:
         return ANN.tsk, seal(b"text" * 8, [recipient(ANN.cert, NOW)])
-    return modern.tsk, seal(b"text" * 8, [recipient(modern.cert, NOW)])
+    return modern.tsk, seal(b"text" * 8, [recipient(modern.cert, SOON)])
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -195,7 +195,7 @@ def test_mail_to_old_expired_and_revoked_subkeys_opens() -> None:
 def test_several_secret_keys(modern: Identity) -> None:
     with OpenWorker(ANN.tsk, modern.tsk) as worker:
         assert worker.open(SEALED).plaintext == b"good mail"
-        assert worker.open(seal(b"v6", [recipient(modern.cert, NOW)])).plaintext == b"v6"
+        assert worker.open(seal(b"v6", [recipient(modern.cert, SOON)])).plaintext == b"v6"
 
 
 def test_a_hidden_recipient_is_found(worker: OpenWorker) -> None:
@@ -356,8 +356,8 @@ def test_a_signature_by_a_known_and_by_an_unknown_signer() -> None:
     to = _rpgp.composed.SignedPublicKey.from_bytes(ANN.cert).public_subkeys[0]
     message = made.seipd_v1("aes256").encrypt_to_key(to).to_vec()
     with OpenWorker(ANN.tsk) as worker:
-        (known,) = worker.open(message, certs=[ANN.cert, sender.cert], now=NOW).signatures
-        (unknown,) = worker.open(message, certs=[ANN.cert], now=NOW).signatures
+        (known,) = worker.open(message, certs=[ANN.cert, sender.cert], now=SOON).signatures
+        (unknown,) = worker.open(message, certs=[ANN.cert], now=SOON).signatures
         (none,) = worker.open(message).signatures
     assert (known.state, known.fingerprint) == (SignatureState.VALID, sender.fingerprint)
     assert unknown == none

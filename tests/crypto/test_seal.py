@@ -11,7 +11,7 @@ from e2email_crypto.gate import Recipient, recipient
 from e2email_crypto.keyedit import Identity, new_identity
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
-from support.forge import NOW, person
+from support.forge import NOW, SOON, person
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def ben() -> Identity:
 
 
 def gated(identity: Identity) -> Recipient:
-    return recipient(identity.cert, NOW)
+    return recipient(identity.cert, SOON)
 
 
 def test_both_recipients_open_it(ann: Identity, ben: Identity) -> None:

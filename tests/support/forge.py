@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa, uti
 
 NOW = int(time.time())
 DAY = 86_400
+SOON = NOW + DAY  # a time at which keys made while the tests run are not from the future
 HASHES = {"md5": 1, "sha1": 2, "ripemd160": 3, "sha256": 8, "sha512": 10}
 CERTIFY, SIGN, ENCRYPT = 1, 2, 0x0C
 _ED25519 = bytes.fromhex("092b06010401da470f01")

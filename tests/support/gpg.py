@@ -36,6 +36,12 @@ def keyring() -> Iterator[Gpg]:
     # a short path, since the agent's socket lies in it
     home = tempfile.mkdtemp(prefix="e2gpg", dir="/tmp")
     try:
+        # makes the trust database, which later calls want without making it
+        subprocess.run(
+            ["gpg", "--homedir", home, "--batch", "--quiet", "--check-trustdb"],
+            capture_output=True,
+            check=True,
+        )
         yield Gpg(home)
     finally:
         subprocess.run(
