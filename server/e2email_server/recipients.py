@@ -24,16 +24,16 @@ QUIET = frozenset({Refusal.UNKNOWN_USER, Refusal.NOT_HERE, Refusal.DISABLED})
 
 
 class Recipients:
-    """Finds and remembers targets. `config` may be exchanged while it runs (SIGHUP)."""
+    """Finds targets and remembers them while the store's epoch lasts.
+
+    `config` may be exchanged while it runs (SIGHUP).
+    """
 
     def __init__(self, store: AccountStore, config: Config, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self.config = config
         self._known: dict[str, Target] = {}
-
-    def forget(self, address: str) -> None:
-        """The rows of this account changed."""
-        self._known.pop(address, None)
+        self._epoch = store.epoch  # of what is known
 
     async def resolve(self, address: Address) -> tuple[Target, ...]:
         """The accounts that get mail for `address`, each once. Raises NotTaken, store Failures.
@@ -75,18 +75,24 @@ class Recipients:
         return accounts[0].address if accounts else "@"
 
     async def _target(self, address: str) -> Target | None:
+        epoch = self._store.epoch
+        if epoch != self._epoch:
+            self._known.clear()
+            self._epoch = epoch
         held = self._known.get(address)
         if held is not None and self._clock() < held.good_until:
             return held
+        target = await self._find(address)
+        if target is not None and self._store.epoch == epoch == self._epoch:
+            self._known[address] = target
+        return target
+
+    async def _find(self, address: str) -> Target | None:
         try:
-            target = await find_target(self._store, address, self._clock)
+            return await find_target(self._store, address, self._clock)
         except NotFound:
-            self._known.pop(address, None)
             return None
         except NotTaken as reason:
-            self._known.pop(address, None)
             if reason.refusal not in QUIET:
                 log.error("mail for %s cannot be sealed: %s", address, reason)
             raise
-        self._known[address] = target
-        return target

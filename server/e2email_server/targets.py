@@ -18,7 +18,6 @@ from e2email_server.store.api import AccountStore
 from e2email_server.store.errors import RowTampered
 from e2email_server.store.types import Recipient, Statement
 
-HISTORY = 1000  # entries of a key history; publishing refuses more
 REJUDGE = 24 * 3600  # seconds; what the libraries call acceptable changes with time
 
 _KEY_REFUSALS = {KeyReason.REVOKED: Refusal.REVOKED, KeyReason.EXPIRED: Refusal.EXPIRED}
@@ -54,7 +53,10 @@ async def find_target(store: AccountStore, address: str, clock: Clock) -> Target
             raise NotTaken(Refusal.DISABLED)
         if row.statement is None:
             raise NotTaken(Refusal.NO_KEY, "no statement is published")
-        history = await store.statements(row.account.account_id, 1, HISTORY)
+        history = [row.statement]
+        if row.statement.sequence > 1:
+            count = row.statement.sequence
+            history = await store.statements(row.account.account_id, 1, count)
     except RowTampered as error:
         raise NotTaken(Refusal.BAD_STATEMENT, str(error)) from None
     return judge(row, history, clock())
@@ -63,6 +65,8 @@ async def find_target(store: AccountStore, address: str, clock: Clock) -> Target
 def judge(row: Recipient, history: list[Statement], now: int) -> Target:
     """The target that statement and certificates give, if they agree. Raises NotTaken."""
     account, octets = row.account, [c.octets for c in row.certificates]
+    # before the statement: a revoked or expired key does not verify its own statement either
+    keys = [_gate(certificate, now) for certificate in octets]
     try:
         stated = _verified([entry.octets for entry in history], octets, account.address)
     except StatementInvalid as error:
@@ -70,7 +74,6 @@ def judge(row: Recipient, history: list[Statement], now: int) -> Target:
     statement = stated[-1]
     if statement.policy.value != account.policy.value:
         raise NotTaken(Refusal.BAD_STATEMENT, "the policy is not the statement's")
-    keys = [_gate(certificate, now) for certificate in octets]
     if {key.fingerprint for key in keys} != statement.fingerprints:
         raise NotTaken(Refusal.BAD_STATEMENT, "the certificates are not the statement's")
     if frozenset[str]().union(*(key.key_ids for key in keys)) != statement.key_ids:
