@@ -279,6 +279,14 @@ def test_a_summary_that_says_something_else_is_noticed(field: str, value: object
     assert not agrees(replace(envelope, **{field: value}), summarise(Mail(received)))
 
 
+def test_other_rules_for_the_summary_are_no_lie() -> None:
+    received = b"Subject: x\r\n\r\nhi\r\n"
+    later = replace(summed(received), summary=2, structure=b"()", preview="other", attachments=7)
+    assert decode(encode(later)) == later
+    assert agrees(later, summarise(Mail(received)))
+    assert not agrees(replace(later, fields=b""), summarise(Mail(received)))
+
+
 @pytest.mark.parametrize(
     "arrival",
     [

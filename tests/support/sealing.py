@@ -2,12 +2,14 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import ArrivalKey, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, TooLarge
-from e2email_crypto.gate import Recipient
+from e2email_crypto.gate import Recipient, recipient
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.packets import message_key_ids
 from e2email_crypto.seal import seal
@@ -94,6 +96,16 @@ class RealOpener:
 
     def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
         return signer == self.pinned_id and verify_arrival(self.pinned, envelope, signature)
+
+
+@contextmanager
+def vector_opener(keys: Mapping[str, str]) -> Iterator[RealOpener]:
+    """The opener of tests/vectors/sealed/keys.json."""
+    now = 1_795_334_400
+    own = recipient(b64decode(keys["certificate"]), now).key_ids
+    public = bytes.fromhex(keys["arrival_public"])
+    with OpenWorker(b64decode(keys["secret_key"])) as worker:
+        yield RealOpener(worker, own, public, keys["arrival_signer"], (), now)
 
 
 _MIRROR = bytes(255 - octet for octet in range(256))  # no word of the plaintext stays readable

@@ -21,6 +21,7 @@ from e2email_protocol.sealed.record import FORMAT_VERSION, Policy
 MAX_ENVELOPE = 16 << 10  # a mailbox of 10,000 is listed by fetching its envelopes
 MAX_SIZE = 1 << 40  # octets, and seconds; above any mail, and exact in every JSON reader
 MAX_KEYS = 64  # PKESKs that the packet grammar accepts
+SUMMARY_VERSION = 1  # of how structure, preview and attachments are made from octets
 MAX_PREVIEW = 1000  # characters; a bound for readers, mime.text makes less
 MAX_ACCOUNT = 254  # octets, RFC 5321 §4.5.3.1.3
 _ACCOUNT = re.compile(r"[^\x00-\x20\x7f]+")
@@ -57,7 +58,8 @@ class Envelope:
     is IMAP's BODYSTRUCTURE, `preview` the first words; None when named in `omitted`, as is the
     lower-case name of every published field that was left out. Sizes in octets, of the delivered
     octets; `trace` is the length of the fields that the receiving server put in front.
-    `encrypted`: the whole mail is one sender's encryption to this account.
+    `encrypted`: the whole mail is one sender's encryption to this account. `summary` is the
+    version of the rules that made structure, preview and attachments.
     """
 
     account: str
@@ -77,6 +79,7 @@ class Envelope:
     preview: str | None
     fields: bytes
     omitted: tuple[str, ...] = ()
+    summary: int = SUMMARY_VERSION
     version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -131,6 +134,7 @@ def encode(envelope: Envelope) -> bytes:
         "structure": None if envelope.structure is None else _text(envelope.structure),
         "preview": envelope.preview,
         "omitted": list(envelope.omitted),
+        "summary": envelope.summary,
     }
     line = json.dumps(members, separators=(",", ":"), sort_keys=True)
     return line.encode("ascii") + b"\n" + envelope.fields
@@ -188,6 +192,7 @@ def _envelope(members: Mapping[str, Any], fields: bytes) -> Envelope:
         preview=None if preview is None else _preview(preview),
         fields=fields,
         omitted=tuple(_string(o) for o in _list(members["omitted"], MAX_ENVELOPE)),
+        summary=_integer(members["summary"]),
     )
 
 
