@@ -168,7 +168,7 @@ PIECES = [
     b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Type: text/html\r\n",
     b"Content-Type: message/rfc822\r\n", b"Content-Transfer-Encoding: base64\r\n",
     b"Content-Transfer-Encoding: quoted-printable\r\n", b"Content-Disposition: attachment;",
-    b" filename*=utf-16''%", b"Content-Type: text/plain; charset=utf-16\r\n", b"Subject: =?utf-7?q?",
+    b" filename*=utf-16''%", b"Content-Type: text/plain; charset=utf-16\r\n", b"A: =?utf-7?q?",
     b'Content-Type: multipart/encrypted; boundary=b; protocol="application/pgp-encrypted"\r\n',
 ]  # fmt: skip
 

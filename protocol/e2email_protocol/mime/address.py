@@ -68,7 +68,7 @@ def addresses(value: bytes, limit: int = MAX_ADDRESSES) -> tuple[Address, ...]:
         return ()
     while lexer.peek() and len(found) < limit:
         start, name = lexer.pos, _phrase(lexer)
-        if name and lexer.peek() == b":":
+        if name is not None and lexer.peek() == b":":
             _group(lexer, found, name, limit)
         else:
             _mailbox(lexer, found, start, name)
@@ -161,13 +161,15 @@ def _local_part(lexer: Lexer) -> bytes:
 
 
 def _address_spec(lexer: Lexer, draft: _Draft) -> None:
-    """What cannot be read of it stays missing. Several words without an address are a name."""
+    """What cannot be read of it stays missing. Words without an address are a name."""
     start, lexer.comment = lexer.pos, b""
+    quoted = lexer.peek() == b'"'
     with suppress(Malformed):
         draft.mailbox = _local_part(lexer)
-        if lexer.at_word():
-            lexer.pos, draft.mailbox = start, None
+        if lexer.at_word() or (quoted and lexer.peek() != b"@"):
+            lexer.pos = start
             draft.name = lexer.phrase()
+            draft.mailbox = None
             return
     with suppress(Malformed):
         if lexer.peek() == b"@":

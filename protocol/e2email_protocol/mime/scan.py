@@ -44,7 +44,7 @@ _FIRST_FIELD = re.compile(_NAMES)
 _LATER_FIELD = re.compile(rb"\n" + _NAMES)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Open:
     """A part whose end is not known yet."""
 
