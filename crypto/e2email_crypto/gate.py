@@ -41,11 +41,14 @@ def recipient(cert: bytes, now: int) -> Recipient:
     usable = [s for s in info.subkeys if s.state is SubkeyState.USABLE]
     if not usable:
         raise KeyRefused(_why_none(info))
-    reduced = _reduce(found, {s.fingerprint for s in usable})
-    key_ids = _probe(reduced)
-    if not key_ids or key_ids != {s.key_id for s in usable}:
+    key_ids, reduced = _sealable(found, usable)
+    # pysequoia sees revocations made with SHA-1, which rpgp does not verify: what both accept
+    both = [s for s in usable if s.key_id in key_ids]
+    if both and len(both) < len(usable):
+        key_ids, reduced = _sealable(found, both)
+    if not both or key_ids != {s.key_id for s in both}:
         raise KeyRefused(Refusal.CANNOT_ENCRYPT)
-    return Recipient(info.fingerprint, key_ids, reduced, _nearest_expiry(info, usable))
+    return Recipient(info.fingerprint, key_ids, reduced, _nearest_expiry(info, both))
 
 
 def _judge_primary(info: CertInfo, now: int) -> None:
@@ -93,12 +96,13 @@ def _reduce(found: list[packets.Packet], keep: set[str]) -> bytes:
     return b"".join(kept)
 
 
-def _probe(reduced: bytes) -> frozenset[str]:
-    """The key ids that a message to the reduced certificate names; empty if none can be made."""
+def _sealable(found: list[packets.Packet], subkeys: list[Subkey]) -> tuple[frozenset[str], bytes]:
+    """(key ids that a message to it names, certificate reduced to `subkeys`); no ids if none."""
+    reduced = _reduce(found, {s.fingerprint for s in subkeys})
     try:
-        return packets.message_key_ids(_sequoia.encrypt(b"probe", [reduced]))
+        return packets.message_key_ids(_sequoia.encrypt(b"probe", [reduced])), reduced
     except _sequoia.LibraryRefused:
-        return frozenset()
+        return frozenset(), reduced
 
 
 def _nearest_expiry(info: CertInfo, usable: list[Subkey]) -> int | None:

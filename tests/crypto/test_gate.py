@@ -144,6 +144,22 @@ def test_revoked_and_new_subkey_seals_to_the_new_one() -> None:
     assert sealed_to(key.cert) == {new.key_id}
 
 
+def test_a_subkey_revoked_with_sha1_gets_no_mail() -> None:
+    key = person()
+    key.revoke(0, created=NOW - DAY, hash_name="sha1")
+    assert refusal(key.cert) == Refusal.CANNOT_ENCRYPT
+    new = key.add()
+    assert sealed_to(key.cert) == {new.key_id}
+    assert recipient(key.cert, NOW).key_ids == {new.key_id}
+
+
+def test_a_primary_key_that_encrypts_is_refused() -> None:
+    key = Forged(primary=Rsa(2048))
+    key.self_sig = forge.self_signature(key.primary, key.user_id, flags=0x0F)
+    key.add()
+    assert refusal(key.cert) == Refusal.CANNOT_ENCRYPT
+
+
 def test_two_live_subkeys_are_both_sealed_to() -> None:
     key = person()
     second = key.add()
