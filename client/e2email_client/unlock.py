@@ -15,6 +15,8 @@ from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
 from e2email_crypto import blob, kdf, slot, statement, vault
 from e2email_crypto.slot import AccountKey, SlotKind
+from e2email_crypto.statement import Statement
+from e2email_crypto.vault import Vault
 from e2email_protocol import account as messages
 
 PASSPHRASE = "passphrase"  # noqa: S105  # a kind of slot
@@ -29,8 +31,8 @@ class Unlocked:
     settings: Settings
     paths: AccountPaths
     key: AccountKey = field(repr=False)
-    vault: vault.Vault = field(repr=False)
-    statement: statement.Statement
+    vault: Vault = field(repr=False)
+    statement: Statement
     device_token: str = field(repr=False)
 
     @property
@@ -68,7 +70,7 @@ def derive(passphrase: str, params: kdf.Params, address: str, server_name: str) 
         raise WrongSecret(f"That cannot be a passphrase: {fault}.") from None
 
 
-def open_vault(box: bytes, key: AccountKey, settings: Settings) -> vault.Vault:
+def open_vault(box: bytes, key: AccountKey, settings: Settings) -> Vault:
     """The vault, if it is not older than what this device has seen."""
     try:
         with judged("The vault"):
@@ -85,8 +87,8 @@ def open_vault(box: bytes, key: AccountKey, settings: Settings) -> vault.Vault:
 
 
 def verify_history(
-    entries: Sequence[bytes], opened: vault.Vault, address: str
-) -> tuple[statement.Statement, bytes]:
+    entries: Sequence[bytes], opened: Vault, address: str
+) -> tuple[Statement, bytes]:
     """(newest statement, its digest): the chain holds, and seals to keys of this vault only."""
     own = {one.fingerprint: one.certificate for one in opened.identities}
     with judged("The key history"):

@@ -63,27 +63,34 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def server_tls(name: str = NAME) -> ssl.SSLContext:
+def server_tls(*names: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority().issue_cert(name).configure_cert(context)
+    authority().issue_cert(*names).configure_cert(context)
     return context
 
 
 @asynccontextmanager
 async def account_server(
-    name: str = NAME, store: MemoryStore | None = None
+    name: str = NAME,
+    store: MemoryStore | None = None,
+    arrival: ArrivalKey | None = None,
+    successors: tuple[bytes, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> AsyncIterator[Running]:
+    """`names` are those of the TLS certificate, the first one also the server's own."""
+
     def clock() -> int:
         return int(time.time())
 
+    name = names[0] if names else name
     store = store or MemoryStore(clock)
-    ticks, arrival = Ticks(), ArrivalKey.generate()
+    ticks, arrival = Ticks(), arrival or ArrivalKey.generate()
     throttle = Throttle(ticks)
     logins = Logins(store, b"k" * 32, throttle, clock)
     accounts = Accounts(store, logins, throttle, clock)
-    info = messages.ServerInfo(name, messages.API_VERSION, arrival.public, (), PORTS)
+    info = messages.ServerInfo(name, messages.API_VERSION, arrival.public, successors, PORTS)
     app = build(accounts, logins, store, info, ["example.test"])
-    listener = HttpsListener(app, "127.0.0.1", 0, server_tls(name))
+    listener = HttpsListener(app, "127.0.0.1", 0, server_tls(*(names or (name,))))
     await listener.start()
     ca = authority().cert_pem.bytes()
     server = Server("127.0.0.1", listener.port, name, ca)
