@@ -14,15 +14,13 @@ from e2email_protocol.sealed.envelope import (
     BadEnvelope,
     Body,
     Envelope,
-    Signed,
     UnknownVersion,
     decode,
     encode,
-    join_signed,
-    split_signed,
 )
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.record import Policy
+from e2email_protocol.sealed.signed import Signed, join_signed, split_signed
 from e2email_protocol.sealed.summary import KEPT_FIRST, agrees, fit, summarise
 from support.sealing import ARRIVED, FakeIdentity, composed, opened
 

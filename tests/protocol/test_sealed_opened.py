@@ -11,11 +11,8 @@ from e2email_protocol.sealed.envelope import (
     BadEnvelope,
     Body,
     Envelope,
-    Signed,
     decode,
     encode,
-    join_signed,
-    split_signed,
 )
 from e2email_protocol.sealed.opened import (
     Alarm,
@@ -29,6 +26,7 @@ from e2email_protocol.sealed.opened import (
 )
 from e2email_protocol.sealed.record import Form, Policy, Record
 from e2email_protocol.sealed.sealer import Decrypted, Signature
+from e2email_protocol.sealed.signed import Signed, join_signed, split_signed
 from support.sealing import (
     ACCOUNT,
     RECORD_ID,

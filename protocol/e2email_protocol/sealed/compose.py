@@ -7,12 +7,13 @@ from e2email_protocol.mime.text import encrypted_body
 from e2email_protocol.sealed.armor import crc24
 from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.change import BadChange, Change, apply, invert
-from e2email_protocol.sealed.envelope import Body, Envelope, Signed, join_signed, json_size
+from e2email_protocol.sealed.envelope import Body, Envelope, json_size
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.marked import marked
 from e2email_protocol.sealed.policy import hp_outer, outer_header
 from e2email_protocol.sealed.record import FORMAT_VERSION, Form, Policy, Record
 from e2email_protocol.sealed.sealer import Keys, Sealer
+from e2email_protocol.sealed.signed import Signed, join_signed
 from e2email_protocol.sealed.summary import fit, summarise
 from e2email_protocol.sealed.whole import attached, mixed
 

@@ -6,8 +6,6 @@ that were signed are the only bytes that mean this.
 
 import json
 import re
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,11 +25,6 @@ MAX_ACCOUNT = 254  # octets, RFC 5321 §4.5.3.1.3
 _ACCOUNT = re.compile(r"[^\x00-\x20\x7f]+")
 _KEY_ID = re.compile(r"[0-9A-F]{16}")
 _HEX = re.compile(r"[0-9a-f]*")
-_SIGNED = re.compile(
-    rb'\{"signature":"([A-Za-z0-9+/]{86}==|)","signer":"([0-9a-f]{16}|)"\}', re.ASCII
-)
-_SIGNED_LINE = 256  # the line above is shorter
-MAX_SIGNED = MAX_ENVELOPE + _SIGNED_LINE
 
 
 class BadEnvelope(ValueError):
@@ -89,19 +82,6 @@ class Envelope:
     def __repr__(self) -> str:
         """Id, origin and size; names, subjects and previews are mail text."""
         return f"<Envelope {self.record_id.hex()} {self.arrival.origin} {self.body} {self.size}>"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Signed:
-    """Envelope bytes with the signature that claims them; both empty where nothing was signed."""
-
-    signer: str
-    signature: bytes
-    envelope: bytes
-
-    def __repr__(self) -> str:
-        """Signer and length only."""
-        return f"<Signed by {self.signer or 'nobody'}, {len(self.envelope)} octets>"
 
 
 def json_size(value: str | bytes) -> int:
@@ -250,26 +230,3 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError
     return value
-
-
-def join_signed(signed: Signed) -> bytes:
-    """The plaintext of the envelope's OpenPGP message: a line with the signature, the envelope."""
-    members = {"signature": b64encode(signed.signature).decode(), "signer": signed.signer}
-    line = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    return line.encode("ascii") + b"\n" + signed.envelope
-
-
-def split_signed(plaintext: bytes) -> Signed:
-    """Inverse of join_signed(). The signature is not checked here. Raises BadEnvelope."""
-    end = plaintext.find(b"\n", 0, _SIGNED_LINE)
-    match = _SIGNED.fullmatch(plaintext, 0, end) if end >= 0 else None
-    if match is None:
-        raise BadEnvelope("envelope without its signature line")
-    try:
-        signature = b64decode(match[1], validate=True)
-    except Base64Error as error:
-        raise BadEnvelope("signature is not base64") from error
-    signed = Signed(match[2].decode(), signature, plaintext[end + 1 :])
-    if join_signed(signed) != plaintext:
-        raise BadEnvelope("signature line not in canonical form")
-    return signed

@@ -9,9 +9,10 @@ from e2email_protocol.mime.text import encrypted_body
 from e2email_protocol.sealed.arrival import SMTP
 from e2email_protocol.sealed.change import BadChange, invert
 from e2email_protocol.sealed.compose import SEAL_FIELD, seal_field
-from e2email_protocol.sealed.envelope import MAX_SIGNED, Body, Envelope, decode, split_signed
+from e2email_protocol.sealed.envelope import Body, Envelope, decode
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.sealer import Opener, Signature
+from e2email_protocol.sealed.signed import MAX_SIGNED, split_signed
 from e2email_protocol.sealed.summary import Summary, agrees, summarise
 from e2email_protocol.sealed.view import opened_view
 

@@ -21,9 +21,9 @@ from e2email_crypto.keyedit import new_identity  # noqa: E402
 from e2email_crypto.seal import seal  # noqa: E402
 from e2email_protocol.sealed.armor import crc24  # noqa: E402
 from e2email_protocol.sealed.arrival import appended  # noqa: E402
-from e2email_protocol.sealed.envelope import Signed, join_signed, split_signed  # noqa: E402
 from e2email_protocol.sealed.record import Policy, Record  # noqa: E402
 from e2email_protocol.sealed.render import render, rendered_size  # noqa: E402
+from e2email_protocol.sealed.signed import Signed, join_signed, split_signed  # noqa: E402
 from support.sealing import (  # noqa: E402
     ACCOUNT,
     RealOpener,
