@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
@@ -255,7 +256,7 @@ class MemorySession:
     """`fail`: method name → exception to raise, for the unhappy transcripts."""
 
     capabilities = frozenset({b"STATUS=SIZE"})
-    users = {"alice@example.test": b"secret", "bob@example.test": b"secret"}
+    users: ClassVar = {"alice@example.test": b"secret", "bob@example.test": b"secret"}
 
     def __init__(self, account: Account, stream_above: int = 1 << 16):
         self.account = account

@@ -142,7 +142,7 @@ class Connection:
             return self._broken(line)
         assert self._asking is not None
         steps, self._asking = self._asking[0], None
-        return self._run(steps, line)
+        return self._door(self._steps(steps, line))
 
     async def _broken(self, broken: Broken) -> AsyncGenerator[bytes, None]:
         tag = _TAG.match(broken.head)
@@ -163,13 +163,15 @@ class Connection:
             yield self._count_bad()
             return
         self._context.tag = head[1]
-        try:
-            steps = self._parse(head[2].upper(), head.end(), parts)
-        except BadCommand as error:
-            yield head[1] + b" BAD " + error.text + b"\r\n"
-            yield self._count_bad()
-            return
-        async with aclosing(self._run(steps, None)) as replies:
+        async with aclosing(self._door(self._begin(head, parts))) as replies:
+            async for octets in replies:
+                yield octets
+
+    async def _begin(
+        self, head: re.Match[bytes], parts: list[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        steps = self._parse(head[2].upper(), head.end(), parts)
+        async with aclosing(self._steps(steps, None)) as replies:
             async for octets in replies:
                 yield octets
 
@@ -188,12 +190,12 @@ class Connection:
         self._verb = verb
         return PARSE[verb](Cursor(parts, at)).run(self._context)
 
-    async def _run(self, steps: Steps, line: bytes | None) -> AsyncGenerator[bytes, None]:
-        """Run a command to its Ok or its next question. The one door for errors."""
+    async def _door(self, running: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The one door for errors: whatever a command raises becomes its last reply."""
         tag = self._context.tag
         try:
-            async with aclosing(self._steps(steps, line)) as replies:
-                async for octets in replies:
+            async with aclosing(running):
+                async for octets in running:
                     yield octets
         except BadCommand as error:
             yield tag + b" BAD " + error.text + b"\r\n"
@@ -215,20 +217,22 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - the peer learns nothing, the operator all
             self._report(error)
             yield tag + b" NO [SERVERBUG] internal error\r\n"
+
+    async def _steps(self, steps: Steps, line: bytes | None) -> AsyncGenerator[bytes, None]:
+        """Run a command to its Ok, or to its next question."""
+        context = self._context
+        try:
+            step = await steps.asend(line)
+            while isinstance(step, bytes):
+                yield step
+                step = await anext(steps)
+            if isinstance(step, Ask):
+                self._asking = (steps, step)
+                yield b"+ " + step.text + b"\r\n"
+                return
         finally:
             if self._asking is None or self._asking[0] is not steps:
                 await steps.aclose()
-
-    async def _steps(self, steps: Steps, line: bytes | None) -> AsyncGenerator[bytes, None]:
-        context = self._context
-        step = await steps.asend(line)
-        while isinstance(step, bytes):
-            yield step
-            step = await anext(steps)
-        if isinstance(step, Ask):
-            self._asking = (steps, step)
-            yield b"+ " + step.text + b"\r\n"
-            return
         async for octets in self._news(self._verb not in HOLDS_NUMBERS):
             yield octets
         if not self.closing:

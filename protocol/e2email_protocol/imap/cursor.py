@@ -16,7 +16,7 @@ _NUMBER = re.compile(rb"[0-9]{1,19}")
 _SET = re.compile(rb"[0-9*:,]+")
 _QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]++|\\["\\])*+)"')
 _ESCAPED = re.compile(rb"\\(.)")
-_LITERAL = re.compile(rb"\{[0-9]+\+?\}$")
+_LITERAL = re.compile(rb"\{[0-9]+\+?\}\Z")
 
 
 class Cursor:
@@ -107,6 +107,8 @@ class Cursor:
     def literal(self) -> bytes:
         """The octets of a literal; NUL in them is the caller's business (RFC 3501 allows none)."""
         self._match(_LITERAL, b"literal")
+        if self._part + 1 == len(self._parts):
+            raise BadCommand(b"not a literal's size")
         octets = self._parts[self._part + 1]
         self._part += 2
         self._text = self._parts[self._part]

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from . import limits
 from .limits import InputLimits
 
-_LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}$")
+_LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
 _TAIL = 32  # holds any "{n+}" that _LITERAL takes, and a CR
 _APPEND = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
 

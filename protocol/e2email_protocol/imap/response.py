@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from .response_parse import parse
 from .response_types import BadResponse, Response
 
-_LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}$")
+_LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}\Z")
 _TAIL = 32  # holds any literal's announcement
 # Text for humans may end like a literal; in these lines it is none (RFC 3501 §7)
 _NO_LITERALS = re.compile(rb"(?!\* )|\* (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)

@@ -148,6 +148,8 @@ class _Parser:
         name = cursor.word()
         if name in _SIMPLE:
             return _SIMPLE[name]
+        if cursor.at_end():
+            raise BadCommand(b"unknown search key, or its argument is missing")
         cursor.space()
         if name == b"NOT":
             return Not(self._key(depth + 1))

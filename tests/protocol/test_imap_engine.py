@@ -1,0 +1,250 @@
+"""What transcripts cannot show: streams that break, faults of a backend, reprs fit for a log."""
+
+import pytest
+
+from e2email_protocol import sasl
+from e2email_protocol.imap.commands import PARSE
+from e2email_protocol.imap.connection import Connection
+from e2email_protocol.imap.context import Settings
+from e2email_protocol.imap.cursor import Cursor
+from e2email_protocol.imap.errors import Torn, Unavailable
+from e2email_protocol.imap.limits import CHUNK, FETCH_BATCH
+from e2email_protocol.imap.reader import Whole
+from e2email_protocol.imap.session import HeaderKey, Need, Stream
+from e2email_protocol.imap.state import ALLOWED
+from support.imap import MAIL, Account, Client, MemoryMailbox, Stored
+
+
+async def test_the_state_table_and_the_commands_name_the_same():
+    assert set().union(*ALLOWED.values()) == set(PARSE)
+
+
+async def test_replies_leave_in_chunks():
+    account = Account(*[MAIL] * 20_000)
+    client = Client(account)
+    await client.select()
+    for line in (b"a FETCH 1:* (UID FLAGS)\r\n", b"a UID FETCH 1:* RFC822.SIZE\r\n"):
+        client.connection.receive_data(line)
+        sizes = [len(chunk) async for chunk in client.connection.replies()]
+        assert len(sizes) > 10
+        assert max(sizes) < 2 * CHUNK
+
+
+async def test_a_long_body_is_streamed():
+    client = Client(Account(b"x" * 1_000_000))
+    await client.select()
+    client.connection.receive_data(b"a FETCH 1 (UID BODY.PEEK[] RFC822.SIZE)\r\n")
+    chunks = [chunk async for chunk in client.connection.replies()]
+    assert max(map(len, chunks)) <= 2 * CHUNK
+    whole = b"".join(chunks)
+    assert whole.startswith(b"* 1 FETCH (UID 1 BODY[] {1000000}\r\nxxx")
+    assert whole.endswith(b"x RFC822.SIZE 1000000)\r\na OK done\r\n")
+
+
+@pytest.mark.parametrize("given", [999_999, 1_000_001])
+async def test_a_stream_of_another_length_ends_the_connection(given, monkeypatch):
+    async def chunks():
+        yield b"x" * given
+
+    async def section(self, section, partial):
+        return Stream(1_000_000, chunks())
+
+    monkeypatch.setattr("support.imap.MemoryMessage.section", section)
+    client = Client(Account(MAIL))
+    await client.select()
+    said = await client.ask(b"a FETCH 1 BODY.PEEK[]\r\n")
+    assert b"a NO" not in said
+    assert b"a OK" not in said
+    assert client.connection.closing
+    assert isinstance(client.reports[-1], Torn)
+
+
+async def test_inside_a_literal_the_driver_may_say_nothing(monkeypatch):
+    client = Client(Account(b"x" * 1_000_000))
+    await client.select()
+    client.connection.receive_data(b"a FETCH 1 BODY.PEEK[]\r\n")
+    said = []
+    async for chunk in client.connection.replies():
+        said.append((chunk[:1], client.connection.heartbeat(), client.connection.farewell(b"")))
+    assert said[0][1] == b""
+    assert said[1] == (b"x", b"", b"")
+    assert client.connection.heartbeat() == b"* OK still working\r\n"
+    assert client.connection.farewell(b"why") == b"* BYE why\r\n"
+
+
+async def test_one_message_that_cannot_be_had_costs_only_itself(monkeypatch):
+    async def envelope(self):
+        if self.uid == 2:
+            raise Unavailable
+        return b"(x)"
+
+    monkeypatch.setattr("support.imap.MemoryMessage.envelope", envelope)
+    client = Client(Account(MAIL, MAIL, MAIL))
+    await client.select()
+    said = await client.ask(b"a FETCH 1:3 ENVELOPE\r\n")
+    assert said == (
+        b"* 1 FETCH (ENVELOPE (x))\r\n* 3 FETCH (ENVELOPE (x))\r\n"
+        b"a NO [UNAVAILABLE] not available now, try again later\r\n"
+    )
+
+
+async def test_a_backend_that_fails_in_the_middle_of_a_fetch(monkeypatch):
+    inner = MemoryMailbox.fetch
+
+    async def fetch(self, uids, need):
+        async for message in inner(self, uids, need):
+            if message.uid == 3:
+                raise KeyError("inner secret")
+            yield message
+
+    monkeypatch.setattr(MemoryMailbox, "fetch", fetch)
+    client = Client(Account(MAIL, MAIL, MAIL))
+    await client.select()
+    said = await client.ask(b"a FETCH 1:3 RFC822.SIZE\r\nb NOOP\r\n")
+    assert said.endswith(b"a NO [SERVERBUG] internal error\r\nb OK done\r\n")
+    assert isinstance(client.reports[-1], KeyError)
+
+
+async def test_news_that_fail_do_not_fail_the_command(monkeypatch):
+    client = Client(Account(MAIL))
+    await client.select()
+
+    async def changes(self, since):
+        raise OSError("disk")
+
+    monkeypatch.setattr(MemoryMailbox, "changes", changes)
+    assert await client.ask(b"a NOOP\r\n") == b"a OK done\r\n"
+    assert isinstance(client.reports[-1], OSError)
+
+
+async def test_flags_alone_do_not_ask_the_backend_and_bodies_are_read_widely():
+    account = Account(*[MAIL] * (FETCH_BATCH + 1))
+    client = Client(account)
+    await client.select()
+    mailbox = client.connection._context.selected.mailbox
+    await client.ask(b"a FETCH 1:* (UID FLAGS)\r\n")
+    assert mailbox.fetched == []
+    await client.ask(b"a UID FETCH 1:* (BODY.PEEK[HEADER] RFC822.SIZE)\r\n")
+    assert [len(uids) for uids, _ in mailbox.fetched] == [FETCH_BATCH, 1]
+    assert mailbox.fetched[0][1] == Need.HEADER | Need.SIZE
+
+
+async def test_a_client_that_leaves_in_the_middle_closes_the_backend(monkeypatch):
+    closed = []
+    inner = MemoryMailbox.fetch
+
+    async def fetch(self, uids, need):
+        try:
+            async for message in inner(self, uids, need):
+                yield message
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(MemoryMailbox, "fetch", fetch)
+    client = Client(Account(*[b"x" * CHUNK] * 5))
+    await client.select()
+    client.connection.receive_data(b"a FETCH 1:* BODY.PEEK[]\r\n")
+    replies = client.connection.replies()
+    await anext(replies)
+    await replies.aclose()
+    assert closed == [True]
+    await client.connection.close()
+    assert client.session.closed
+    assert not client.session.account.boxes["INBOX"].waiters
+
+
+async def test_closing_in_idle():
+    client = Client(Account(MAIL))
+    await client.select()
+    await client.ask(b"a IDLE\r\n")
+    assert client.connection.watching
+    await client.connection.close()
+    assert client.session.closed
+    assert client.connection.closing
+
+
+async def test_idle_without_a_mailbox_watches_nothing():
+    client = Client(Account())
+    await client.login()
+    await client.ask(b"a IDLE\r\n")
+    assert not client.connection.watching
+
+
+async def test_capabilities_can_be_hidden():
+    client = Client(Account(), Settings(hidden=frozenset({b"MOVE", b"STATUS=SIZE"})))
+    await client.login()
+    said = await client.ask(b"a CAPABILITY\r\n")
+    assert b" MOVE" not in said
+    assert b"STATUS=SIZE" not in said
+    assert b" UIDPLUS" in said
+
+
+async def test_the_client_says_who_it_is():
+    client = Client(Account())
+    await client.ask(b'a ID ("Name" "mutt\x07" "os" NIL)\r\n')
+    assert client.session.identity == {"name": "mutt", "os": ""}
+
+
+@pytest.mark.parametrize(
+    ("verb", "parts"),
+    [
+        (b"LOGIN", [b" alice canary1"]),
+        (b"LOGIN", [b" alice {7}", b"canary1", b""]),
+        (b"AUTHENTICATE", [b" PLAIN canary1"]),
+        (b"APPEND", [b" INBOX {7}", b"canary1", b""]),
+        (b"SEARCH", [b" SUBJECT canary1"]),
+        (b"SEARCH", [b" OR BODY canary1 TEXT canary1"]),
+    ],
+)
+def test_no_command_shows_a_secret_in_its_repr(verb, parts):
+    assert "canary" not in repr(PARSE[verb](Cursor(parts)))
+
+
+def test_nothing_that_holds_text_shows_it():
+    shown = [
+        Whole([b"canary"]),
+        HeaderKey("SUBJECT", "canary"),
+        sasl.Plain("alice", b"canary"),
+    ]
+    assert "canary" not in repr(shown)
+
+
+def test_sasl_plain():
+    assert sasl.parse_plain(b"\0alice\0pass word") == sasl.Plain("alice", b"pass word")
+    assert sasl.parse_plain(b"alice\0alice\0x").user == "alice"
+    for bad in (b"", b"alice", b"\0alice", b"\0alice\0", b"\0\0x", b"bob\0alice\0x", b"\0\xff\0x"):
+        with pytest.raises(sasl.BadResponse):
+            sasl.parse_plain(bad)
+    with pytest.raises(sasl.BadResponse):
+        sasl.decode(b"AGFs!")
+
+
+async def test_pipelined_commands_are_answered_in_order():
+    client = Client(Account(MAIL))
+    said = await client.ask(
+        b"a1 LOGIN alice@example.test secret\r\na2 SELECT INBOX\r\na3 FETCH 1 (UID)\r\n"
+        b"a4 APPEND INBOX {3}\r\nabc\r\na5 FETCH 2 RFC822.SIZE\r\na6 LOGOUT\r\na7 NOOP\r\n"
+    )
+    done = [line.split()[0] for line in said.split(b"\r\n") if line[:1] == b"a"]
+    assert done == [b"a1", b"a2", b"a3", b"a4", b"a5", b"a6"]
+    assert b"* 2 FETCH (RFC822.SIZE 3)" in said
+
+
+async def test_a_message_may_hold_any_octets():
+    octets = bytes(range(256)) * 2 + b"\n.\r\n\r"
+    client = Client(Account())
+    account = client.session.account
+    await client.select()
+    await client.ask(b"a APPEND INBOX {%d+}\r\n%b\r\n" % (len(octets), octets))
+    assert account.boxes["INBOX"].stored[1] == Stored(octets)
+    said = await client.ask(b"b FETCH 1 BODY.PEEK[]\r\n")
+    assert b"{%d}\r\n%b)\r\n" % (len(octets), octets) in said
+
+
+def test_the_engine_needs_no_loop():
+    """Driven by hand: no asyncio anywhere."""
+    connection = Connection(Client.__new__(Client), Settings(), tls=True, report=print)
+    replies = connection.replies()
+    with pytest.raises(StopIteration) as first:
+        replies.asend(None).send(None)
+    assert first.value.value.startswith(b"* OK [CAPABILITY IMAP4rev1")

@@ -1,0 +1,166 @@
+"""Every command as a transcript (tests/vectors/imap), whole and cut at any point.
+
+C: what the client sends, S: what the engine says, X: what another session does meanwhile,
+P: that many octets of padding. `# setup:` names what there is before the first line.
+`python -m protocol.test_imap_transcripts` (in tests/) writes the S: lines anew: read the diff.
+"""
+
+import asyncio
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from e2email_protocol.imap import errors
+from e2email_protocol.imap.commands import PARSE
+from e2email_protocol.imap.context import Settings
+from support.imap import MAIL, Account, Box, Client, Stored
+
+FOLDER = Path(__file__).parent.parent / "vectors" / "imap"
+FILES = sorted(FOLDER.glob("*.txt"))
+
+
+class Play:
+    """One transcript with its account; `cut` splits what the client sends."""
+
+    def __init__(self, lines: list[str], cut):
+        words = next((x for x in lines if x.startswith("# setup:")), "# setup:")[8:].split()
+        options = dict(word.partition("=")[::2] for word in words)
+        self.account = Account(*[MAIL] * int(options.get("mails", 0)))
+        for box in filter(None, options.get("boxes", "").split(",")):
+            name, _, use = box.partition(":")
+            self.account.boxes[name] = Box(uidvalidity=7, special_use=use or None)
+        settings = Settings(starttls="clear" in options)
+        self.client = Client(self.account, settings, tls="clear" not in options)
+        self.options = options
+        self.cut = cut
+
+    async def begin(self) -> None:
+        if "no-login" not in self.options:
+            await self.client.login()
+        if "select" in self.options:
+            await self.client.ask(b"s SELECT INBOX\r\n")
+
+    async def step(self, turn) -> bytes:
+        if turn.action:
+            self.other(turn.action)
+            return await self.client.ask()
+        return b"".join([await self.client.ask(piece) for piece in self.cut(turn.octets)])
+
+    def other(self, words: list[str]) -> None:
+        box = self.account.boxes["INBOX"]
+        match words:
+            case ["connect"]:
+                pass
+            case ["add"]:
+                box.add(Stored(MAIL))
+            case ["flags", uid, *flags]:
+                box.set_flags(int(uid), frozenset(flags))
+            case ["expunge", uid]:
+                box.remove(int(uid))
+            case ["drop"]:
+                box.deleted = True
+            case ["fail", method, name]:
+                kinds = {**vars(errors), "RuntimeError": RuntimeError, "KeyError": KeyError}
+                self.client.session.fail = {method: kinds[name]("inner secret")}
+            case _:
+                raise ValueError(words)
+
+
+@dataclass
+class Turn:
+    """One thing that happens, and what the engine says to it."""
+
+    octets: bytes = b""
+    action: list[str] = field(default_factory=list)
+    expected: bytes = b""
+
+
+def turns(lines: list[str]) -> list[Turn]:
+    found: list[Turn] = []
+    sending = False
+    for line in lines:
+        kind, text = line[:2], line[3:]
+        if kind in ("C:", "P:"):
+            if not sending:
+                found.append(Turn())
+            found[-1].octets += text.encode() + b"\r\n" if kind == "C:" else b"x" * int(text)
+        elif kind == "X:":
+            found.append(Turn(action=text.split()))
+        elif kind == "S:":
+            found[-1].expected += text.encode() + b"\r\n"
+        elif not line.startswith("#"):
+            raise ValueError(f"what is this line: {line!r}")
+        sending = kind in ("C:", "P:")
+    return found
+
+
+async def check(lines: list[str], cut) -> None:
+    show = Play(lines, cut)
+    await show.begin()
+    for turn in turns(lines):
+        said = await show.step(turn)
+        assert b"inner secret" not in said
+        assert said.split(b"\r\n") == turn.expected.split(b"\r\n"), turn.octets
+
+
+def whole(octets: bytes) -> list[bytes]:
+    return [octets]
+
+
+def single(octets: bytes) -> list[bytes]:
+    return [octets[at : at + 1] for at in range(len(octets))]
+
+
+def at_random(seed: int):
+    rng = random.Random(seed)
+
+    def cut(octets: bytes) -> list[bytes]:
+        places = sorted(rng.sample(range(len(octets) + 1), min(3, len(octets))))
+        return [octets[a:b] for a, b in zip([0, *places], [*places, len(octets)], strict=True)]
+
+    return cut
+
+
+def read(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_transcript(path):
+    await check(read(path), whole)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_cutting_the_input_changes_nothing(path):
+    lines = read(path)
+    if not any(line.startswith("P:") for line in lines):
+        await check(lines, single)
+    for seed in range(50):
+        await check(lines, at_random(seed))
+
+
+def test_every_command_has_a_transcript():
+    text = "\n".join(line for path in FILES for line in read(path)).upper()
+    missing = [verb for verb in PARSE if f" {verb.decode()}" not in text]
+    assert missing == []
+
+
+async def rewrite(path: Path) -> None:
+    lines = [line for line in read(path) if not line.startswith("S:")]
+    show = Play(lines, whole)
+    await show.begin()
+    out = []
+    for line in lines:
+        out.append(line)
+        for turn in turns([line]):
+            said = (await show.step(turn)).decode()
+            out += [f"S: {x}" for x in said.removesuffix("\r\n").split("\r\n")] if said else []
+    path.write_text("\n".join(out) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        asyncio.run(rewrite(Path(name)))
