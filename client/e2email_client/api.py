@@ -58,6 +58,17 @@ def read_url(url: str, name: str | None = None, ca: bytes | None = None) -> Serv
     return Server(parts.hostname, port, (name or parts.hostname).lower(), ca)
 
 
+def tls_context(server: Server) -> ssl.SSLContext:
+    """Verifies against the server's own authority if it has one, else the machine's."""
+    try:
+        ca = server.ca
+        context = ssl.create_default_context(cadata=ca.decode("ascii") if ca else None)
+    except (ssl.SSLError, UnicodeDecodeError):
+        raise LocalFault("The certificate authority is not a PEM file.") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """What a request shows the server: `auth` afresh, or a device token."""
@@ -149,6 +160,9 @@ class AccountApi:
         octets = response.read(REPLY_CAP + 1)
         if len(octets) > REPLY_CAP:
             raise self._bad("answers with more than it may")
+        if response.length:
+            # read() with a size does not say by itself that the end is missing
+            raise IncompleteRead(octets, response.length)
         if response.status not in range(200, 300) and response.status < 400:
             raise self._bad(f"answers with status {response.status}")
         return response.status, octets
@@ -163,12 +177,7 @@ class _Connection(HTTPSConnection):
 
     def connect(self) -> None:
         # with a CA of its own the machine's list of authorities is not consulted at all
-        try:
-            ca = self._server.ca
-            context = ssl.create_default_context(cadata=ca.decode("ascii") if ca else None)
-        except (ssl.SSLError, UnicodeDecodeError):
-            raise LocalFault("The certificate authority is not a PEM file.") from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = tls_context(self._server)
         raw = socket.create_connection((self.host, self.port), STEP_SECONDS)
         try:
             self.sock = context.wrap_socket(raw, server_hostname=self._server.name)
