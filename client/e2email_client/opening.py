@@ -21,11 +21,12 @@ from e2email_crypto.packets import message_key_ids
 from e2email_protocol.mime.envelope import envelope as imap_envelope
 from e2email_protocol.sealed import opened as sealed
 from e2email_protocol.sealed.arrival import SMTP
-from e2email_protocol.sealed.envelope import MAX_SIGNED, BadEnvelope
+from e2email_protocol.sealed.envelope import BadEnvelope
 from e2email_protocol.sealed.envelope import Body as BodyKind
 from e2email_protocol.sealed.record import Form, Record
 from e2email_protocol.sealed.render import parse_envelope_field, parse_rendered
 from e2email_protocol.sealed.sealer import Decrypted, Signature
+from e2email_protocol.sealed.signed import MAX_SIGNED
 
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 UNPROVEN = "unproven"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from e2email_client.local import mailboxes, mails
@@ -44,85 +45,122 @@ def _silent(_: Progress) -> None:
     return None
 
 
+def _nothing() -> None:
+    return None
+
+
+class Stale(Exception):
+    """The mailbox of this name is another one than the one that was meant."""
+
+
 class Sync:
-    """Catches up one account over one connection; everything blocking runs in threads."""
+    """Catches up one account over one connection; everything blocking runs in threads.
+
+    The connection is taken for one step at a time, in turn, so that a program that waits for one
+    message does not wait for all of them.
+    """
 
     def __init__(
-        self, cache: Database, opening: Opening, remote: Remote, report: Report = _silent
+        self,
+        cache: Database,
+        opening: Opening,
+        remote: Remote,
+        report: Report = _silent,
+        changed: Callable[[], None] = _nothing,
     ) -> None:
         self._cache = cache
         self._opening = opening
         self._remote = remote
         self._report = report
+        self._changed = changed
+        self._turns = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, local: Mailbox) -> AsyncIterator[Remote]:
+        """The connection with this mailbox selected. Stale: it is another one by now."""
+        async with self._turns:
+            if self._remote.selected != local.name:
+                state = await self._remote.select(local.name)
+                if state.uidvalidity != local.uidvalidity:
+                    self._remote.selected = None
+                    raise Stale
+            yield self._remote
+
+    @asynccontextmanager
+    async def any_turn(self) -> AsyncIterator[Remote]:
+        """The connection, for commands that need no mailbox."""
+        async with self._turns:
+            yield self._remote
 
     async def everything(self, *, bodies: bool = True) -> None:
         """All mailboxes: skeletons of all first, then envelopes, then bodies."""
-        found = await self.list_mailboxes()
-        for mailbox in found:
-            await self.skeleton(mailbox)
-        for mailbox in found:
-            await self.envelopes(mailbox)
+        found = [await self.skeleton(one) for one in await self.list_mailboxes()]
+        for local in found:
+            await self.envelopes(local)
         if bodies:
-            for mailbox in found:
-                await self.bodies(mailbox)
+            for local in found:
+                await self.bodies(local)
 
     async def list_mailboxes(self) -> list[RemoteMailbox]:
         """The server's mailboxes; local ones that are gone there are dropped. INBOX first."""
-        found = await self._remote.mailboxes()
+        async with self.any_turn() as remote:
+            found = await remote.mailboxes()
         names = {one.name for one in found}
         known = await asyncio.to_thread(mailboxes.every, self._cache)
         gone = [one.name for one in known if one.name not in names]
         if gone:
             await asyncio.to_thread(mailboxes.drop, self._cache, gone)
+            self._changed()
         return sorted(found, key=lambda one: (one.name != "INBOX", one.name))
 
     async def skeleton(self, mailbox: RemoteMailbox) -> Mailbox:
         """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards."""
-        state = await self._remote.select(mailbox.name)
-        local = await asyncio.to_thread(
-            mailboxes.put,
-            self._cache,
-            mailbox.name,
-            state.uidvalidity,
-            mailbox.special_use,
-            mailbox.subscribed,
-        )
-        if local.complete:
-            await self._compare(local)
-        await self._new(local, local.uidnext if local.complete else 1, state.messages)
-        await asyncio.to_thread(
-            mailboxes.caught_up,
-            self._cache,
-            local.id,
-            uidnext=state.uidnext,
-            upstream_modseq=state.highestmodseq,
-            complete=True,
-        )
+        async with self.any_turn() as remote:
+            state = await remote.select(mailbox.name)
+            local = await asyncio.to_thread(
+                mailboxes.put,
+                self._cache,
+                mailbox.name,
+                state.uidvalidity,
+                mailbox.special_use,
+                mailbox.subscribed,
+            )
+            if local.complete:
+                await self._compare(remote, local)
+            await self._new(remote, local, state.messages)
+            await asyncio.to_thread(
+                mailboxes.caught_up,
+                self._cache,
+                local.id,
+                uidnext=state.uidnext,
+                upstream_modseq=state.highestmodseq,
+                complete=True,
+            )
+        self._changed()
         return local
 
-    async def _compare(self, local: Mailbox) -> None:
+    async def _compare(self, remote: Remote, local: Mailbox) -> None:
         """Flags of all known messages; those that are not listed any more have vanished."""
-        known = await asyncio.to_thread(mailboxes.server_flags, self._cache, local.id)
-        listed = dict(await self._remote.flags(1, local.uidnext - 1)) if local.uidnext > 1 else {}
-        changed = [(uid, flags) for uid, flags in listed.items() if known.get(uid, flags) != flags]
+        flags = await asyncio.to_thread(mailboxes.server_flags, self._cache, local.id)
+        # what another program added meanwhile is not asked for here, so it is no evidence
+        known = {uid: value for uid, value in flags.items() if uid < local.uidnext}
+        listed = dict(await remote.flags(1, local.uidnext - 1)) if known else {}
+        changed = [(uid, value) for uid, value in listed.items() if known.get(uid, value) != value]
         gone = [uid for uid in known if uid not in listed]
         if changed:
             await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, changed)
         if gone:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
 
-    async def _new(self, local: Mailbox, first: int, total: int) -> None:
+    async def _new(self, remote: Remote, local: Mailbox, total: int) -> None:
         done = 0
-        async for batch in self._remote.skeletons(first):
+        async for batch in remote.skeletons(local.uidnext if local.complete else 1):
             await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch)
             done += len(batch)
             self._report(Progress(local.name, "list", done, total))
 
-    async def envelopes(self, mailbox: RemoteMailbox) -> None:
+    async def envelopes(self, local: Mailbox) -> None:
         """Summaries of everything that has none, newest first."""
-        local = await self._selected(mailbox.name)
-        if local is None:
-            return
         missing = await self._wanting(local, State.CLOSED)
         done = 0
         for batch in _cut(missing, ENVELOPES_A_COMMAND):
@@ -131,9 +169,10 @@ class Sync:
             self._report(Progress(local.name, "envelopes", done, len(missing)))
 
     async def summarise(self, local: Mailbox, batch: Sequence[tuple[int, str]]) -> None:
-        """(uid, email id) of the selected mailbox: fetch and open their envelopes."""
+        """(uid, email id): fetch and open their envelopes."""
         ids = dict(batch)
-        fetched = await self._remote.envelopes([uid for uid, _ in batch])
+        async with self.turn(local) as remote:
+            fetched = await remote.envelopes([uid for uid, _ in batch])
         found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
         results = await asyncio.to_thread(self._opening.envelopes, found)
         summaries = [(one, result) for one, result in results if isinstance(result, Summary)]
@@ -144,16 +183,12 @@ class Sync:
         wanted = [(uid, one) for uid, one in batch if one in closed]
         for part in _cut(wanted, BODIES_A_COMMAND):
             await self.open_bodies(local, part)
+        self._changed()
 
-    async def bodies(self, mailbox: RemoteMailbox) -> None:
+    async def bodies(self, local: Mailbox) -> None:
         """Octets of everything whose octets are not here, newest first."""
-        local = await self._selected(mailbox.name)
-        if local is None:
-            return
         missing = await self._wanting(local, State.OPENED)
-        sizes = await asyncio.to_thread(
-            mails.sizes, self._cache, local.id, [uid for uid, _ in missing]
-        )
+        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id)
         done = 0
         for batch in _by_octets(missing, sizes):
             await self.open_bodies(local, batch)
@@ -161,22 +196,28 @@ class Sync:
             self._report(Progress(local.name, "bodies", done, len(missing)))
 
     async def open_bodies(self, local: Mailbox, batch: Sequence[tuple[int, str]]) -> None:
-        """(uid, email id) of the selected mailbox: fetch and open their octets."""
+        """(uid, email id): fetch and open their octets."""
         ids = dict(batch)
-        fetched = await self._remote.bodies([uid for uid, _ in batch])
+        async with self.turn(local) as remote:
+            fetched = await remote.bodies([uid for uid, _ in batch])
         found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
         results = await asyncio.to_thread(self._opening.bodies, found)
         opened = [(one, *result) for one, result in results if not isinstance(result, Later)]
         if len(opened) < len(results):
             log.warning("mails not opened this time: %d", len(results) - len(opened))
         await asyncio.to_thread(mails.put_bodies, self._cache, opened)
+        self._changed()
 
-    async def _selected(self, name: str) -> Mailbox | None:
-        local = await asyncio.to_thread(mailboxes.named, self._cache, name)
-        if local is None:
-            return None
-        state = await self._remote.select(name)
-        return local if state.uidvalidity == local.uidvalidity else None
+    async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
+        """These messages, at least to `state`, before everything else that is missing."""
+        missing = await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)
+        if state is State.OPENED:
+            sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id)
+            for batch in _by_octets(missing, sizes):
+                await self.open_bodies(local, batch)
+        else:
+            for batch in _cut(missing, ENVELOPES_A_COMMAND):
+                await self.summarise(local, batch)
 
     async def _wanting(self, local: Mailbox, below: State) -> list[tuple[int, str]]:
         return await asyncio.to_thread(mails.wanting, self._cache, local.id, below)

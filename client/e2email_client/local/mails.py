@@ -6,7 +6,7 @@ A record lies in any number of mailboxes and is opened once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -153,18 +153,29 @@ def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int
     ]
 
 
-def sizes(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, int]:
+def lacking(
+    database: Database, mailbox_id: int, uids: Sequence[int], state: State
+) -> list[tuple[int, str]]:
+    """Of these messages, (uid, email id) of those known less well than `state`."""
+    found = []
+    for chunk in _chunks(uids):
+        found += database.read(
+            "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+            f" WHERE m.mailbox_id = ? AND a.state < ? AND m.uid IN ({_marks(chunk)})",
+            (mailbox_id, int(state), *chunk),
+        )
+    return [(uid, email_id) for uid, email_id in found]
+
+
+def sizes(database: Database, mailbox_id: int) -> dict[int, int]:
     """uid → octets of the mail as far as its summary says, else 0."""
-    wanted = set(uids)
-    return {
-        uid: size or 0
-        for uid, size in database.read(
-            "SELECT m.uid, a.size FROM message m JOIN mail a ON a.id = m.mail_id"
+    return dict(
+        database.read(
+            "SELECT m.uid, coalesce(a.size, 0) FROM message m JOIN mail a ON a.id = m.mail_id"
             " WHERE m.mailbox_id = ?",
             (mailbox_id,),
         )
-        if uid in wanted
-    }
+    )
 
 
 def summary(database: Database, email_id: str) -> Summary | None:
@@ -200,19 +211,51 @@ def listing(database: Database, mailbox_id: int, limit: int) -> list[tuple[int, 
     return [(row[0], row[1], row[2], _summary(row[3:])) for row in rows]
 
 
-def identify(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, str]:
-    """uid → email id."""
-    result: dict[int, str] = {}
-    for start in range(0, len(uids), IN_CHUNK):
-        chunk = uids[start : start + IN_CHUNK]
-        result.update(
-            database.read(
-                "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
-                f" WHERE m.mailbox_id = ? AND m.uid IN ({','.join('?' * len(chunk))})",
-                (mailbox_id, *chunk),
-            )
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message as far as it was asked for; `summary` and `view` are None where it was not."""
+
+    uid: int
+    received: int
+    email_id: str
+    state: State
+    summary: Summary | None
+    view: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Known({self.uid}, {self.state.name})"
+
+
+def known(
+    database: Database, mailbox_id: int, uids: Sequence[int], *, summaries: bool, views: bool
+) -> list[Known]:
+    """One wide read of these messages, by UID; the caller bounds how many views that is."""
+    columns = "m.uid, m.internal_date, a.email_id, a.state"
+    columns += ", " + (_SUMMARY_COLUMNS if summaries else ", ".join(["NULL"] * 12))
+    columns += ", b.view" if views else ", NULL"
+    join = " LEFT JOIN body b ON b.mail_id = a.id" if views else ""
+    rows: list[Any] = []
+    for chunk in _chunks(uids):
+        rows += database.read(
+            f"SELECT {columns} FROM message m JOIN mail a ON a.id = m.mail_id{join}"
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
+            (mailbox_id, *chunk),
         )
-    return result
+    return [_known(row, summaries) for row in rows]
+
+
+def _known(row: Sequence[Any], summaries: bool) -> Known:
+    state = State(row[3])
+    opened = summaries and state > State.UNKNOWN
+    return Known(row[0], row[1], row[2], state, _summary(row[4:16]) if opened else None, row[16])
+
+
+def _chunks(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (uids[at : at + IN_CHUNK] for at in range(0, len(uids), IN_CHUNK))
+
+
+def _marks(chunk: Sequence[int]) -> str:
+    return ",".join("?" * len(chunk))
 
 
 def _values(summary: Summary) -> tuple[Any, ...]:

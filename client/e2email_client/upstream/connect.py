@@ -1,0 +1,36 @@
+"""From an unlocked account to a connection that is logged in."""
+
+from __future__ import annotations
+
+from e2email_client.api import tls_context
+from e2email_client.failure import BadServer, Refused, WrongSecret
+from e2email_client.unlock import Unlocked
+from e2email_client.upstream.remote import Remote
+from e2email_client.upstream.wire import Listener, Literal, Wire
+from e2email_protocol.imap.response_types import Response
+
+
+def _unheard(_: Response) -> None:
+    return None
+
+
+async def connect(unlocked: Unlocked, listener: Listener = _unheard) -> tuple[Remote, Wire]:
+    """Log in with this device's token. Offline, BadServer, WrongSecret."""
+    server, settings = unlocked.server, unlocked.settings
+    if not settings.imaps_port:
+        raise BadServer("The server offers no IMAP under TLS.")
+    wire = Wire(server.host, settings.imaps_port, server.name, tls_context(server), listener)
+    try:
+        await wire.greet()
+        await wire.run(
+            b"LOGIN",
+            Literal(settings.address.encode()),
+            Literal(unlocked.device_token.encode()),
+        )
+    except Refused as fault:
+        wire.hang_up()
+        raise WrongSecret("The server does not accept this device's token.") from fault
+    except BaseException:
+        wire.hang_up()
+        raise
+    return Remote(wire), wire

@@ -1,0 +1,226 @@
+"""One IMAP connection to the server: aioimaplib's connection under our own reader and commands.
+
+aioimaplib opens the connection and keeps its state and tags. Its reader recurses per line, is
+quadratic in replies, deletes `* ` inside lines and writes mail into debug logs, so everything that
+is received goes to protocol/…/imap/response.py instead, and every command is sent by `run`, which
+is handed whole octets: nothing is formatted, quoted or logged by the library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aioimaplib import aioimaplib
+
+from e2email_client.failure import BadServer, Offline, Refused
+from e2email_protocol.imap.response import ResponseReader
+from e2email_protocol.imap.response_types import (
+    BadResponse,
+    Capability,
+    Code,
+    Condition,
+    Continuation,
+    Response,
+    Tagged,
+)
+
+# A command that hears nothing for so long is given up; the server sends a sign of life every 15 s.
+SILENCE = 60.0
+CONNECT = 20.0
+
+Listener = Callable[[Response], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Octets of a command that are announced by their length (RFC 7888: not waited for)."""
+
+    octets: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Running:
+    done: asyncio.Future[Tagged]
+    untagged: list[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A command that ended in OK: its response code and what came before it."""
+
+    code: Code | None
+    untagged: list[Response] = field(repr=False)
+
+
+class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the library has no types
+    """Feeds what is received to our reader."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
+        super().__init__(loop, self._gone)
+        self._reader = ResponseReader()
+        self._listener = listener
+        self._running: dict[bytes, _Running] = {}
+        self._going_on: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self.heard = loop.time()
+
+    def data_received(self, d: bytes) -> None:
+        self.heard = self.loop.time()
+        try:
+            self._reader.feed(d)
+            for response in self._reader:
+                self._dispatch(response)
+        except BadResponse:
+            self.fail(BadServer("The server's IMAP replies make no sense."))
+
+    def _dispatch(self, response: Response) -> None:
+        if isinstance(response, Tagged):
+            running = self._running.pop(response.tag, None)
+            if running is not None and not running.done.done():
+                running.done.set_result(response)
+        elif isinstance(response, Continuation):
+            if self._going_on is not None and not self._going_on.done():
+                self._going_on.set_result(None)
+        elif self.state == aioimaplib.CONNECTED and isinstance(response, Condition):
+            # the greeting; the library's welcome() sets the state and asks for capabilities
+            line = b"* " + response.status
+            task = asyncio.ensure_future(self.welcome(line))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        else:
+            for running in self._running.values():
+                running.untagged.append(response)
+            self._listener(response)
+
+    def _gone(self, _: Exception | None) -> None:
+        self.fail(Offline("The server closed the connection."))
+
+    def fail(self, failure: Exception) -> None:
+        """Everybody who waits is told; nothing is sent any more."""
+        self._failure = self._failure or failure
+        for running in self._running.values():
+            if not running.done.done():
+                running.done.set_exception(self._failure)
+        self._running.clear()
+        if self._going_on is not None and not self._going_on.done():
+            self._going_on.set_exception(self._failure)
+        if self.transport is not None:
+            self.transport.close()
+
+    async def capability(self) -> None:
+        """Called by the library's welcome()."""
+        result = await self.run(b"CAPABILITY")
+        for response in result.untagged:
+            if isinstance(response, Capability):
+                self.capabilities = {name.decode("ascii", "replace") for name in response.names}
+
+    async def run(self, *parts: bytes | Literal) -> Result:
+        """Send one command and wait for its end. Refused, BadServer, Offline."""
+        tagged, untagged = await self._await(self.start(*parts))
+        if tagged.status == b"OK":
+            return Result(tagged.code, untagged)
+        if tagged.status == b"NO":
+            code = tagged.code.name.decode("ascii", "replace") if tagged.code else ""
+            raise Refused(code, "The server refused.")
+        raise BadServer("The server does not understand this program.")
+
+    def start(self, *parts: bytes | Literal) -> _Running:
+        if self._failure is not None:
+            raise self._failure
+        tag = self.new_tag().encode("ascii")
+        running = _Running(self.loop.create_future(), [])
+        self._running[tag] = running
+        octets = [tag]
+        for part in parts:
+            octets.append(b" ")
+            if isinstance(part, Literal):
+                octets += [b"{%d+}\r\n" % len(part.octets), part.octets]
+            else:
+                octets.append(part)
+        octets.append(b"\r\n")
+        self.transport.writelines(octets)
+        return running
+
+    async def _await(self, running: _Running) -> tuple[Tagged, list[Response]]:
+        """As long as something is heard the command may take its time."""
+        self.heard = self.loop.time()
+        while not running.done.done():
+            left = self.heard + SILENCE - self.loop.time()
+            if left <= 0:
+                self.fail(Offline("The server does not answer."))
+                break
+            await asyncio.wait({running.done}, timeout=left)
+        return await running.done, running.untagged
+
+    async def idle_begin(self) -> _Running:
+        """IDLE (RFC 2177), accepted by the server."""
+        self._going_on = self.loop.create_future()
+        running = self.start(b"IDLE")
+        await asyncio.wait(
+            {self._going_on, running.done}, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not self._going_on.done():
+            self.fail(Offline("The server does not answer."))
+        await self._going_on
+        return running
+
+    async def idle_end(self, running: _Running) -> None:
+        self.transport.write(b"DONE\r\n")
+        await self._await(running)
+
+
+class Wire(aioimaplib.IMAP4_SSL):  # type: ignore[misc]  # the library has no types
+    """A connection under TLS to `host`:`port`, whose certificate must name `name`."""
+
+    def __init__(
+        self, host: str, port: int, name: str, context: ssl.SSLContext, listener: Listener
+    ) -> None:
+        self._name = name
+        self._listener = listener
+        super().__init__(host, port, timeout=CONNECT, ssl_context=context)
+
+    def create_client(
+        self,
+        host: str,
+        port: int,
+        loop: asyncio.AbstractEventLoop | None,
+        conn_lost_cb: Callable[[Exception | None], None] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        """As the library does, but the name to verify is not the address to dial."""
+        running = asyncio.get_running_loop()
+        self.protocol = _Protocol(running, self._listener)
+        connecting = running.create_connection(
+            lambda: self.protocol, host, port, ssl=ssl_context, server_hostname=self._name
+        )
+        self._client_task = running.create_task(connecting)
+
+    async def greet(self) -> None:
+        """Connected, greeted, capabilities known. Offline, BadServer."""
+        try:
+            await self.wait_hello_from_server()
+        except ssl.SSLCertVerificationError as fault:
+            raise BadServer(f"The server's certificate: {fault.verify_message}.") from fault
+        except (OSError, TimeoutError) as fault:
+            raise Offline("The server is not reachable.") from fault
+
+    async def run(self, *parts: bytes | Literal) -> Result:
+        result: Result = await self.protocol.run(*parts)
+        return result
+
+    def has(self, capability: str) -> bool:
+        return capability in self.protocol.capabilities
+
+    async def idle_begin(self) -> Any:
+        return await self.protocol.idle_begin()
+
+    async def idle_end(self, running: Any) -> None:
+        await self.protocol.idle_end(running)
+
+    def hang_up(self) -> None:
+        self._client_task.cancel()
+        self.protocol.fail(Offline("The connection was closed."))
