@@ -69,10 +69,11 @@ def run(path: Path, ready_fd: int | None, ports_file: Path | None) -> None:
     import asyncio
 
     from e2email_server import config, log
-    from e2email_server.run import announcer, serve
 
     settings = config.load(path.absolute())
     log.set_up(settings.log_level)
+    from e2email_server.run import announcer, serve
+
     asyncio.run(serve(settings, announcer(ports_file, ready_fd)))
 
 
@@ -132,7 +133,7 @@ def _answer_ourselves(settings: Any, command: str, arguments: dict[str, str]) ->
     from contextlib import AsyncExitStack
 
     from e2email_server.commands import commands
-    from e2email_server.run import open_parts
+    from e2email_server.parts import open_parts
 
     async def answer() -> Any:
         async with AsyncExitStack() as stack:
