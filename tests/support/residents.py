@@ -67,8 +67,13 @@ class Resident:
             return open_body(envelope, record.body, opener)
 
 
-@lru_cache
 def resident(address: str = "alice@example.test", policy: str = "sealed") -> Resident:
+    """The same person each time."""
+    return _made(address, policy)
+
+
+@lru_cache
+def _made(address: str, policy: str) -> Resident:
     identity = new_identity(address, "", CREATED)
     subkeys = tuple(
         key_facts(packet.body).fingerprint

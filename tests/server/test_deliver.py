@@ -1,0 +1,272 @@
+"""From SMTP to the store and back: each recipient reads the whole mail, or nobody was told 250."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+
+import pytest
+
+from e2email_protocol.address import Address
+from e2email_protocol.sealed.record import Record, RecordHead
+from e2email_protocol.sealed.render import parse_rendered, render
+from e2email_server.deliver import LocalDelivery
+from e2email_server.recipients import Recipients
+from e2email_server.sealing.pool import Sealing
+from e2email_server.smtp.delivery import Arrival, Mail, Refusal
+from e2email_server.store.errors import DiskFull, StoreFailed
+from support.residents import ARRIVAL_KEY, CREATED, house, resident
+from support.smtp_dialog import Peer, serving
+from support.store_data import TestClock, sql_store
+
+ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
+MAIL = b"From: canary-from@sender.test\r\nSubject: canary-subject\r\n\r\ncanary-body\r\n"
+LARGE = b"Subject: canary-subject\r\n\r\n" + b"canary-body-0123\r\n" * 20_000
+STORE_FAILED = Refusal.FAILED.reply.decode()
+
+
+class World:
+    """A server with a store of its own, alice and bob; carol has no key."""
+
+    def __init__(self, store, recipients, sealing, delivery, server):
+        self.store, self.recipients, self.sealing = store, recipients, sealing
+        self.delivery, self.server = delivery, server
+
+    async def records(self, address: str) -> list[Record]:
+        """What lies in somebody's INBOX."""
+        inbox = (await self.store.account(address)).inbox
+        found = await self.store.messages(inbox, range(1, 1000), bodies=True)
+        return [await self._record(inbox, message) for message in found]
+
+    async def _record(self, inbox, message) -> Record:
+        body = message.body
+        if body is None:
+            body = await self.store.body(inbox, message.entry.uid, 0, message.head.body_size)
+        head = {f.name: getattr(message.head, f.name) for f in fields(RecordHead)}
+        record = Record(**head, body=body)
+        assert message.entry.size == render(record).size
+        assert message.entry.header_size == len(render(record).header)
+        return record
+
+    async def read(self, address: str) -> list[bytes]:
+        """The mail as its owner reads it, without our two fields."""
+        opened = [resident(address).open(one) for one in await self.records(address)]
+        assert all(one.envelope.proven and not one.alarms for one in opened)
+        return [one.received for one in opened]
+
+
+@pytest.fixture
+async def world(tmp_path):
+    async with living(tmp_path) as world:
+        yield world
+
+
+@asynccontextmanager
+async def living(folder):
+    clock = TestClock(CREATED + 100)
+    store = await sql_store(folder, clock)
+    for address in (ALICE, BOB):
+        await store.register(resident(address).account, None)
+    without = replace(resident(CAROL).account, statement=None, certificates=())
+    await store.register(without, None)
+    aliases = {"team@example.test": (ALICE, BOB)}
+    recipients = Recipients(store, house(aliases=aliases), clock)
+    sealing = Sealing(ARRIVAL_KEY)
+    delivery = LocalDelivery(store, recipients, sealing, "mx.example.test", clock)
+    async with serving(delivery) as server:
+        yield World(store, recipients, sealing, delivery, server)
+    sealing.close()
+    await store.close()
+
+
+async def send(world, content, *recipients) -> str:
+    peer = await Peer.connect(world.server, greeted=True)
+    reply = await peer.mail(content, *recipients)
+    await peer.close()
+    return reply
+
+
+@pytest.mark.parametrize("content", [MAIL, LARGE], ids=["small", "large"])
+async def test_two_recipients_each_read_it_whole(world, content):
+    assert (await send(world, content, ALICE, BOB)).startswith("250 2.0.0 ")
+    assert await world.read(ALICE) == [content]
+    assert await world.read(BOB) == [content]
+    (for_alice,), (for_bob,) = await world.records(ALICE), await world.records(BOB)
+    assert for_alice.record_id != for_bob.record_id
+    assert for_alice.body != for_bob.body
+    with pytest.raises(Exception, match="cannot be opened"):
+        resident(ALICE).open(for_bob)
+
+
+async def test_what_is_stored_is_its_own_rendering(world):
+    await send(world, MAIL, ALICE)
+    (record,) = await world.records(ALICE)
+    rendered = render(record)
+    assert parse_rendered(rendered.read(0, rendered.size)) == record
+
+
+async def test_one_account_gets_it_once(world):
+    names = (ALICE, "alice+x@example.test", "ALICE@example.test", "team@example.test")
+    assert (await send(world, MAIL, *names)).startswith("250")
+    assert await world.read(ALICE) == [MAIL]
+    assert await world.read(BOB) == [MAIL]
+
+
+async def test_the_fields_in_front(world):
+    await send(world, MAIL, "Alice+tag@example.test")
+    (record,) = await world.records(ALICE)
+    opened = resident(ALICE).open(record)
+    front = opened.delivered.removesuffix(opened.received)
+    assert front.startswith(b"Return-Path: <s@sender.test>\r\nReceived: from there ([127.0.0.1])")
+    assert b"\tfor <Alice+tag@example.test>;" in front
+
+
+async def test_only_the_one_without_a_key_is_refused(world):
+    peer = await Peer.connect(world.server, greeted=True)
+    assert (await peer.ask("MAIL FROM:<s@sender.test>")).startswith("250")
+    assert (await peer.ask(f"RCPT TO:<{ALICE}>")).startswith("250")
+    assert (await peer.ask(f"RCPT TO:<{CAROL}>")).startswith("450 4.7.5")
+    assert (await peer.ask(f"RCPT TO:<{BOB}>")).startswith("250")
+    assert (await peer.ask("DATA")).startswith("354")
+    await peer.send(MAIL + b".\r\n")
+    assert (await peer.line()).startswith("250")
+    await peer.close()
+    assert await world.read(ALICE) == await world.read(BOB) == [MAIL]
+    assert await world.records(CAROL) == []
+
+
+def publish_nothing(folder, address):
+    """Another hand takes the certificates out of the database."""
+    with sqlite3.connect(folder / "mail.db") as db:
+        db.execute(
+            "DELETE FROM certificates WHERE account_id ="
+            " (SELECT id FROM accounts WHERE address = ?)",
+            (address,),
+        )
+
+
+async def test_a_key_that_vanishes_before_the_data(world, tmp_path):
+    peer = await Peer.connect(world.server, greeted=True)
+    await peer.ask("MAIL FROM:<s@sender.test>")
+    assert (await peer.ask(f"RCPT TO:<{ALICE}>")).startswith("250")
+    assert (await peer.ask(f"RCPT TO:<{BOB}>")).startswith("250")
+    publish_nothing(tmp_path, BOB)
+    await peer.ask("DATA")
+    await peer.send(MAIL + b".\r\n")
+    assert await peer.line() == STORE_FAILED
+    assert (await peer.mail(MAIL, BOB)).startswith("450 4.7.5")
+    await peer.ask("RSET")
+    assert await world.records(ALICE) == await world.records(BOB) == []
+    assert (await peer.mail(MAIL, ALICE)).startswith("250")
+    await peer.close()
+
+
+async def test_an_account_disabled_before_the_data(world):
+    peer = await Peer.connect(world.server, greeted=True)
+    await peer.ask("MAIL FROM:<s@sender.test>")
+    assert (await peer.ask(f"RCPT TO:<{ALICE}>")).startswith("250")
+    assert (await peer.ask(f"RCPT TO:<{BOB}>")).startswith("250")
+    await world.store.set_enabled((await world.store.account(BOB)).account_id, False)
+    await peer.ask("DATA")
+    await peer.send(MAIL + b".\r\n")
+    # not 5xx: alice is to have her mail when the sender comes again
+    assert await peer.line() == STORE_FAILED
+    await peer.close()
+    assert await world.records(ALICE) == []
+
+
+async def test_a_certificate_put_in_by_sql_stops_mail_and_leaks_nothing(world, tmp_path):
+    assert (await send(world, MAIL, ALICE)).startswith("250")
+    mallory = resident("mallory@example.test").identity
+    with sqlite3.connect(tmp_path / "mail.db") as db:
+        db.execute(
+            "INSERT INTO certificates (account_id, fingerprint, octets, mac)"
+            " SELECT id, ?, ?, ? FROM accounts WHERE address = ?",
+            (mallory.fingerprint, mallory.cert, b"m" * 32, ALICE),
+        )
+    assert (await send(world, MAIL, ALICE)) == STORE_FAILED
+    assert (await send(world, MAIL, ALICE)).startswith("450 4.7.5")
+    assert len(await world.records(ALICE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [(StoreFailed("disk"), "451 4.3.0"), (DiskFull("full"), "452 4.3.1")],
+)
+async def test_what_is_not_durable_is_not_acknowledged(world, monkeypatch, error, reply):
+    async def fail(messages):
+        raise error
+
+    monkeypatch.setattr(world.store, "deliver", fail)
+    assert (await send(world, MAIL, ALICE)).startswith(reply)
+    monkeypatch.undo()
+    assert await world.records(ALICE) == []
+
+
+async def test_250_waits_for_the_commit(world, monkeypatch):
+    commit, deliver = asyncio.Event(), world.store.deliver
+
+    async def wait(messages):
+        placed = await deliver(messages)
+        await commit.wait()
+        return placed
+
+    monkeypatch.setattr(world.store, "deliver", wait)
+    reply = asyncio.create_task(send(world, MAIL, ALICE))
+    while not await world.records(ALICE):
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert not reply.done()
+    commit.set()
+    assert (await reply).startswith("250")
+
+
+async def test_a_full_disk_is_told_before_the_mail_is_sent(world, monkeypatch):
+    monkeypatch.setattr(world.store, "has_room", lambda: False)
+    assert (await send(world, MAIL, ALICE)) == Refusal.STORAGE_FULL.reply.decode()
+
+
+async def test_a_killed_worker_is_451_and_the_next_mail_passes(world):
+    reply = asyncio.create_task(send(world, LARGE, ALICE, BOB))
+    while not any(worker.pid for worker in world.sealing.workers):
+        await asyncio.sleep(0.001)
+    (pid,) = [worker.pid for worker in world.sealing.workers if worker.pid]
+    os.kill(pid, signal.SIGKILL)
+    assert (await reply) == STORE_FAILED
+    assert await world.records(ALICE) == await world.records(BOB) == []
+    assert (await send(world, LARGE, ALICE)).startswith("250")
+    assert await world.read(ALICE) == [LARGE]
+
+
+async def test_nothing_readable_is_on_disk(world, tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    for content in (MAIL, LARGE, LARGE * 3):
+        assert (await send(world, content, ALICE, BOB)).startswith("250")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.parent.name == "blobs" or "blobs" in path.parts for path in files)
+    for path in files:
+        octets = path.read_bytes()
+        for word in (b"canary", b"sender.test"):
+            assert word not in octets, path
+    assert "canary" not in caplog.text
+    assert "sender.test" not in caplog.text
+
+
+async def test_judging_asks_for_nothing_but_the_answer(world):
+    for address, refusal in (
+        (ALICE, None),
+        (CAROL, Refusal.NO_KEY),
+        ("nobody@example.test", Refusal.UNKNOWN_USER),
+        ("alice@elsewhere.test", Refusal.NOT_HERE),
+    ):
+        assert await world.delivery.judge(Address(*address.split("@"))) is refusal
+
+
+async def test_mail_for_an_unknown_recipient_is_not_half_delivered(world):
+    there = Arrival("192.0.2.1", "there", "ESMTP", None)
+    recipients = (Address("alice", "example.test"), Address("nobody", "example.test"))
+    mail = Mail("id", None, recipients, MAIL, there)
+    assert await world.delivery.deliver(mail) is Refusal.FAILED
+    assert await world.records(ALICE) == []
