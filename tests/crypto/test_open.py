@@ -205,7 +205,9 @@ def test_a_hidden_recipient_is_found(worker: OpenWorker) -> None:
     assert (opened.plaintext, opened.key_id, opened.key_ids) == (b"good mail", "", frozenset())
 
 
-@pytest.mark.parametrize("tsk", [b"", b"junk", ANN.cert, ANN.tsk[:100]])
+@pytest.mark.parametrize(
+    "tsk", [b"", b"junk", ANN.cert, ANN.tsk[:100]], ids=str.split("empty junk public cut")
+)
 def test_a_secret_key_that_cannot_be_read(tsk: bytes) -> None:
     with pytest.raises(BadKey):
         OpenWorker(tsk)
