@@ -88,6 +88,14 @@ async def test_one_message_that_cannot_be_had_costs_only_itself(monkeypatch):
     )
 
 
+async def test_a_backend_without_email_ids_refuses_the_item():
+    client = Client(Account(MAIL))
+    client.session.account.boxes["INBOX"].stored[1].email_id = None
+    await client.select()
+    said = await client.ask(b"a UID FETCH 1 (UID EMAILID)\r\n")
+    assert said == b"a NO [CANNOT] that cannot be done here\r\n"
+
+
 async def test_a_backend_that_fails_in_the_middle_of_a_fetch(monkeypatch):
     inner = MemoryMailbox.fetch
 

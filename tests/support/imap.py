@@ -48,6 +48,7 @@ class Stored:
     when: datetime = WHEN
     envelope: bytes = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
     structure: bytes = b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 15 1)'
+    email_id: str | None = "E00"
 
 
 @dataclass
@@ -114,6 +115,10 @@ class MemoryMessage:
     @property
     def internal_date(self) -> datetime:
         return self._stored.when
+
+    @property
+    def email_id(self) -> str | None:
+        return self._stored.email_id
 
     async def envelope(self) -> bytes:
         return self._stored.envelope

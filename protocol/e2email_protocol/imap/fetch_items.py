@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cursor import Cursor
 from .dates import render_date_time
-from .errors import BadCommand
+from .errors import BadCommand, Cannot
 from .limits import FETCH_ITEMS
 from .session import Message, Need, Section, Stream
 
@@ -41,9 +42,21 @@ class Item:
             return await message.envelope()
         if self.need is Need.STRUCTURE:
             return await message.structure(self.label == b"BODYSTRUCTURE")
-        if self.need is Need.SIZE:
-            return b"%d" % message.size
-        return render_date_time(message.internal_date)
+        return _META[self.need](message)
+
+
+def _email_id(message: Message) -> bytes:
+    """`(objectid)`; unlike THREADID it has no NIL (RFC 8474 §7)."""
+    if message.email_id is None:
+        raise Cannot
+    return b"(%b)" % message.email_id.encode()
+
+
+_META: dict[Need, Callable[[Message], bytes]] = {
+    Need.SIZE: lambda message: b"%d" % message.size,
+    Need.DATE: lambda message: render_date_time(message.internal_date),
+    Need.ID: _email_id,
+}
 
 
 def literal(octets: bytes) -> bytes:
@@ -69,6 +82,7 @@ class Items:
 
 
 _SIMPLE = {
+    b"EMAILID": Item(b"EMAILID", Need.ID),
     b"ENVELOPE": Item(b"ENVELOPE", Need.ENVELOPE),
     b"INTERNALDATE": Item(b"INTERNALDATE", Need.DATE),
     b"BODYSTRUCTURE": Item(b"BODYSTRUCTURE", Need.STRUCTURE),
@@ -105,6 +119,7 @@ def _parse_single(cursor: Cursor) -> list[Item | bytes]:
 
 # fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 #             "BODY" ["STRUCTURE"] / "UID" / "BODY" [".PEEK"] section ["<" number "." nz-number ">"]
+#             / "EMAILID" ; RFC 8474 §7
 def _parse_item(cursor: Cursor) -> Item | bytes:
     name = cursor.item()
     if name in (b"UID", b"FLAGS"):

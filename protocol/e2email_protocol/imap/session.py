@@ -107,6 +107,7 @@ class StoreResult:
 class Need(Flag):
     """What the messages of one fetch() will be asked for, so that a backend reads widely."""
 
+    ID = auto()  # email_id
     DATE = auto()  # internal_date
     SIZE = auto()  # size
     ENVELOPE = auto()
@@ -153,6 +154,11 @@ class Message(Protocol):
     @property
     def internal_date(self) -> datetime:
         """Aware; its offset is shown."""
+        ...
+
+    @property
+    def email_id(self) -> str | None:
+        """EMAILID (RFC 8474 §4.1): the same wherever the message is copied; None: none is kept."""
         ...
 
     async def envelope(self) -> bytes:
