@@ -68,7 +68,7 @@ def parse(parts: list[bytes]) -> Response:
     values = parse_values(parts, named.end())
     try:
         return _NAMES[name](name, values) if name in _NAMES else Other(name, values)
-    except (IndexError, ValueError, TypeError, BadCommand) as error:
+    except (LookupError, ValueError, TypeError, BadCommand) as error:
         raise BadResponse("a response of the wrong shape") from error
 
 
