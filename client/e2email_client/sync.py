@@ -41,7 +41,7 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def _silent(_: Progress) -> None:
+def silent(_: Progress) -> None:
     return None
 
 
@@ -65,7 +65,7 @@ class Sync:
         cache: Database,
         opening: Opening,
         remote: Remote,
-        report: Report = _silent,
+        report: Report = silent,
         changed: Callable[[], None] = _nothing,
     ) -> None:
         self._cache = cache
@@ -116,6 +116,8 @@ class Sync:
     async def skeleton(self, mailbox: RemoteMailbox) -> Mailbox:
         """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards."""
         async with self.any_turn() as remote:
+            # asked before anything is read: what happens meanwhile is found the next time
+            before = await remote.status(mailbox.name)
             state = await remote.select(mailbox.name)
             local = await asyncio.to_thread(
                 mailboxes.put,
@@ -133,7 +135,7 @@ class Sync:
                 self._cache,
                 local.id,
                 uidnext=state.uidnext,
-                upstream_modseq=state.highestmodseq,
+                upstream_modseq=before.highestmodseq,
                 complete=True,
             )
         self._changed()
@@ -218,6 +220,19 @@ class Sync:
         else:
             for batch in _cut(missing, ENVELOPES_A_COMMAND):
                 await self.summarise(local, batch)
+
+    async def moved(self, mailbox: RemoteMailbox) -> bool:
+        """Whether the server's counters of a mailbox differ from where we left off."""
+        local = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
+        if local is None or not local.complete:
+            return True
+        async with self.any_turn() as remote:
+            state = await remote.status(mailbox.name)
+        return (state.uidvalidity, state.uidnext, state.highestmodseq) != (
+            local.uidvalidity,
+            local.uidnext,
+            local.upstream_modseq,
+        )
 
     async def _wanting(self, local: Mailbox, below: State) -> list[tuple[int, str]]:
         return await asyncio.to_thread(mails.wanting, self._cache, local.id, below)

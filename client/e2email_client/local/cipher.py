@@ -82,6 +82,11 @@ class Database:
         rows: list[Row] = self._reader().execute(sql, parameters).fetchall()
         return rows
 
+    def foreign_version(self) -> int:
+        """Changes whenever another program (not this object) wrote to the file."""
+        with self._lock:
+            return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+
     @contextmanager
     def write(self) -> Iterator[Any]:
         """A transaction (BEGIN IMMEDIATE): all of it or nothing."""

@@ -13,7 +13,14 @@ from e2email_client.upstream.wire import Literal, Result, Wire
 from e2email_protocol.imap.dates import parse_date_time, render_date_time
 from e2email_protocol.imap.errors import BadCommand
 from e2email_protocol.imap.names import quote_name
-from e2email_protocol.imap.response_types import Code, Condition, Exists, Fetch, ListReply
+from e2email_protocol.imap.response_types import (
+    Code,
+    Condition,
+    Exists,
+    Fetch,
+    ListReply,
+    StatusReply,
+)
 from e2email_protocol.imap.sequence import parse_set, render_set
 
 # The bound of DESIGN §7 for commands that name their messages.
@@ -35,12 +42,12 @@ class RemoteMailbox:
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
-    """A mailbox as SELECT describes it."""
+    """A mailbox as SELECT or STATUS describes it."""
 
     uidvalidity: int
     uidnext: int
     messages: int
-    highestmodseq: int  # 0 where the server does not say
+    highestmodseq: int = 0  # of STATUS
 
 
 class Remote:
@@ -79,7 +86,19 @@ class Remote:
             uidvalidity=_number(said.get(b"UIDVALIDITY")),
             uidnext=_number(said.get(b"UIDNEXT")),
             messages=messages[-1] if messages else 0,
-            highestmodseq=_number(said.get(b"HIGHESTMODSEQ", b"0")),
+        )
+
+    async def status(self, name: str) -> RemoteState:
+        """The same without selecting it."""
+        result = await self._wire.run(
+            b"STATUS", quote_name(name), b"(UIDVALIDITY UIDNEXT MESSAGES HIGHESTMODSEQ)"
+        )
+        items = next((reply.items for reply in _of(result, StatusReply)), {})
+        return RemoteState(
+            uidvalidity=items.get(b"UIDVALIDITY", 0),
+            uidnext=items.get(b"UIDNEXT", 0),
+            messages=items.get(b"MESSAGES", 0),
+            highestmodseq=items.get(b"HIGHESTMODSEQ", 0),
         )
 
     async def skeletons(self, first: int) -> AsyncIterator[list[Skeleton]]:
@@ -99,6 +118,13 @@ class Remote:
     async def flags(self, first: int, last: int) -> list[tuple[int, frozenset[str]]]:
         result = await self._wire.run(b"UID FETCH %d:%d (FLAGS)" % (first, last))
         return _flags(result)
+
+    async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str]]]:
+        """Of those that exist."""
+        found = []
+        for part in _parts(uids):
+            found += _flags(await self._wire.run(b"UID FETCH", render_set(part), b"(FLAGS)"))
+        return found
 
     async def envelopes(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
         """(uid, E2email-Envelope field) of those that exist."""

@@ -18,6 +18,7 @@ ITEMS = {
     b"UNSEEN": "unseen",
     b"SIZE": "size",
     b"DELETED": "deleted",
+    b"HIGHESTMODSEQ": "highestmodseq",  # answered, not advertised: CONDSTORE has more to it
 }
 
 

@@ -1,0 +1,287 @@
+"""An account kept in step with its server for as long as a program runs.
+
+Two connections: one waits in IDLE on the inbox, one works. What programs ask for (a message that is
+not here, a change) goes before what is fetched in the background. When the server is gone, what is
+here stays readable and everything else says Offline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+from e2email_client.failure import ClientError, Offline, Refused
+from e2email_client.local import mailboxes
+from e2email_client.local.cipher import Database
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.mails import State
+from e2email_client.opening import Opening
+from e2email_client.sync import Report, Stale, Sync, silent
+from e2email_client.unlock import Unlocked
+from e2email_client.upstream import Remote, RemoteMailbox, connect
+from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
+
+log = logging.getLogger(__name__)
+
+INBOX = "INBOX"
+POLL_SECONDS = 60.0  # mailboxes other than the inbox
+IDLE_SECONDS = 25 * 60.0  # below the half hour after which servers hang up (RFC 2177)
+FOREIGN_WRITES_SECONDS = 1.0  # how often another program's writes to the cache are looked for
+BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+_Act = Callable[[Remote], Awaitable[None]]
+
+
+class Live:
+    """`run` it in a task; everything else may be called at any time from the same loop."""
+
+    def __init__(
+        self, unlocked: Unlocked, cache: Database, opening: Opening, report: Report = silent
+    ) -> None:
+        self._unlocked = unlocked
+        self._cache = cache
+        self._opening = opening
+        self._report = report
+        self._sync: Sync | None = None
+        self._news = asyncio.Event()  # the server said something about the inbox
+        self._generation = 0
+        self._changed = asyncio.Event()  # a new one after every change
+
+    def __repr__(self) -> str:
+        return f"Live({self._unlocked.settings.address}, {'on' if self.online else 'off'}line)"
+
+    @property
+    def online(self) -> bool:
+        return self._sync is not None
+
+    async def run(self) -> None:
+        """Connect, catch up, follow; again after every failure. Ends by being cancelled."""
+        watch = asyncio.create_task(self._watch_foreign_writes())
+        failures = 0
+        try:
+            while True:
+                started = asyncio.get_running_loop().time()
+                try:
+                    await self._connected()
+                except ClientError as fault:
+                    log.info("not connected: %s", fault)
+                finally:
+                    self._sync = None
+                if asyncio.get_running_loop().time() - started > BACKOFF[-1]:
+                    failures = 0
+                await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+                failures += 1
+        finally:
+            watch.cancel()
+
+    async def _connected(self) -> None:
+        remote, _ = await connect(self._unlocked)
+        try:
+            sync = Sync(self._cache, self._opening, remote, self._report, self.changed)
+            self._sync = sync
+            await sync.everything(bodies=False)
+            tasks = [
+                asyncio.create_task(self._follow_inbox(sync)),
+                asyncio.create_task(self._follow_others(sync)),
+                asyncio.create_task(self._bodies(sync)),
+            ]
+            try:
+                await _first_failure(tasks)
+            finally:
+                await _end(tasks)
+        finally:
+            remote.close()
+
+    async def _follow_inbox(self, sync: Sync) -> None:
+        """IDLE on a connection of its own; what it says is looked up on the other."""
+        remote, wire = await connect(self._unlocked, self._heard)
+        try:
+            while True:
+                await remote.select(INBOX)
+                # what came between catching up and now
+                await self._catch_up(sync, INBOX)
+                idling = await wire.idle_begin()
+                until = asyncio.get_running_loop().time() + IDLE_SECONDS
+                while (left := until - asyncio.get_running_loop().time()) > 0:
+                    if await self._news_within(left, idling.done):
+                        await self._catch_up(sync, INBOX)
+                await wire.idle_end(idling)
+        finally:
+            remote.close()
+
+    def _heard(self, response: Response) -> None:
+        if isinstance(response, Exists | Expunge | Vanished | Fetch):
+            self._news.set()
+
+    async def _news_within(self, seconds: float, ended: asyncio.Future[Tagged]) -> bool:
+        """Whether the server spoke; raises what ended the connection."""
+        waiting = asyncio.create_task(self._news.wait())
+        try:
+            await asyncio.wait(
+                {waiting, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiting.cancel()
+        if ended.done():
+            ended.result()
+            raise Offline("The server ended IDLE.")
+        spoke = self._news.is_set()
+        self._news.clear()
+        return spoke
+
+    async def _catch_up(self, sync: Sync, name: str) -> None:
+        for remote in await sync.list_mailboxes() if name != INBOX else [self._inbox()]:
+            if remote.name == name:
+                local = await sync.skeleton(remote)
+                await sync.envelopes(local)
+
+    def _inbox(self) -> RemoteMailbox:
+        known = mailboxes.named(self._cache, INBOX)
+        return RemoteMailbox(INBOX, None, known.subscribed if known else True)
+
+    async def _follow_others(self, sync: Sync) -> None:
+        """Every mailbox but the inbox, once a minute; only those whose counters moved."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            for one in await sync.list_mailboxes():
+                if one.name != INBOX and await sync.moved(one):
+                    await sync.envelopes(await sync.skeleton(one))
+
+    async def _bodies(self, sync: Sync) -> None:
+        """All octets, newest first, for as long as something is missing."""
+        while True:
+            for local in await asyncio.to_thread(mailboxes.every, self._cache):
+                with suppress(Stale):
+                    await sync.bodies(local)
+            await self.wait(self._generation)
+
+    async def _watch_foreign_writes(self) -> None:
+        """Another program (`e2email sync`) may write to the same cache."""
+        seen = None
+        while True:
+            version = await asyncio.to_thread(self._cache.foreign_version)
+            if seen is not None and version != seen:
+                self.changed()
+            seen = version
+            await asyncio.sleep(FOREIGN_WRITES_SECONDS)
+
+    # what changed, for those who wait
+
+    @property
+    def generation(self) -> int:
+        """Rises with every change to the cache."""
+        return self._generation
+
+    def changed(self) -> None:
+        self._generation += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def wait(self, generation: int) -> int:
+        """Return once something changed after `generation`."""
+        while self._generation <= generation:
+            await self._changed.wait()
+        return self._generation
+
+    # what programs ask for; all of it may raise Offline, BadServer, Refused
+
+    async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
+        """These messages known to at least `state`, ahead of everything in the background."""
+        await self._online.ensure(local, uids, state)
+
+    async def store(
+        self, local: Mailbox, uids: Sequence[int], operation: str, flags: Iterable[str]
+    ) -> None:
+        """`operation`: FLAGS, +FLAGS, -FLAGS."""
+        async with self._turn(local) as remote:
+            said = await remote.store(uids, operation, flags)
+        await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said)
+        self.changed()
+
+    async def expunge(self, local: Mailbox, uids: Sequence[int]) -> list[int]:
+        """Those of `uids` that are gone now."""
+        async with self._turn(local) as remote:
+            await remote.expunge(uids)
+            left = {uid for uid, _ in await remote.flags_of(uids)}
+        gone = [uid for uid in uids if uid not in left]
+        await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
+        self.changed()
+        return gone
+
+    async def copy(
+        self, local: Mailbox, uids: Sequence[int], target: Mailbox, *, move: bool
+    ) -> tuple[int, list[int], list[int]]:
+        """(UIDVALIDITY there, UIDs here, UIDs there)."""
+        async with self._turn(local) as remote:
+            act = remote.move if move else remote.copy
+            copied = await act(uids, target.name)
+        if move:
+            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
+        await self._catch_up_quickly(target)
+        return copied
+
+    async def append(
+        self, target: Mailbox, octets: bytes, flags: Iterable[str], when: datetime
+    ) -> tuple[int, int]:
+        async with self._online.any_turn() as remote:
+            placed = await remote.append(target.name, octets, flags, when)
+        await self._catch_up_quickly(target)
+        return placed
+
+    async def _catch_up_quickly(self, target: Mailbox) -> None:
+        sync = self._online
+        remote = RemoteMailbox(target.name, target.special_use, target.subscribed)
+        await sync.envelopes(await sync.skeleton(remote))
+
+    async def create(self, name: str) -> None:
+        await self._mailboxes(lambda remote: remote.create(name))
+
+    async def delete(self, name: str) -> None:
+        await self._mailboxes(lambda remote: remote.delete(name))
+
+    async def rename(self, old: str, new: str) -> None:
+        await self._mailboxes(lambda remote: remote.rename(old, new))
+
+    async def subscribe(self, name: str, on: bool) -> None:
+        await self._mailboxes(lambda remote: remote.subscribe(name, on))
+
+    async def _mailboxes(self, act: _Act) -> None:
+        sync = self._online
+        async with sync.any_turn() as remote:
+            await act(remote)
+        for one in await sync.list_mailboxes():
+            known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
+            if known is None or known.subscribed != one.subscribed:
+                await sync.envelopes(await sync.skeleton(one))
+        self.changed()
+
+    @property
+    def _online(self) -> Sync:
+        if self._sync is None:
+            raise Offline("The server is not reachable.")
+        return self._sync
+
+    @asynccontextmanager
+    async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:
+        try:
+            async with self._online.turn(local) as remote:
+                yield remote
+        except Stale:
+            raise Refused("STALE", "The mailbox is another one by now.") from None
+
+
+async def _first_failure(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until one ends, and raise what ended it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
