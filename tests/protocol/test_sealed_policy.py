@@ -10,6 +10,7 @@ from e2email_protocol.sealed.policy import (
     outer_header,
 )
 from e2email_protocol.sealed.record import Form, Policy
+from e2email_protocol.sealed.render import render
 from support.sealing import TRACE, FakeIdentity, composed
 
 ALICE = FakeIdentity()
@@ -101,3 +102,12 @@ def test_date() -> None:
     assert date(0) == b"Thu, 01 Jan 1970 00:00:00 +0000"
     assert date(951_782_400) == b"Tue, 29 Feb 2000 00:00:00 +0000"
     assert date(253_402_300_799) == b"Fri, 31 Dec 9999 23:59:59 +0000"
+
+
+def test_nothing_of_the_mail_is_readable_in_its_rendering() -> None:
+    words = (b"canary", b"bob", b"alice", b"carol", b"sat, 21", b"<1@")
+    octets = render(composed(HEADER + b"canary\r\n", ALICE)).read(0, 1 << 30)
+    assert [word for word in words if word in octets.lower()] == []
+    record = composed(HEADER + b"canary\r\n", ALICE, policy=Policy.BASELINE)
+    octets = render(record).read(0, 1 << 30)
+    assert b"canary" not in octets
