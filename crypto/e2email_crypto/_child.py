@@ -132,12 +132,12 @@ class Child:
             raise ChildGone from None
 
     def _wait(self, writing: bool, due: float) -> None:
-        left = due - time.monotonic()
+        left = max(due - time.monotonic(), 0)  # what has come is taken, however late we look
         poll = select.poll()
         poll.register(self._from, select.POLLIN)
         if writing:
             poll.register(self._to, select.POLLOUT)
-        if left <= 0 or not poll.poll(left * 1000):
+        if not poll.poll(left * 1000):
             raise ChildGone
 
     def _write(self, unsent: deque[memoryview]) -> None:

@@ -255,9 +255,16 @@ def _batches(messages: Iterable[bytes]) -> Iterator[list[bytes]]:
 def _result(answer: Answer) -> Opened | OpenFailed:
     if answer.plaintext is None:
         return OpenFailed()
-    verdicts = json.loads(answer.verdicts) if answer.verdicts else []
-    signatures = tuple(
-        SignatureVerdict(SignatureState(state), fingerprint, hint, created)
-        for state, fingerprint, hint, created in verdicts
-    )
+    try:
+        signatures = _signatures(answer.verdicts)
+    except (ValueError, TypeError, RecursionError):
+        # our own code does not write such verdicts: the child is no longer ours
+        return OpenFailed()
     return Opened(answer.plaintext, answer.key_id, frozenset(answer.key_ids), signatures)
+
+
+def _signatures(verdicts: bytes) -> tuple[SignatureVerdict, ...]:
+    return tuple(
+        SignatureVerdict(SignatureState(state), fingerprint, hint, created)
+        for state, fingerprint, hint, created in (json.loads(verdicts) if verdicts else ())
+    )

@@ -4,6 +4,8 @@ import base64
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from e2email_crypto.armor import armor, armored_size, armored_slice, crc24, dearmor
 from e2email_crypto.errors import BadArmor, TooLarge
@@ -116,6 +118,19 @@ REFUSED = {
 def test_refused(name: str) -> None:
     with pytest.raises(BadArmor):
         dearmor(REFUSED[name], b"MESSAGE", 1000)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 140), st.integers(0, 3), st.binary(max_size=4)), max_size=3)
+)
+def test_damage_gives_octets_or_a_refusal(damage: list[tuple[int, int, bytes]]) -> None:
+    text = BLOCK
+    for at, gone, octets in damage:
+        text = text[:at] + octets + text[at + gone :]
+    try:
+        assert len(dearmor(text, b"MESSAGE", 100)) <= 100
+    except (BadArmor, TooLarge):
+        return
 
 
 def test_a_size_above_the_limit() -> None:

@@ -1,7 +1,7 @@
 """What our code must never do with the cryptographic libraries, each rule with its reason.
 
-Every library here failed at something (docs/specs/architecture.md names the measurements), so
-each has one door and a list of things that may not pass through it.
+Every library here failed at something when it was measured, so each has one door and a list of
+things that may not pass through it.
 """
 
 import ast

@@ -1,5 +1,7 @@
 """The recipient gate against the policy keys and injections that libraries fall for."""
 
+import contextlib
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -292,6 +294,25 @@ def test_every_single_bit_flip_never_redirects_mail() -> None:
         except KeyRefused:
             refused += 1
     assert refused > len(cert) * 6  # only unhashed octets and length forms may change freely
+
+
+def two_rsa() -> Forged:
+    key = Forged(primary=Rsa(2048))
+    key.add(Rsa(2048))
+    return key
+
+
+@pytest.mark.parametrize("make", [person, two_rsa], ids=["Curve25519", "RSA"])
+def test_random_damage_never_redirects_mail(make: Callable[[], Forged]) -> None:
+    key, chance = make(), random.Random(7)
+    cert, true = key.cert, {k.key_id for k, _ in key.subkeys}
+    for _ in range(400):
+        octets = bytearray(cert)
+        for _ in range(chance.randrange(1, 5)):
+            at, size = chance.randrange(len(octets)), chance.randrange(4)
+            octets[at : at + size] = chance.randbytes(chance.randrange(4))
+        with contextlib.suppress(KeyRefused):
+            assert recipient(bytes(octets), NOW).key_ids <= true
 
 
 # --- caps and shapes -------------------------------------------------------------------------

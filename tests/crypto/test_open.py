@@ -9,10 +9,11 @@ import threading
 
 import pytest
 
+from e2email_crypto._child import Answer
 from e2email_crypto.errors import BadKey, OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import Identity, new_identity
-from e2email_crypto.open import Opened, OpenPool, OpenWorker
+from e2email_crypto.open import Opened, OpenPool, OpenWorker, _result
 from e2email_crypto.seal import seal
 from e2email_crypto.verify import SignatureState
 from support import forge, gpg
@@ -238,6 +239,17 @@ def test_a_child_that_answers_nonsense_is_replaced() -> None:
         worker._child._received += b"\0\0\xff" + b"\xff" * 20
         assert not refused(worker, SEALED).final
         assert worker.open(SEALED).plaintext == b"good mail"
+
+
+@pytest.mark.parametrize(
+    "verdicts",
+    [b"[" * 60_000, b"{", b"[1]", b'[["valid", "A", "B"]]', b'[["trusted", "A", "B", 1]]', b"1"],
+    ids=["deep", "cut", "number", "short", "unknown", "scalar"],
+)
+def test_verdicts_that_our_code_does_not_write(verdicts: bytes) -> None:
+    answer = Answer(b"text", "", (), verdicts)
+    assert isinstance(_result(answer), OpenFailed)
+    assert "text" not in repr(answer)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,6 +1,8 @@
 """The outer grammar: exactly PKESK+ then one SEIPD, and nothing else."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from e2email_crypto import packets
 from e2email_crypto.errors import BadMessage, TooLarge
@@ -146,3 +148,32 @@ def test_key_facts_agree_with_the_forge() -> None:
     facts = packets.key_facts(key.body)
     assert (facts.fingerprint, facts.key_id) == (key.fingerprint, key.key_id)
     assert (facts.created, facts.algorithm, facts.bits) == (key.created, 22, 0)
+
+
+@given(
+    st.sampled_from(
+        [PKESK3 + DATA1, PKESK6 + HIDDEN6 + DATA2, PKESK3 + partial([(9, b"\1" * 512)], b"x")]
+    ),
+    st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=8)), max_size=4),
+)
+def test_damage_gives_key_ids_or_bad_message(
+    message: bytes, damage: list[tuple[int, bytes]]
+) -> None:
+    for at, octets in damage:
+        message = message[:at] + octets + message[at + len(octets) :]
+    try:
+        shape = packets.parse_message(message)
+    except BadMessage:
+        return
+    assert shape.sessions
+    assert all(s.key_id == "" or len(s.key_id) == 16 for s in shape.sessions)
+    assert shape.sessions[-1].end == shape.data < len(message)
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_split_or_are_refused(octets: bytes) -> None:
+    try:
+        found = packets.split(octets, 10)
+    except (BadMessage, TooLarge):
+        return
+    assert b"".join(p.raw for p in found) == octets
