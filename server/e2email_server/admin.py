@@ -58,12 +58,15 @@ async def start_admin(data: Path, commands: Mapping[str, Command]) -> AdminServe
     path.chmod(0o600)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, TimeoutError):
+        try:
             async with asyncio.timeout(SECONDS):
                 line = await reader.readline()
                 writer.write(json.dumps(await _answer(line, commands)).encode() + b"\n")
                 await writer.drain()
-        writer.close()
+        except (ConnectionError, TimeoutError, ValueError) as error:  # ValueError: above MAX_LINE
+            log.info("admin question not answered: %s", type(error).__name__)
+        finally:
+            writer.close()
 
     return AdminServer(await asyncio.start_unix_server(serve, sock=listener, limit=MAX_LINE), path)
 
@@ -85,19 +88,27 @@ async def _answer(line: bytes, commands: Mapping[str, Command]) -> Answer:
 
 def ask(data: Path, command: str, **arguments: str) -> Answer:
     """The running server's answer. Raises NotRunning, AdminError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS)
-        try:
-            with _short(data / SOCKET) as name:
-                connection.connect(name)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunning from None
-        connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
-        with connection.makefile("rb") as file:
-            answer = json.loads(file.readline() or b'{"error": "the server hung up"}')
+    path = data / SOCKET
+    try:
+        answer = _exchange(path, {"command": command, **arguments})
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NotRunning from None
+    except OSError as error:
+        reason = error.strerror or "the running server does not answer"
+        raise AdminError(f"{path}: {reason}") from None
     if "error" in answer:
         raise AdminError(answer["error"])
-    return dict(answer)
+    return answer
+
+
+def _exchange(path: Path, question: Answer) -> Answer:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SECONDS)
+        with _short(path) as name:
+            connection.connect(name)
+        connection.sendall(json.dumps(question).encode() + b"\n")
+        with connection.makefile("rb") as file:
+            return dict(json.loads(file.readline() or b'{"error": "the server hung up"}'))
 
 
 @contextmanager

@@ -152,6 +152,10 @@ def main() -> None:
     harden()
     try:
         cli()
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"e2email-server: {error.filename}: {error.strerror}")
     except Exception as error:
         if not _for_operators(error):
             raise

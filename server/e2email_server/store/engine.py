@@ -69,6 +69,7 @@ class Readers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._local = threading.local()
+        self._connections: list[Connection] = []
         self.pool = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
     def call(self, work: Callable[[Connection], T]) -> T:
@@ -76,9 +77,12 @@ class Readers:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._engine.connect()
+            self._connections.append(connection)
         with connection.begin():
             return work(connection)
 
     def close(self) -> None:
         self.pool.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
         self._engine.dispose()
