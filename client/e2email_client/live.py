@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from typing import Any
 
 from e2email_client.failure import ClientError, Offline, Refused
 from e2email_client.local import mailboxes
@@ -121,9 +122,8 @@ class Live:
         """Whether the server spoke; raises what ended the connection."""
         waiting = asyncio.create_task(self._news.wait())
         try:
-            await asyncio.wait(
-                {waiting, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            either: set[asyncio.Future[Any]] = {waiting, ended}
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if ended.done():

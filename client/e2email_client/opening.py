@@ -136,7 +136,7 @@ class Opening:
         opened = sealed.read_body(known, record.body, plaintext, self._adapter)
         facts = digest(opened.view)
         return _final(opened, facts), Body(
-            opened.view, opened.delivered, known.envelope.trace, facts.text
+            opened.view, opened.delivered, known.envelope.trace, facts.header, facts.text
         )
 
 
@@ -253,7 +253,7 @@ def _unreadable(why: str, octets: bytes) -> tuple[Summary, Body]:
         attachments=1,
         security=Security(encryption="unreadable", origin=UNPROVEN, alarms=(why,)),
     )
-    return summary, Body(shown, shown, 0, facts.text)
+    return summary, Body(shown, shown, 0, facts.header, facts.text)
 
 
 class _Adapter:

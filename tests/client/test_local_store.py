@@ -39,7 +39,7 @@ def summary(subject: str = "subject", state: State = State.READY) -> Summary:
 
 
 def body(text: str = "", view: bytes = b"view", delivered: bytes = b"view") -> Body:
-    return Body(view, delivered, 0, text)
+    return Body(view, delivered, 0, b"", text)
 
 
 def fill(store: Database, count: int) -> mailboxes.Mailbox:

@@ -68,6 +68,21 @@ def named(database: Database, name: str) -> Mailbox | None:
     return _mailbox(rows[0]) if rows else None
 
 
+def by_id(database: Database, mailbox_id: int) -> Mailbox | None:
+    rows = database.read(f"{_MAILBOX} WHERE id = ?", (mailbox_id,))
+    return _mailbox(rows[0]) if rows else None
+
+
+def octets(database: Database, mailbox_id: int) -> int:
+    """Of all messages whose size is known."""
+    rows = database.read(
+        "SELECT coalesce(sum(a.size), 0) FROM message m JOIN mail a ON a.id = m.mail_id"
+        " WHERE m.mailbox_id = ?",
+        (mailbox_id,),
+    )
+    return int(rows[0][0])
+
+
 def put(
     database: Database, name: str, uidvalidity: int, special_use: str | None, subscribed: bool
 ) -> Mailbox:
@@ -194,14 +209,20 @@ def server_flags(database: Database, mailbox_id: int) -> dict[int, frozenset[str
     return {uid: unpack(flags) for uid, flags in rows}
 
 
-def touch(writer: Any, mail_ids: Sequence[int]) -> None:
-    """Inside a transaction: what is said of these records changed, in every mailbox they lie in."""
-    for (mailbox_id,) in writer.execute("SELECT id FROM mailbox").fetchall():
-        modseq = _next_modseq(writer, mailbox_id)
-        writer.executemany(
-            "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND mail_id = ?",
-            [(modseq, mailbox_id, mail_id) for mail_id in mail_ids],
-        )
+def touch(writer: Any, mail_ids: Iterable[int]) -> None:
+    """Inside a transaction: what is said of these records changed, wherever they lie."""
+    modseqs: dict[int, int] = {}
+    for mail_id in mail_ids:
+        places = writer.execute(
+            "SELECT mailbox_id, uid FROM message WHERE mail_id = ?", (mail_id,)
+        ).fetchall()
+        for mailbox_id, uid in places:
+            if mailbox_id not in modseqs:
+                modseqs[mailbox_id] = _next_modseq(writer, mailbox_id)
+            writer.execute(
+                "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND uid = ?",
+                (modseqs[mailbox_id], mailbox_id, uid),
+            )
 
 
 def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from . import keywords, mailboxes, words
@@ -74,6 +74,7 @@ class Body:
     view: bytes
     delivered: bytes
     trace_length: int
+    header: bytes  # of the view
     text: str
 
     def __repr__(self) -> str:
@@ -125,14 +126,14 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None
 
 def _put_body(writer: Any, mail_id: int, content: Body) -> None:
     writer.execute(
-        "INSERT OR REPLACE INTO body (mail_id, length, view, delivered, trace_length, text)"
+        "INSERT OR REPLACE INTO body (mail_id, view, delivered, trace_length, header, text)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (
             mail_id,
-            len(content.view),
             content.view,
             None if content.delivered == content.view else content.delivered,
             content.trace_length,
+            content.header,
             content.text,
         ),
     )
@@ -190,14 +191,14 @@ def summary(database: Database, email_id: str) -> Summary | None:
 def body(database: Database, email_id: str) -> Body | None:
     """None while the octets are not here."""
     rows = database.read(
-        "SELECT b.view, b.delivered, b.trace_length, b.text FROM body b"
+        "SELECT b.view, b.delivered, b.trace_length, b.header, b.text FROM body b"
         " JOIN mail a ON a.id = b.mail_id WHERE a.email_id = ?",
         (email_id,),
     )
     if not rows:
         return None
-    view, delivered, trace_length, text = rows[0]
-    return Body(view, view if delivered is None else delivered, trace_length, text)
+    view, delivered, trace_length, header, text = rows[0]
+    return Body(view, view if delivered is None else delivered, trace_length, header, text)
 
 
 def listing(database: Database, mailbox_id: int, limit: int) -> list[tuple[int, str, int, Summary]]:
@@ -213,27 +214,33 @@ def listing(database: Database, mailbox_id: int, limit: int) -> list[tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A message as far as it was asked for; `summary` and `view` are None where it was not."""
+    """A message as far as it is known; `octets` are None where none were asked for or are here."""
 
     uid: int
     received: int
     email_id: str
     state: State
     summary: Summary | None
-    view: bytes | None
+    octets: bytes | None
 
     def __repr__(self) -> str:
         return f"Known({self.uid}, {self.state.name})"
 
 
+class Octets(StrEnum):
+    """What a read brings beside the summaries."""
+
+    NONE = "NULL"
+    HEADER = "b.header"
+    VIEW = "b.view"
+
+
 def known(
-    database: Database, mailbox_id: int, uids: Sequence[int], *, summaries: bool, views: bool
+    database: Database, mailbox_id: int, uids: Sequence[int], octets: Octets = Octets.NONE
 ) -> list[Known]:
-    """One wide read of these messages, by UID; the caller bounds how many views that is."""
-    columns = "m.uid, m.internal_date, a.email_id, a.state"
-    columns += ", " + (_SUMMARY_COLUMNS if summaries else ", ".join(["NULL"] * 12))
-    columns += ", b.view" if views else ", NULL"
-    join = " LEFT JOIN body b ON b.mail_id = a.id" if views else ""
+    """One wide read of these messages, by UID; the caller bounds how many octets that is."""
+    columns = f"m.uid, m.internal_date, a.email_id, a.state, {_SUMMARY_COLUMNS}, {octets}"
+    join = "" if octets is Octets.NONE else " LEFT JOIN body b ON b.mail_id = a.id"
     rows: list[Any] = []
     for chunk in _chunks(uids):
         rows += database.read(
@@ -241,13 +248,25 @@ def known(
             f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
             (mailbox_id, *chunk),
         )
-    return [_known(row, summaries) for row in rows]
+    return [_known(row) for row in rows]
 
 
-def _known(row: Sequence[Any], summaries: bool) -> Known:
+def _known(row: Sequence[Any]) -> Known:
     state = State(row[3])
-    opened = summaries and state > State.UNKNOWN
-    return Known(row[0], row[1], row[2], state, _summary(row[4:16]) if opened else None, row[16])
+    summary = _summary(row[4:16]) if state > State.UNKNOWN else None
+    return Known(row[0], row[1], row[2], state, summary, row[16])
+
+
+def texts(
+    database: Database, mailbox_id: int, uids: Sequence[int]
+) -> Iterator[tuple[int, bytes, str]]:
+    """(uid, header, decoded text of the body) of messages that are opened."""
+    for chunk in _chunks(uids):
+        yield from database.read(
+            "SELECT m.uid, b.header, b.text FROM message m JOIN body b ON b.mail_id = m.mail_id"
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
+            (mailbox_id, *chunk),
+        )
 
 
 def _chunks(uids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -49,11 +49,11 @@ CREATE TABLE vanished (
 ) WITHOUT ROWID;
 CREATE TABLE body (
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
-  length INTEGER NOT NULL,                     -- octets of the opened view
-  view BLOB,                                   -- NULL: in a file of chunks
+  view BLOB NOT NULL,
   delivered BLOB,                              -- the original; NULL: equals the view
   trace_length INTEGER NOT NULL,               -- how many octets of the original are our own fields
-  text TEXT NOT NULL                           -- decoded text for exact search
+  header BLOB NOT NULL,                        -- of the view, and
+  text TEXT NOT NULL                           -- decoded text of its body: for exact search
 );
 CREATE VIRTUAL TABLE words USING fts5 (
   subject, sender, recipients, text,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from e2email_client.local.mails import Summary
+from e2email_client.local.mails import Known, Summary
 from e2email_protocol.imap.session import Section
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import Kind
@@ -15,20 +16,23 @@ from e2email_protocol.mime.structure import structure
 
 @dataclass(frozen=True, slots=True)
 class ServedMessage:
-    """`summary` and `view` are None where the command does not need them."""
+    """`known.octets` are the whole view or only its header; `load` fetches a view by uid."""
 
-    uid: int
-    received: int
-    email_id: str
-    summary: Summary | None
-    view: bytes | None
+    known: Known
+    whole: bool
+    load: Callable[[int], Awaitable[bytes]] = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"ServedMessage({self.uid})"
+    @property
+    def uid(self) -> int:
+        return self.known.uid
+
+    @property
+    def email_id(self) -> str:
+        return self.known.email_id
 
     @property
     def internal_date(self) -> datetime:
-        return datetime.fromtimestamp(self.received, UTC)
+        return datetime.fromtimestamp(self.known.received, UTC)
 
     @property
     def size(self) -> int:
@@ -40,12 +44,12 @@ class ServedMessage:
     async def structure(self, extended: bool) -> bytes:
         if extended:
             return self._summary.structure
-        # BODY without its extension data is asked for by nobody in particular: not kept
-        octets = self._octets
+        # BODY without its extension data is asked for by hardly anybody: not kept
+        octets = await self.load(self.uid)
         return structure(octets, scan(octets), extended=False)
 
     async def section(self, section: Section, partial: tuple[int, int] | None) -> bytes | None:
-        octets = self._octets
+        octets = await self._octets(section)
         if section.path or section.what:
             kind = Kind(section.what) if section.what else None
             found = mime_section(octets, scan(octets), section.path, kind, section.fields)
@@ -57,12 +61,13 @@ class ServedMessage:
         first, count = partial
         return octets[first : first + count]
 
-    @property
-    def _summary(self) -> Summary:
-        assert self.summary is not None
-        return self.summary
+    async def _octets(self, section: Section) -> bytes:
+        header = not section.path and section.what.startswith("HEADER")
+        if self.known.octets is not None and (self.whole or header):
+            return self.known.octets
+        return await self.load(self.uid)
 
     @property
-    def _octets(self) -> bytes:
-        assert self.view is not None
-        return self.view
+    def _summary(self) -> Summary:
+        assert self.known.summary is not None
+        return self.known.summary
