@@ -64,9 +64,9 @@ def save(paths: AccountPaths, settings: Settings) -> None:
     """Replace the file; refuses to turn a counter back, whoever asks."""
     if paths.settings.exists():
         known = load(paths)
-        if (settings.vault_version, settings.statement_sequence) < (
-            known.vault_version,
-            known.statement_sequence,
+        if (
+            settings.vault_version < known.vault_version
+            or settings.statement_sequence < known.statement_sequence
         ):
             raise Alarm("Something older than what this device has seen was about to be kept.")
     write_private(paths.settings, settings.encode())

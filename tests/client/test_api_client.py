@@ -41,7 +41,7 @@ def peer(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
         yield Server("127.0.0.1", port, NAME, authority().cert_pem.bytes())
     finally:
         listener.close()
-        thread.join(5)
+        thread.join(0.2)
 
 
 PLAIN: Any = object()
