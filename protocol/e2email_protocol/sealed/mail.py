@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from e2email_protocol.mime.header import Field, fields
 from e2email_protocol.mime.params import parameter
@@ -67,8 +67,7 @@ class Mail:
         return (parameter(self.root.params, b"protocol") or b"").lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A field with its name in lower case."""
 
     name: bytes
