@@ -77,6 +77,8 @@ class Listener:
         self._addresses: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def start(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -95,6 +97,7 @@ class Listener:
     def admit(self, wire: Wire, host: str) -> bool:
         """Count a newcomer; False: it is to be refused."""
         self._wires.add(wire)
+        self._empty.clear()
         self._addresses[host] += 1
         limits = self.limits
         return len(self._wires) <= limits.connections and (
@@ -108,6 +111,8 @@ class Listener:
 
     def forget(self, wire: Wire, host: str) -> None:
         self._wires.discard(wire)
+        if not self._wires:
+            self._empty.set()
         self._addresses[host] -= 1
         if not self._addresses[host]:
             del self._addresses[host]
@@ -134,6 +139,7 @@ class Listener:
             wire.abort()
         if running:
             await asyncio.wait(running, timeout=grace)
+        await self._empty.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -162,7 +168,8 @@ class Wire(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._parked = False  # waiting for the peer, not for the backend
-        self._ended = False  # the peer sends no more
+        self._ended = False  # the peer says that it sends no more
+        self._gone = False  # so does its kernel
         self._draining = False
         self._finishing = False
         self._reading = True
@@ -190,6 +197,8 @@ class Wire(asyncio.Protocol):
         self._task = self._loop.create_task(self._run(admitted))
 
     def data_received(self, data: bytes) -> None:
+        if self._closed_at is not None:
+            return  # read and dropped, so that the kernel does not reset our last words
         self._heard = self._loop.time()
         if self._tls is not None:
             try:
@@ -208,9 +217,9 @@ class Wire(asyncio.Protocol):
         self._wake.set()
 
     def eof_received(self) -> bool:
-        self._ended = True
+        self._ended = self._gone = True
         self._wake.set()
-        return True  # what was asked is still answered
+        return self._closed_at is None  # True: what was asked is still answered
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -338,14 +347,22 @@ class Wire(asyncio.Protocol):
             self._transport.write(octets)
 
     def _hang_up(self) -> None:
-        """Let what is written leave, then close; check() aborts if it does not leave."""
+        """Let what is written leave and the peer close first; check() ends the waiting.
+
+        A socket closed with octets unread is reset, and the peer may never see our last line.
+        """
         if self._closed_at is not None:
             return
         self._closed_at = self._loop.time()
         if self._tls is not None:
             self._tls.finish()
             self._flush()
-        self._transport.close()
+        if self._gone or self._transport.is_closing():
+            self._transport.close()
+            return
+        if not self._reading:
+            self._transport.resume_reading()
+        self._transport.write_eof()
 
     # deadlines and the end
 

@@ -239,13 +239,17 @@ class MemoryMailbox:
         return [uid for uid in uids if uid in self._box.stored and self._matches(key, uid)]
 
     def _matches(self, key, uid: int) -> bool:
-        head, _, body = self._box.stored[uid].octets.decode().partition("\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.split("\r\n"))
+        head, _, body = (
+            self._box.stored[uid].octets.decode("utf-8", "replace").partition("\r\n\r\n")
+        )
+        fields = dict(line.partition(": ")[::2] for line in head.split("\r\n"))
         match key:
             case HeaderKey():
                 value = {k.upper(): v for k, v in fields.items()}.get(key.name)
                 return value is not None and key.text.lower() in value.lower()
             case SentKey():
+                if "Date" not in fields:
+                    return False
                 day = datetime.strptime(fields["Date"], "%a, %d %b %Y %H:%M:%S %z").date()
                 return is_when(day, key.when, key.day)
             case BodyKey():
