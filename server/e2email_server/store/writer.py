@@ -71,6 +71,7 @@ class Writer(Generic[W]):
         self._apply = apply
         self._committed = committed
         self._cleanup = cleanup
+        self._turn: list[Job[W]] = []  # what this turn of the loop wants written
         self._queue: SimpleQueue[Job[W] | None] = SimpleQueue()
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -85,13 +86,22 @@ class Writer(Generic[W]):
         if self._closing:
             raise StoreFailed("the store is closing")
         job = Job(work, self._loop.create_future())
-        self._queue.put(job)
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(job)
         return await job.future
+
+    def _hand_over(self) -> None:
+        """All works of one turn of the loop together: half as many commits and thread switches."""
+        for job in self._turn:
+            self._queue.put(job)
+        self._turn.clear()
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread."""
         if not self._closing:
             self._closing = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._engine.dispose()
