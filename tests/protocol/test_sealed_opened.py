@@ -346,6 +346,14 @@ def test_an_unproven_origin_has_no_verdicts(stranger: FakeIdentity) -> None:
     assert mail.received == RECEIVED
 
 
+def test_no_signature_proves_nothing_to_a_trusting_opener() -> None:
+    trusting = ALICE.but(trusted=frozenset({""}))
+    unsigned = composed(RECEIVED, ALICE.but(signer=""))
+    octets = split_signed(ALICE.open(unsigned.envelope, 1 << 20).plaintext).envelope
+    forged = ALICE.seal(join_signed(Signed("", ALICE.sign(octets), octets)))
+    assert not opened(replace(unsigned, envelope=forged), trusting).envelope.proven
+
+
 def test_a_changed_envelope_is_unproven() -> None:
     record = composed(RECEIVED, ALICE)
     signed = split_signed(ALICE.open(record.envelope, 1 << 20).plaintext)

@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import pytest
 
@@ -258,7 +259,14 @@ def test_a_rendering_for_another_account_is_not_own(name: str) -> None:
 
 def test_a_rendering_that_somebody_else_can_read_is_not_own() -> None:
     both = ALICE.but(key_ids=ALICE.key_ids | MALLORY.key_ids)
-    assert own_record(octets_of(composed(RECEIVED, both)), ALICE) is None
+    record, own = composed(RECEIVED, both), RECORDS["sealed"]
+    for shared in (
+        record,
+        replace(record, envelope=own.envelope),
+        replace(own, envelope=record.envelope),
+    ):
+        assert parse_rendered(octets_of(shared)) == shared
+        assert own_record(octets_of(shared), ALICE) is None
 
 
 def test_clear_text_behind_an_envelope_field_is_not_own() -> None:
