@@ -164,7 +164,7 @@ class View:
             yield from self._tell_changed()
 
     def _tell_gone(self) -> Iterator[bytes]:
-        """Highest first, so that every number is the one the client has at that moment."""
+        """Highest first: each number is right when it is read, and deleting from the end is cheap."""
         for uid in sorted(self.gone, reverse=True):
             place = self._place(uid)
             if place is None:
