@@ -19,6 +19,7 @@ from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
+from e2email_client.log import report
 from e2email_client.opening import Opening
 from e2email_client.sync import Report, Stale, Sync, silent
 from e2email_client.unlock import Unlocked
@@ -41,12 +42,12 @@ class Live:
     """`run` it in a task; everything else may be called at any time from the same loop."""
 
     def __init__(
-        self, unlocked: Unlocked, cache: Database, opening: Opening, report: Report = silent
+        self, unlocked: Unlocked, cache: Database, opening: Opening, progress: Report = silent
     ) -> None:
         self._unlocked = unlocked
         self._cache = cache
         self._opening = opening
-        self._report = report
+        self._progress = progress
         self._sync: Sync | None = None
         self._news = asyncio.Event()  # the server said something about the inbox
         self._generation = 0
@@ -70,6 +71,10 @@ class Live:
                     await self._connected()
                 except ClientError as fault:
                     log.info("not connected: %s", fault)
+                except Stale:
+                    log.info("a mailbox was replaced while it was read; beginning again")
+                except Exception as fault:  # noqa: BLE001  # a fault of ours must not end the proxy
+                    report(fault)
                 finally:
                     self._sync = None
                 if asyncio.get_running_loop().time() - started > BACKOFF[-1]:
@@ -82,7 +87,7 @@ class Live:
     async def _connected(self) -> None:
         remote, _ = await connect(self._unlocked)
         try:
-            sync = Sync(self._cache, self._opening, remote, self._report, self.changed)
+            sync = Sync(self._cache, self._opening, remote, self._progress, self.changed)
             self._sync = sync
             await sync.everything(bodies=False)
             tasks = [

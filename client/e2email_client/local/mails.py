@@ -81,7 +81,7 @@ class Body:
         return f"Body({len(self.view)} octets)"
 
 
-_SUMMARY_COLUMNS = (
+SUMMARY_COLUMNS = (
     "state, size, envelope, structure, fields, preview, date, subject, sender, recipients,"
     " attachments, security"
 )
@@ -182,10 +182,10 @@ def sizes(database: Database, mailbox_id: int) -> dict[int, int]:
 def summary(database: Database, email_id: str) -> Summary | None:
     """None while nothing of it was opened."""
     rows = database.read(
-        f"SELECT {_SUMMARY_COLUMNS} FROM mail WHERE email_id = ? AND state > 0",
+        f"SELECT {SUMMARY_COLUMNS} FROM mail WHERE email_id = ? AND state > 0",
         (email_id,),
     )
-    return _summary(rows[0]) if rows else None
+    return summary_of(rows[0]) if rows else None
 
 
 def body(database: Database, email_id: str) -> Body | None:
@@ -199,17 +199,6 @@ def body(database: Database, email_id: str) -> Body | None:
         return None
     view, delivered, trace_length, header, text = rows[0]
     return Body(view, view if delivered is None else delivered, trace_length, header, text)
-
-
-def listing(database: Database, mailbox_id: int, limit: int) -> list[tuple[int, str, int, Summary]]:
-    """(uid, flags, internal date, summary) of the newest messages whose summary is known."""
-    rows = database.read(
-        f"SELECT m.uid, m.flags, m.internal_date, {_SUMMARY_COLUMNS}"
-        " FROM message m JOIN mail a ON a.id = m.mail_id"
-        f" WHERE m.mailbox_id = ? AND a.state >= {int(State.READY)} ORDER BY m.uid DESC LIMIT ?",
-        (mailbox_id, limit),
-    )
-    return [(row[0], row[1], row[2], _summary(row[3:])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +228,7 @@ def known(
     database: Database, mailbox_id: int, uids: Sequence[int], octets: Octets = Octets.NONE
 ) -> list[Known]:
     """One wide read of these messages, by UID; the caller bounds how many octets that is."""
-    columns = f"m.uid, m.internal_date, a.email_id, a.state, {_SUMMARY_COLUMNS}, {octets}"
+    columns = f"m.uid, m.internal_date, a.email_id, a.state, {SUMMARY_COLUMNS}, {octets}"
     join = "" if octets is Octets.NONE else " LEFT JOIN body b ON b.mail_id = a.id"
     rows: list[Any] = []
     for chunk in _chunks(uids):
@@ -253,7 +242,7 @@ def known(
 
 def _known(row: Sequence[Any]) -> Known:
     state = State(row[3])
-    summary = _summary(row[4:16]) if state > State.UNKNOWN else None
+    summary = summary_of(row[4:16]) if state > State.UNKNOWN else None
     return Known(row[0], row[1], row[2], state, summary, row[16])
 
 
@@ -294,6 +283,7 @@ def _values(summary: Summary) -> tuple[Any, ...]:
     )
 
 
-def _summary(row: Sequence[Any]) -> Summary:
+def summary_of(row: Sequence[Any]) -> Summary:
+    """Of a row of SUMMARY_COLUMNS."""
     values: Any = (State(row[0]), *row[1:-1], Security.decode(row[-1]))
     return Summary(*values)

@@ -64,12 +64,11 @@ CREATE VIRTUAL TABLE words USING fts5 (
 STATE_VERSION = 1
 
 STATE = """
-CREATE TABLE highest (                         -- counters that must never go back
-  name TEXT PRIMARY KEY,
-  value INTEGER NOT NULL
-);
-CREATE TABLE head (                            -- newest account statement seen
-  sequence INTEGER PRIMARY KEY,
-  hash BLOB NOT NULL
+CREATE TABLE proxy (                           -- what mail programs on this machine are shown
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  password TEXT NOT NULL,
+  tls_key BLOB NOT NULL,
+  tls_certificate BLOB NOT NULL,
+  tls_authority BLOB NOT NULL
 );
 """

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .cipher import Database
-
 # Hiragana to CJK ideographs, compatibility ideographs, Hangul, and the ideograph planes.
 _CJK = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff]+"
 )
+# FTS5 nests its expression tree; beyond 256 terms it refuses the query.
+MAX_TERMS = 100
 _WORD = re.compile(r"\w+")
 
 
@@ -38,22 +38,11 @@ def put(writer: Any, mail_id: int, subject: str, sender: str, recipients: str, t
     )
 
 
-def find(database: Database, query: str, limit: int) -> list[tuple[str, int, str]]:
-    """(mailbox, uid, email id) of mail that has every word of the query, newest first.
+def match(query: str) -> str | None:
+    """An FTS5 expression for mail that has every word of the query, None where it has no word.
 
     The last word matches as a beginning, so a search can run while it is typed.
     """
-    terms = _WORD.findall(spread(query))
-    if not terms:
-        return []
+    terms = _WORD.findall(spread(query))[:MAX_TERMS]
     # every term is quoted: nothing of the query is FTS5 syntax
-    match = " ".join(f'"{term}"' for term in terms) + "*"
-    return [
-        (name, uid, email_id)
-        for name, uid, email_id in database.read(
-            "SELECT b.name, m.uid, a.email_id FROM words w JOIN mail a ON a.id = w.rowid"
-            " JOIN message m ON m.mail_id = a.id JOIN mailbox b ON b.id = m.mailbox_id"
-            " WHERE words MATCH ? ORDER BY m.internal_date DESC, m.uid DESC LIMIT ?",
-            (match, limit),
-        )
-    ]
+    return " ".join(f'"{term}"' for term in terms) + "*" if terms else None

@@ -1,0 +1,27 @@
+"""Log lines of programs that run on, to standard error. Neither mail nor secrets get there."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+log = logging.getLogger("e2email_client")
+
+# Libraries whose lower levels quote what passes through them.
+_QUIET = ("aioimaplib", "aioimaplib.aioimaplib", "asyncio", "keyring")
+
+
+def start_logging(level: str) -> None:
+    """`level`: debug, info or warning."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def report(fault: BaseException) -> None:
+    """An error nobody foresaw: its type and where, never its text, which could quote mail."""
+    where = "".join(traceback.format_tb(fault.__traceback__))
+    log.error("internal error: %s\n%s", type(fault).__name__, where)

@@ -1,0 +1,133 @@
+"""The proxy as a program: open the account, listen on loopback, follow the server, stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2email_client.failure import LocalFault
+from e2email_client.files import write_private
+from e2email_client.live import Live
+from e2email_client.log import report
+from e2email_client.proxy import secrets, tls
+from e2email_client.proxy.account import ProxyAccount
+from e2email_client.proxy.ports import Ports, holder
+from e2email_client.proxy.session import ProxySession
+from e2email_client.stores import Stores, open_opening, open_stores
+from e2email_client.unlock import Unlocked
+from e2email_protocol.engine import Engine
+from e2email_protocol.imap.connection import Connection
+from e2email_protocol.imap.context import Settings
+from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
+
+HOST = "127.0.0.1"
+CA_NAME = "proxy-ca.pem"
+PORTS_NAME = "proxy.json"
+# Programs of one user: all come from one address.
+LIMITS = Limits(connections=500, per_address=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a mail program is told."""
+
+    address: str
+    password: str = field(repr=False)
+    host: str
+    ports: Ports
+    certificate: Path
+
+
+@asynccontextmanager
+async def running(unlocked: Unlocked, ports: Ports) -> AsyncIterator[Shown]:
+    """The proxy of one account, listening. LocalFault where a port is taken."""
+    with open_stores(unlocked) as stores:
+        opening = open_opening(unlocked)
+        try:
+            live = Live(unlocked, stores.cache, opening)
+            found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
+            account = ProxyAccount(unlocked.settings.address, found.password, stores.cache, live)
+            following = asyncio.create_task(live.run())
+            listeners: list[Listener] = []
+            try:
+                chosen = await _listen([account], found, ports, listeners)
+                yield _shown(unlocked, found, chosen)
+            finally:
+                following.cancel()
+                for listener in listeners:
+                    await listener.close()
+                await asyncio.gather(following, return_exceptions=True)
+        finally:
+            opening.close()
+
+
+async def _listen(
+    accounts: Sequence[ProxyAccount],
+    found: secrets.ProxySecrets,
+    ports: Ports,
+    listeners: list[Listener],
+) -> Ports:
+    context = tls.context(found.certificate)
+
+    def imap(peer: Peer) -> Engine:
+        settings = Settings(starttls=not peer.tls, penalty=growing_delay)
+        return Connection(ProxySession(accounts), settings, tls=peer.tls, report=report)
+
+    chosen = {}
+    for name, port, implicit in (("imap", ports.imap, False), ("imaps", ports.imaps, True)):
+        face = _face(imap, b"* BYE too many connections\r\n", context, implicit=implicit)
+        listener = await _one(face, port)
+        listeners.append(listener)
+        chosen[name] = listener.port
+    return Ports(**chosen, pop3=0, pop3s=0)
+
+
+def _face(
+    engine: Callable[[Peer], Engine], refusal: bytes, context: ssl.SSLContext, *, implicit: bool
+) -> Face:
+    return Face(engine, refusal, report, lambda: context, implicit)
+
+
+async def _one(face: Face, port: int) -> Listener:
+    try:
+        return await listen(face, HOST, port, LIMITS)
+    except OSError as fault:
+        raise LocalFault(
+            f"Port {port} cannot be used: {holder(port)}. "
+            "Free it, or let free ports be found with --ports auto."
+        ) from fault
+
+
+def _shown(unlocked: Unlocked, found: secrets.ProxySecrets, ports: Ports) -> Shown:
+    """Write down for `settings` what the programs need, the password excepted."""
+    folder = unlocked.paths.folder
+    write_private(folder / CA_NAME, found.certificate.authority)
+    described = {"imap": ports.imap, "imaps": ports.imaps, "pop3": ports.pop3, "pop3s": ports.pop3s}
+    write_private(folder / PORTS_NAME, json.dumps(described).encode())
+    return Shown(unlocked.settings.address, found.password, HOST, ports, folder / CA_NAME)
+
+
+def settings(unlocked: Unlocked, stores: Stores) -> Shown:
+    """The same without a running proxy: its last ports, or the usual ones."""
+    found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
+    try:
+        ports = Ports(**json.loads((unlocked.paths.folder / PORTS_NAME).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        ports = Ports()
+    return _shown(unlocked, found, ports)
+
+
+async def until_stopped() -> None:
+    """Return at SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
