@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import sys
 
 import pytest
 
 from e2email_server.smtp import service as service_module
-from e2email_server.smtp.budget import COPIES, MemoryBudget
+from e2email_server.smtp.budget import COPIES, Connections, MemoryBudget
 from e2email_server.smtp.data import MailData
 from e2email_server.smtp.delivery import Arrival, Mail, Refusal
 from e2email_server.smtp.limits import Limits
@@ -221,6 +222,41 @@ async def test_connections_are_capped_by_address_and_in_all() -> None:
             fourth = await Peer.connect(server, greeted=True)
             for peer in (peers[1], third, fourth):
                 await peer.close()
+
+
+def test_an_ipv6_network_is_one_source() -> None:
+    connections = Connections(Limits(connections_per_address=2))
+    assert connections.enter("2001:db8::1")
+    assert connections.enter("2001:db8::2")
+    assert not connections.enter("2001:db8::ffff:1%eth0")
+    assert connections.enter("2001:db8:0:1::1")
+    assert connections.enter("192.0.2.1")
+    connections.leave("2001:db8::2")
+    assert connections.enter("2001:db8::3")
+    assert connections.enter("::ffff:192.0.2.1")
+    assert not connections.enter("192.0.2.1")
+    assert connections.enter("::ffff:192.0.2.2")
+    assert connections.total == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second loopback address")
+async def test_a_flood_from_one_address_leaves_room_for_others() -> None:
+    async with serving(FakeDelivery()) as server:
+        flood = []
+        for number in range(2200):
+            peer = await Peer.connect(server)
+            if (await peer.line()).startswith("421"):
+                await peer.close()
+                continue
+            flood.append(peer)
+            if number % 10 == 0:
+                await peer.send(b"E")
+        assert len(flood) == Limits().connections_per_address
+        good = await Peer.connect(server, greeted=True, source="127.0.0.2")
+        for _ in range(20):
+            assert (await good.mail(b"x\r\n")).startswith("250")
+        for peer in [*flood, good]:
+            await peer.close()
 
 
 async def test_slow_peers_do_not_stop_the_others() -> None:

@@ -66,9 +66,12 @@ class Peer:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def connect(cls, server: SmtpServer, *, greeted: bool = False) -> "Peer":
-        endpoint = server.endpoints[0]
-        peer = cls(*await asyncio.open_connection(endpoint.host, endpoint.port))
+    async def connect(
+        cls, server: SmtpServer, *, greeted: bool = False, source: str = "127.0.0.1"
+    ) -> "Peer":
+        where = server.endpoints[0]
+        local = (source, 0)
+        peer = cls(*await asyncio.open_connection(where.host, where.port, local_addr=local))
         if greeted:
             await peer.line()
             await peer.say("EHLO there")

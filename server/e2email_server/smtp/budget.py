@@ -1,5 +1,6 @@
 """What all sessions share: memory for clear mail, and the number of connections."""
 
+import ipaddress
 from collections import Counter
 
 from .limits import COPIES, Limits
@@ -36,30 +37,40 @@ class MemoryBudget:
 
 
 class Connections:
-    """How many connections there are, in all and from each address."""
+    """How many connections there are, in all and from each address (of IPv6: from each /64)."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._by_address: Counter[str] = Counter()
+        self._by_source: Counter[str] = Counter()
         self.total = 0
 
     def enter(self, address: str) -> bool:
         limits = self._limits
         if self.total >= limits.connections:
             return False
-        if self._by_address[address] >= limits.connections_per_address:
+        source = _source(address)
+        if self._by_source[source] >= limits.connections_per_address:
             return False
         self.total += 1
-        self._by_address[address] += 1
+        self._by_source[source] += 1
         return True
 
     def leave(self, address: str) -> None:
         self.total -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        source = _source(address)
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
 
     @property
     def patience(self) -> float:
         """Factor on the time that peers get: short while half of all connections are taken."""
         return self._limits.impatience if self.total * 2 > self._limits.connections else 1.0
+
+
+def _source(address: str) -> str:
+    """Whoever has one IPv6 address has the 2^64 around it."""
+    if ":" not in address:
+        return address
+    parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else parsed.packed[:8].hex()
