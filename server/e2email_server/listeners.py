@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from e2email_protocol.account import API_VERSION, Ports, ServerInfo
+from e2email_protocol.serve import Limits as ImapLimits
 from e2email_server import clock
 from e2email_server.api.app import build
 from e2email_server.api.listen import HttpsListener
 from e2email_server.config import Config, Endpoint
 from e2email_server.deliver import LocalDelivery
+from e2email_server.imap.server import start_imap
 from e2email_server.parts import Parts
 from e2email_server.smtp.limits import Limits as SmtpLimits
 from e2email_server.smtp.server import start_smtp
@@ -39,6 +41,26 @@ async def _smtp(parts: Parts, _chosen: Chosen) -> Listener:
         delivery,
         limits=SmtpLimits.from_config(parts.config.limits),
         tls=parts.tls.context,
+    )
+
+
+async def _imap(parts: Parts, _chosen: Chosen) -> Listener:
+    return await _start_imap(parts, parts.config.listen.imap, implicit=False)
+
+
+async def _imaps(parts: Parts, _chosen: Chosen) -> Listener:
+    return await _start_imap(parts, parts.config.listen.imaps, implicit=True)
+
+
+async def _start_imap(parts: Parts, where: Sequence[Endpoint], *, implicit: bool) -> Listener:
+    limits = parts.config.limits
+    return await start_imap(
+        where,
+        parts.imap,
+        parts.tls.context,
+        implicit=implicit,
+        limits=ImapLimits(limits.connections, limits.connections_per_address),
+        drain=limits.drain_seconds,
     )
 
 
@@ -82,5 +104,10 @@ def _info(parts: Parts, chosen: Chosen) -> ServerInfo:
 
 
 Factory = Callable[[Parts, Chosen], Awaitable[Listener]]
-LISTENERS: dict[str, Factory] = {"smtp": _smtp, "https": _https}
+LISTENERS: dict[str, Factory] = {
+    "smtp": _smtp,
+    "imap": _imap,
+    "imaps": _imaps,
+    "https": _https,
+}
 """In the order in which they start; https needs the ports of the others."""

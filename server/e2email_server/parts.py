@@ -8,6 +8,9 @@ from e2email_server import clock, config, datadir
 from e2email_server.accounts import Accounts
 from e2email_server.config import Config
 from e2email_server.config_values import ConfigError
+from e2email_server.imap.append import Appending
+from e2email_server.imap.session import Backend
+from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Logins
 from e2email_server.recipients import Recipients
 from e2email_server.sealing.pool import Sealing
@@ -32,6 +35,7 @@ class Parts:
     accounts: Accounts
     recipients: Recipients
     sealing: Sealing
+    imap: Backend
 
     def reload(self) -> None:
         """Domains, aliases and certificates anew; a fault leaves everything as it was."""
@@ -67,4 +71,10 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
         Accounts(store, logins, throttle, clock.now),
         Recipients(store, settings, clock.now),
         sealing,
+        Backend(
+            store,
+            logins,
+            SharedMailboxes(store),
+            Appending(store, sealing, keys.arrival, clock.now, limits.message_size),
+        ),
     )

@@ -1,0 +1,1 @@
+"""The sealed face: IMAP over the store, ciphertext only. The protocol itself is the engine's."""

@@ -1,0 +1,192 @@
+"""A selected mailbox of the sealed face: the shared picture, and the store for everything else."""
+
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from functools import partial
+
+from e2email_protocol.imap.errors import Cannot, NoPermission
+from e2email_protocol.imap.session import (
+    Changes,
+    CopyResult,
+    Message,
+    Need,
+    Snapshot,
+    StoreOp,
+    StoreResult,
+    TextSearch,
+)
+from e2email_server.imap.body import Body
+from e2email_server.imap.faults import translated
+from e2email_server.imap.message import MetaMessage, SealedMessage
+from e2email_server.imap.naming import find_mailbox
+from e2email_server.imap.shared import Known, SharedMailbox, SharedMailboxes, entry_of, known_of
+from e2email_server.store.api import Store
+from e2email_server.store.names import DELETED
+from e2email_server.store.types import Copied, FlagOp, StoredMessage
+
+PAGE = 500  # messages of one read
+PAGE_OCTETS = 4 * 1024 * 1024  # of their renderings, when bodies are read with them
+_RECORD = Need.ENVELOPE | Need.STRUCTURE | Need.HEADER | Need.BODY
+_NEVER = 2**32  # uids have 32 bits
+_OPS = {
+    StoreOp.REPLACE: FlagOp.REPLACE,
+    StoreOp.ADD: FlagOp.ADD,
+    StoreOp.REMOVE: FlagOp.REMOVE,
+}
+
+
+class TextIsSealed(Cannot):
+    """SEARCH in header or body."""
+
+    text = b"the text is sealed: only flags, dates, sizes and numbers can be searched here"
+
+
+class SealedMailbox:
+    """See session.Mailbox. `scopes` are those of the credential that logged in."""
+
+    def __init__(
+        self,
+        store: Store,
+        mailboxes: SharedMailboxes,
+        shared: SharedMailbox,
+        account_id: int,
+        scopes: frozenset[str],
+        readonly: bool,
+    ) -> None:
+        self._store, self._mailboxes, self._shared = store, mailboxes, shared
+        self._account_id, self._scopes = account_id, scopes
+        self._told = shared.modseq
+        self._readonly = readonly or "write" not in scopes
+
+    def __repr__(self) -> str:
+        return f"<SealedMailbox {self._shared.mailbox_id}>"
+
+    @property
+    def readonly(self) -> bool:
+        return self._readonly
+
+    @property
+    def uidvalidity(self) -> int:
+        return self._shared.uidvalidity
+
+    @property
+    def recent_from(self) -> int:
+        """Nothing is \\Recent: no program of today makes use of it."""
+        return _NEVER
+
+    async def snapshot(self) -> Snapshot:
+        snapshot = self._shared.snapshot()
+        self._told = snapshot.modseq
+        return snapshot
+
+    async def changes(self, since: int) -> Changes:
+        changes = await self._shared.changes(since)
+        self._told = changes.modseq
+        return changes
+
+    async def wait(self) -> None:
+        await self._shared.wait(self._told)
+
+    async def close(self) -> None:
+        self._mailboxes.close(self._shared)
+
+    async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:
+        raise TextIsSealed
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def fetch(self, uids: Sequence[int], need: Need) -> AsyncGenerator[Message, None]:
+        messages = self._shared.messages
+        known = [messages[uid] for uid in uids if uid in messages]
+        if not need & _RECORD:
+            for one in known:
+                yield MetaMessage(one)
+            return
+        bodies = Need.BODY in need
+        for page in _pages(known, bodies):
+            for message in await self._read(page, bodies):
+                yield message
+
+    async def _read(self, page: Sequence[int], bodies: bool) -> list[SealedMessage]:
+        with translated():
+            found = await self._store.messages(self._shared.mailbox_id, page, bodies=bodies)
+        return [self._message(stored) for stored in found]
+
+    def _message(self, stored: StoredMessage) -> SealedMessage:
+        read = partial(self._store.body, self._shared.mailbox_id, stored.entry.uid)
+        body = Body(read, stored.body)
+        return SealedMessage(known_of(stored.entry), stored.head, body, self._shared.layouts)
+
+    # --- changing -----------------------------------------------------------------------------
+
+    async def store(
+        self,
+        uids: Sequence[int],
+        op: StoreOp,
+        flags: frozenset[str],
+        unchangedsince: int | None = None,
+    ) -> StoreResult:
+        if DELETED in flags and op is not StoreOp.REMOVE:
+            self._require("delete")
+        with translated():
+            done = await self._store.store_flags(
+                self._shared.mailbox_id, uids, _OPS[op], flags, unchangedsince
+            )
+        if done.changed:
+            self._shared.touch()
+        changed = {entry.uid: entry_of(entry) for entry in done.changed}
+        left = set(done.modified)
+        messages = self._shared.messages
+        return StoreResult(
+            [
+                changed.get(uid) or messages[uid].entry
+                for uid in uids
+                if uid in messages and uid not in left
+            ],
+            done.modified,
+        )
+
+    async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
+        self._require("delete")
+        with translated():
+            gone = await self._store.expunge(self._shared.mailbox_id, uids)
+        if gone:
+            self._shared.touch()
+        return gone
+
+    async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
+        target = await find_mailbox(self._store, self._account_id, name)
+        with translated():
+            copied = await self._store.copy(self._shared.mailbox_id, uids, target.mailbox_id)
+        self._mailboxes.touch([target.mailbox_id])
+        return _result(copied)
+
+    async def move(self, uids: Sequence[int], name: str) -> CopyResult:
+        """Nothing is lost by it, so `write` is enough."""
+        target = await find_mailbox(self._store, self._account_id, name)
+        with translated():
+            copied = await self._store.move(self._shared.mailbox_id, uids, target.mailbox_id)
+        self._mailboxes.touch([self._shared.mailbox_id, target.mailbox_id])
+        return _result(copied)
+
+    def _require(self, scope: str) -> None:
+        if scope not in self._scopes:
+            raise NoPermission(scope)
+
+
+def _result(copied: Copied) -> CopyResult:
+    return CopyResult(copied.uidvalidity, copied.sources, copied.targets)
+
+
+def _pages(messages: Sequence[Known], bodies: bool) -> Iterator[Sequence[int]]:
+    """Uids for one read each: bounded in number, and in octets where bodies come with them."""
+    page: list[int] = []
+    octets = 0
+    for known in messages:
+        size = known.size if bodies else 0
+        if page and (len(page) >= PAGE or octets + size > PAGE_OCTETS):
+            yield page
+            page, octets = [], 0
+        page.append(known.entry.uid)
+        octets += size
+    if page:
+        yield page

@@ -1,0 +1,175 @@
+"""One sealed message inside a FETCH: its rendering, read no further than what is asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from e2email_protocol.imap.session import Section, Stream
+from e2email_protocol.mime.envelope import envelope
+from e2email_protocol.mime.part import Part
+from e2email_protocol.mime.scan import scan
+from e2email_protocol.mime.section import Kind
+from e2email_protocol.mime.section import section as mime_section
+from e2email_protocol.mime.structure import structure
+from e2email_protocol.sealed.record import Form, RecordHead
+from e2email_protocol.sealed.render import ENVELOPE_FIELD, Rendered, envelope_field
+from e2email_server.imap.body import Body, Missing
+from e2email_server.imap.layout import sealed_layout, sealed_structure, span
+from e2email_server.imap.shared import Known
+
+CHUNK = 192 * 1024  # octets of a rendering at a time; below the driver's high-water mark
+INLINE = 64 * 1024  # octets that are scanned in the loop; the scanner takes some 0.1 ms for them
+_LISTED = ENVELOPE_FIELD.lower()  # the field that our client lists a mailbox by
+
+Result = TypeVar("Result")
+
+Layouts = MutableMapping[int, Part]
+"""Part trees of verbatim messages by uid: only scanning the whole gives them."""
+
+
+class MetaMessage:
+    """A message whose record was not read, because nothing of it was asked for."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    @property
+    def uid(self) -> int:
+        return self._known.entry.uid
+
+    @property
+    def size(self) -> int:
+        return self._known.size
+
+    @property
+    def internal_date(self) -> datetime:
+        return datetime.fromtimestamp(self._known.date, UTC)
+
+    @property
+    def email_id(self) -> str:
+        """`E` and the record id (docs/specs/sealed-message.md)."""
+        return "E" + self._known.record_id.hex()
+
+    async def envelope(self) -> bytes:
+        raise NotImplementedError
+
+    async def structure(self, extended: bool) -> bytes:
+        raise NotImplementedError
+
+    async def section(
+        self, section: Section, partial: tuple[int, int] | None
+    ) -> bytes | Stream | None:
+        raise NotImplementedError
+
+
+class SealedMessage(MetaMessage):
+    """See session.Message; all of it agrees with what a scanner finds in the rendering."""
+
+    __slots__ = ("_body", "_head", "_layouts", "_rendering")
+
+    def __init__(self, known: Known, head: RecordHead, body: Body, layouts: Layouts) -> None:
+        super().__init__(known)
+        self._head, self._body, self._layouts = head, body, layouts
+        self._rendering: Rendered | None = None
+
+    def __repr__(self) -> str:
+        return f"<SealedMessage {self.uid} {self._head!r}>"
+
+    @property
+    def _rendered(self) -> Rendered:
+        if self._rendering is None:
+            self._rendering = Rendered(self._head, self._body.read)
+        return self._rendering
+
+    async def envelope(self) -> bytes:
+        if self._head.form is Form.SEALED:
+            return envelope(self._head.outer)
+        return envelope(await self._header())
+
+    async def structure(self, extended: bool) -> bytes:
+        if self._head.form is Form.SEALED:
+            return sealed_structure(self._head, extended)
+        octets = await self._read(0, self._rendered.size)
+        return await _scanned(octets, lambda: structure(octets, scan(octets), extended=extended))
+
+    async def section(
+        self, section: Section, partial: tuple[int, int] | None
+    ) -> bytes | Stream | None:
+        if not section.path and section.fields:
+            return _cut(await self._fields(section), partial)
+        found = await self._span(section)
+        if found is None:
+            return None
+        start, end = found
+        if section.fields:
+            header = await self._read(start, end - start)
+            return _cut(_chosen(header, section), partial)
+        if partial is not None:
+            start = min(start + partial[0], end)
+            end = min(start + partial[1], end)
+        return await self._octets(start, end - start)
+
+    # --- headers ------------------------------------------------------------------------------
+
+    async def _fields(self, section: Section) -> bytes:
+        """HEADER.FIELDS of the message; that of our own field without touching the body."""
+        only_ours = [name.lower() for name in section.fields] == [_LISTED]
+        if only_ours and section.what == "HEADER.FIELDS":
+            return envelope_field(self._head) + b"\r\n"
+        return _chosen(await self._header(), section)
+
+    async def _header(self) -> bytes:
+        if self._head.form is Form.SEALED:
+            return self._rendered.header
+        return await self._read(0, (await self._layout()).body)
+
+    # --- octets -------------------------------------------------------------------------------
+
+    async def _span(self, section: Section) -> tuple[int, int] | None:
+        if not section.path and not section.what:
+            return 0, self._rendered.size
+        return span(await self._layout(), section)
+
+    async def _layout(self) -> Part:
+        if self._head.form is Form.SEALED:
+            return sealed_layout(self._head, len(self._rendered.header))
+        known = self._layouts.get(self.uid)
+        if known is None:
+            octets = await self._read(0, self._rendered.size)
+            known = self._layouts[self.uid] = await _scanned(octets, lambda: scan(octets))
+        return known
+
+    async def _octets(self, start: int, count: int) -> bytes | Stream:
+        if count <= CHUNK:
+            return await self._read(start, count)
+        return Stream(count, self._chunks(start, start + count))
+
+    async def _chunks(self, start: int, end: int) -> AsyncIterator[bytes]:
+        for at in range(start, end, CHUNK):
+            yield await self._read(at, min(CHUNK, end - at))
+
+    async def _read(self, start: int, count: int) -> bytes:
+        rendered = self._rendered
+        try:
+            return rendered.read(start, count)
+        except Missing as missing:
+            await self._body.load(missing)
+        return rendered.read(start, count)
+
+
+async def _scanned(octets: bytes, work: Callable[[], Result]) -> Result:
+    """In a thread, where the message is large enough to be felt by everybody else."""
+    return work() if len(octets) <= INLINE else await asyncio.to_thread(work)
+
+
+def _chosen(header: bytes, section: Section) -> bytes:
+    """The fields that a HEADER.FIELDS or HEADER.FIELDS.NOT asks for, and an empty line."""
+    found = mime_section(header, scan(header), (), Kind(section.what), section.fields)
+    return bytes(found or b"")
+
+
+def _cut(octets: bytes, partial: tuple[int, int] | None) -> bytes:
+    return octets if partial is None else octets[partial[0] : partial[0] + partial[1]]

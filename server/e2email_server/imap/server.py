@@ -1,0 +1,78 @@
+"""The listeners of the sealed face: implicit TLS and STARTTLS, one engine for both."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+
+from e2email_protocol.imap.connection import Connection
+from e2email_protocol.imap.context import Settings
+from e2email_protocol.imap.errors import Refused
+from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
+from e2email_server.config import Endpoint
+from e2email_server.imap.session import Backend, SealedSession
+
+log = logging.getLogger(__name__)
+
+_REFUSAL = b"* BYE too many connections\r\n"
+
+
+class ImapServer:
+    """Running listeners of one kind."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], listeners: Sequence[Listener], drain: float):
+        self._hosts = [endpoint.host for endpoint in endpoints]
+        self._listeners, self._drain = listeners, drain
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where it listens, with the ports the system chose."""
+        pairs = zip(self._hosts, self._listeners, strict=True)
+        return [Endpoint(host, listener.port) for host, listener in pairs]
+
+    async def stop(self) -> None:
+        """Take no more, let running commands end, hang up."""
+        await asyncio.gather(*(listener.close(self._drain) for listener in self._listeners))
+
+
+async def start_imap(
+    endpoints: Sequence[Endpoint],
+    backend: Backend,
+    tls: ssl.SSLContext,
+    *,
+    implicit: bool,
+    limits: Limits | None = None,
+    drain: float = 10.0,
+) -> ImapServer:
+    """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then."""
+    face = _face(backend, tls, implicit)
+    listeners: list[Listener] = []
+    try:
+        for endpoint in endpoints:
+            listeners.append(await listen(face, endpoint.host, endpoint.port, limits))
+    except OSError:
+        await asyncio.gather(*(listener.close(0) for listener in listeners))
+        raise
+    return ImapServer(endpoints, listeners, drain)
+
+
+def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool) -> Face:
+    settings = Settings(
+        starttls=not implicit,
+        message_limit=backend.appending.literal_limit,
+        penalty=growing_delay,
+    )
+
+    def engine(peer: Peer) -> Connection:
+        session = SealedSession(backend, peer.host)
+        return Connection(session, settings, tls=peer.tls, report=report)
+
+    return Face(engine, _REFUSAL, report, lambda: tls, implicit)
+
+
+def report(error: BaseException) -> None:
+    """What the peer is told blandly. Everyday refusals are not worth a line."""
+    if not isinstance(error, Refused):
+        log.error("imap: unexpected", exc_info=error)
+    elif error.__cause__ is not None:
+        log.info("imap: %s: %s", type(error).__name__, error.__cause__)
