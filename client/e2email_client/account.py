@@ -31,11 +31,13 @@ from e2email_client.unlock import (
     write_statements,
 )
 from e2email_crypto import arrival, cert, kdf, keyedit, slot, statement, vault
+from e2email_crypto.errors import BadKey
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Policy
 from e2email_protocol import account as messages
 
 LOGIN_REFUSED = "login-refused"
+INVITE_REFUSED = "invite-refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def create(
     info = api.info()
     params = params or kdf.Params.generate()
     split = derive(wish.passphrase, params, wish.address, wish.server.name)
+    identity = _new_identity(wish.address, name, now)
     with judged("The new key"):
-        identity = keyedit.new_identity(wish.address, name, now)
         entry = _first_entry(identity, wish.address, policy, now)
         key = AccountKey.generate()
         account, server = wish.address, wish.server.name
@@ -98,7 +100,7 @@ def create(
         entry.encode(),
         identity.cert,
     )
-    api.call("POST", "/v1/accounts", messages.AccountInfo, registration)
+    _register(api, registration)
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
     settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
     _establish(wish, _Account(settings, key, boxed, wrapped, [entry.encode()], token))
@@ -152,6 +154,27 @@ def fetch_statements(api: AccountApi, login: Login) -> list[bytes]:
         if len(page) < messages.STATEMENTS_PAGE:
             return entries
     raise BadServer("The server gives more of a key history than there can be.")
+
+
+def _new_identity(address: str, name: str, now: int) -> keyedit.Identity:
+    try:
+        return keyedit.new_identity(address, name, now)
+    except BadKey as fault:
+        raise LocalFault(f"No key can be made for this name and address: {fault}.") from fault
+
+
+def _register(api: AccountApi, registration: messages.Registration) -> None:
+    try:
+        api.call("POST", "/v1/accounts", messages.AccountInfo, registration)
+    except Refused as refused:
+        if refused.code != INVITE_REFUSED:
+            raise
+        # also what a second try gets when the answer to the first was lost on the way
+        raise Refused(
+            INVITE_REFUSED,
+            "The server refused: the invite is not valid for this address. If it was used for "
+            "this account already, run setup without --invite.",
+        ) from None
 
 
 def _first_entry(

@@ -23,6 +23,9 @@ STEP_SECONDS = 20.0
 # A whole exchange, whatever trickles in: 11 MiB on a line of 1 Mbit/s.
 EXCHANGE_SECONDS = 120.0
 
+# The server, or a proxy in front of it, says: later. Often in HTML.
+UNAVAILABLE = frozenset({502, 503, 504})
+
 Reply = TypeVar("Reply", bound=Form)
 
 
@@ -102,6 +105,8 @@ class AccountApi:
         """One exchange of messages. docs/specs/account-api.md lists paths and messages."""
         status, octets = self._exchange(method, path, body, login)
         try:
+            if status in UNAVAILABLE:
+                raise Offline(f"The server at {self.server.url} cannot answer now ({status}).")
             if status >= 400:
                 refusal = Refusal.decode(octets, strict=False)
                 raise Refused(refusal.error, f"The server refused: {refusal.message}")

@@ -22,5 +22,7 @@ def judged(what: str) -> Iterator[None]:
         raise Alarm(f"{what} needs another version of this program: {fault}.") from fault
     except errors.OtherAccount as fault:
         raise Alarm(f"{what} belongs to another account or server name.") from fault
+    except errors.KdfRefused as fault:
+        raise Alarm(f"{what} was refused: {fault}.") from fault
     except errors.CryptoError as fault:
         raise Alarm(f"{what} is damaged or was tampered with: {fault}.") from fault

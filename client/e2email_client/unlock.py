@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from e2email_client import config
 from e2email_client.api import Login, Server, read_url
 from e2email_client.config import Settings
-from e2email_client.failure import Alarm, WrongSecret
+from e2email_client.failure import Alarm, LocalFault, WrongSecret
 from e2email_client.files import read_private, write_private
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
 from e2email_crypto import blob, kdf, slot, statement, vault
+from e2email_crypto.errors import KdfRefused
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Statement
 from e2email_crypto.vault import Vault
@@ -62,10 +63,12 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
 
 
 def derive(passphrase: str, params: kdf.Params, address: str, server_name: str) -> kdf.Split:
-    """WrongSecret for what cannot be a passphrase, Alarm when there is no memory for Argon2."""
+    """WrongSecret for what cannot be a passphrase, LocalFault when memory is short."""
     try:
-        with judged("The key derivation"):
-            return kdf.split(passphrase, params, address, server_name)
+        return kdf.split(passphrase, params, address, server_name)
+    except KdfRefused as fault:
+        # parameters that exist are within their limits: what is left is the allocation
+        raise LocalFault(f"The passphrase was not tried: {fault}.") from fault
     except ValueError as fault:
         raise WrongSecret(f"That cannot be a passphrase: {fault}.") from None
 

@@ -17,6 +17,7 @@ from e2email_client.paths import Home
 from e2email_client.unlock import Unlocked, unlock
 from e2email_crypto import kdf, slot, statement, vault
 from e2email_crypto.arrival import ArrivalKey
+from e2email_crypto.errors import KdfRefused
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Policy
 from e2email_protocol import account as m
@@ -200,10 +201,45 @@ async def made_again(running: Running, home: Path) -> None:
 
 
 async def test_a_refused_invite_leaves_nothing(running: Running, tmp_path: Path) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Refused, match="without --invite") as caught:
         await made_again(running, tmp_path / "one")
     assert caught.value.code == "invite-refused"
     assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("name", ["<script>", "line\nend", "x" * 300])
+async def test_an_unusable_name_is_told_before_anything_is_sent(
+    running: Running, tmp_path: Path, name: str
+) -> None:
+    invite = await running.accounts.invite(ALICE)
+    with pytest.raises(LocalFault, match="No key can be made"):
+        await asyncio.to_thread(
+            create, wish(running, tmp_path), invite, name, Policy.SEALED, NOW, PARAMS
+        )
+    assert await running.store.accounts() == []
+
+
+@pytest.mark.parametrize("passphrase", ["tab\there and there", "x" * 2000])
+async def test_what_cannot_be_a_passphrase(
+    running: Running, tmp_path: Path, passphrase: str
+) -> None:
+    with pytest.raises(WrongSecret, match="cannot be a passphrase"):
+        await asyncio.to_thread(
+            create, wish(running, tmp_path, passphrase), "", "", Policy.SEALED, NOW, PARAMS
+        )
+
+
+async def test_no_memory_for_argon2_is_no_alarm(
+    running: Running, tmp_path: Path, monkeypatch: Any
+) -> None:
+    await made(running, tmp_path / "one")
+
+    def refuse(*_: object) -> None:
+        raise KdfRefused("no memory for the key derivation on this machine")
+
+    monkeypatch.setattr(kdf, "split", refuse)
+    with pytest.raises(LocalFault, match="no memory"):
+        opened(tmp_path, tmp_path / "one")
 
 
 async def test_a_full_disk_leaves_nothing_and_setup_can_go_on(

@@ -15,7 +15,9 @@ from e2email_client.api import Login
 from e2email_client.failure import Refused
 from e2email_protocol import account as m
 from e2email_protocol.jsonform import Form
+from e2email_protocol.sealed.record import Policy
 from e2email_server.store.errors import StoreFailed
+from e2email_server.store.types import NewAccount
 from support.account_server import (
     ALICE,
     BOB,
@@ -234,6 +236,12 @@ async def test_keys_are_judged(running: Running, name: str) -> None:
     assert await register(running, registration(invite, **changes)) == expected
 
 
+async def test_an_address_that_was_taken_meanwhile(running: Running) -> None:
+    invite = await running.accounts.invite(ALICE)
+    await running.store.register(NewAccount(ALICE, Policy.SEALED, None, "00"), None)
+    assert await register(running, registration(invite)) == "address-taken"
+
+
 async def test_two_slots_of_one_kind(running: Running) -> None:
     one = m.Slot("passphrase", 1, b"x")
     invite = await running.accounts.invite(ALICE)
@@ -384,6 +392,15 @@ async def test_an_app_password_is_no_login_here(alice: Running) -> None:
     made = await call(alice, "POST", "/v1/tokens", m.NewToken, wish, ALICE_LOGIN)
     login = Login.device(made.token)
     assert await refused(alice, "GET", "/v1/account", m.AccountInfo, login=login) == "login-refused"
+
+
+async def test_tokens_have_a_limit(alice: Running, monkeypatch: Any) -> None:
+    from e2email_server.store import memory
+
+    monkeypatch.setattr(memory, "MAX_TOKENS", 1)
+    await device(alice)
+    wish = m.TokenRequest("device", "second", m.SCOPES)
+    assert await refused(alice, "POST", "/v1/tokens", m.NewToken, wish, ALICE_LOGIN) == "too-many"
 
 
 async def test_a_removed_device_is_refused(alice: Running) -> None:
