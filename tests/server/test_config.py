@@ -142,3 +142,11 @@ def test_what_is_no_address_of_an_account(address: str) -> None:
 
     with pytest.raises(ValueError, match=r"is not|must be"):
         read_address(address)
+
+
+def test_the_operators_page_names_every_limit_and_command() -> None:
+    page = (Path(__file__).parents[2] / "docs/server.md").read_text("utf-8")
+    for limit in fields(Limits):
+        assert f"| `{limit.name}` |" in page, limit.name
+    for command in main.cli.commands:
+        assert f"| `{command} " in page, command
