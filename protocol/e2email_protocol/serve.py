@@ -362,7 +362,10 @@ class Wire(asyncio.Protocol):
             return
         if not self._reading:
             self._transport.resume_reading()
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer reset it, and asyncio has not noticed yet
+            self._transport.abort()
 
     # deadlines and the end
 
