@@ -5,6 +5,7 @@ The search runs over whole chunks: a loop over lines costs four to five times as
 """
 
 _END = b"\r\n.\r\n"
+_DOT = _END[:3]  # what the end and every stuffed line begin with
 _CARRY = len(_END) - 1  # so much of the end can lie in the chunk before
 
 
@@ -15,7 +16,7 @@ class MailData:
     nothing is kept, but it is read to its end, so that the peer sees the answer.
     """
 
-    __slots__ = ("_buffer", "_limit", "_most", "done", "received", "too_large")
+    __slots__ = ("_buffer", "_dot", "_limit", "_most", "done", "received", "too_large")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -23,6 +24,7 @@ class MailData:
         # The CRLF of the DATA command itself: ".CRLF" alone is an empty message, and a first
         # line is unstuffed like every other.
         self._buffer = bytearray(b"\r\n")
+        self._dot = -1  # where the first line begins that begins with a dot
         self.received = 0
         self.too_large = False
         self.done = False
@@ -36,7 +38,9 @@ class MailData:
         start = max(0, len(buffer) - _CARRY)
         buffer += chunk
         self.received += len(chunk)
-        end = buffer.find(_END, start)
+        if self._dot < 0:
+            self._dot = start = buffer.find(_DOT, start)
+        end = buffer.find(_END, start) if self._dot >= 0 else -1
         if end < 0:
             if len(buffer) > self._most:
                 self.drop()
@@ -55,8 +59,8 @@ class MailData:
     def content(self) -> bytes | None:
         """The message, dots unstuffed; None where it was larger than the limit. Once only."""
         buffer, self._buffer = self._buffer, bytearray()
-        if b"\r\n." in buffer:
-            buffer = buffer.replace(b"\r\n.", b"\r\n")
+        if self._dot < len(buffer) - 2:  # not the end's own
+            buffer = buffer.replace(_DOT, b"\r\n")
         if self.too_large or len(buffer) - 2 > self._limit:
             return None
         return bytes(memoryview(buffer)[2:])
