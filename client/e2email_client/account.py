@@ -1,34 +1,27 @@
 """How an account comes to this machine: made here, or fetched from its server.
 
-Keys are made here and leave this machine only inside the vault. Files are laid out in a hidden
-folder and named at the end, so a machine has an account whole or not at all.
+Keys are made here and leave this machine only inside the vault. Nothing is written down before all
+of it was checked.
 """
 
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from e2email_client import config
+from e2email_client.account_files import Kept, establish, write
 from e2email_client.api import AccountApi, Login, Server
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, BadServer, LocalFault, Refused, WrongSecret
-from e2email_client.files import private_folder, sync_folder, write_private
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
-from e2email_client.paths import AccountPaths, Home
+from e2email_client.paths import Home
 from e2email_client.unlock import (
-    KEYRING,
     PASSPHRASE,
     derive,
-    keyring_slot,
     open_vault,
     parameters,
     read_device,
     verify_history,
-    write_device,
-    write_statements,
 )
 from e2email_crypto import arrival, cert, kdf, keyedit, slot, statement, vault
 from e2email_crypto.errors import BadKey
@@ -61,18 +54,6 @@ class Done:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """What is about to be written down."""
-
-    settings: Settings
-    key: AccountKey = field(repr=False)
-    vault: bytes = field(repr=False)
-    slot: bytes = field(repr=False)
-    entries: Sequence[bytes] = field(repr=False)
-    token: str = field(repr=False)
-
-
 def create(
     wish: Wish, invite: str, name: str, policy: Policy, now: int, params: kdf.Params | None = None
 ) -> Done:
@@ -103,7 +84,8 @@ def create(
     _register(api, registration)
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
     settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
-    _establish(wish, _Account(settings, key, boxed, wrapped, [entry.encode()], token))
+    kept = Kept(settings, key, boxed, wrapped, [entry.encode()], token, wish.server.ca)
+    establish(wish.home, kept, wish.keyring)
     return Done(settings, identity.fingerprint, policy)
 
 
@@ -132,15 +114,17 @@ def join(wish: Wish) -> Done:
     newest, digest = verify_history(entries, opened, wish.address)
     _check_seen(base, entries, newest)
     with judged("The server's arrival key"):
-        if arrival.follow(opened.arrival_key, info.successors) != info.arrival:
+        # from the newest key this device has seen: an older one may have been given up for a reason
+        pinned = bytes.fromhex(seen.arrival_key) if seen else opened.arrival_key
+        if arrival.follow(pinned, info.successors) != info.arrival:
             raise Alarm("The server's arrival key is not the one that this account pinned.")
     token = read_device(paths, key) if seen else _device_token(api, login, wish.device)
     settings = _settings(wish, info, info.arrival, opened.counter, newest.sequence, digest)
-    account = _Account(settings, key, box.vault, wrapped, entries, token)
+    kept = Kept(settings, key, box.vault, wrapped, entries, token, wish.server.ca)
     if seen:
-        _write(paths, wish, account)
+        write(paths, kept, wish.keyring)
     else:
-        _establish(wish, account)
+        establish(wish.home, kept, wish.keyring)
     return Done(settings, newest.certificates[0].fingerprint, newest.policy)
 
 
@@ -267,39 +251,3 @@ def _settings(
         statement_digest=digest.hex(),
         own_ca=wish.server.ca is not None,
     )
-
-
-def _establish(wish: Wish, account: _Account) -> None:
-    """Write a new account beside its place, then name it."""
-    private_folder(wish.home.accounts)
-    folder = wish.home.accounts / f".new-{secrets.token_hex(8)}"
-    private_folder(folder)
-    try:
-        _write(AccountPaths(folder), wish, account)
-        _name(folder, wish.home.account(wish.address).folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _name(folder: Path, final: Path) -> None:
-    try:
-        folder.rename(final)
-        sync_folder(final.parent)
-    except OSError as fault:
-        raise LocalFault(f"The folder {final} cannot be made: {fault.strerror}.") from fault
-
-
-def _write(paths: AccountPaths, wish: Wish, account: _Account) -> None:
-    """All files of an account; the settings last, since their counters speak of the others."""
-    if wish.server.ca is not None:
-        write_private(paths.ca, wish.server.ca)
-    write_private(paths.slot(PASSPHRASE), account.slot)
-    if wish.keyring is not None:
-        write_private(
-            paths.slot(KEYRING), keyring_slot(account.key, account.settings, wish.keyring)
-        )
-    write_private(paths.vault, account.vault)
-    write_statements(paths, account.entries)
-    write_device(paths, account.key, account.token)
-    config.save(paths, account.settings)

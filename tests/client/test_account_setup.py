@@ -246,16 +246,16 @@ async def test_a_full_disk_leaves_nothing_and_setup_can_go_on(
     running: Running, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Registered, and then the disk fails: the account is fetched like on a second machine."""
-    from e2email_client import account
+    from e2email_client import account_files
 
-    real = account.write_private
+    real = account_files.write_private
 
     def fail(path: Path, octets: bytes) -> None:
         if path.name == "vault.box":
             raise LocalFault("disk full")
         real(path, octets)
 
-    monkeypatch.setattr(account, "write_private", fail)
+    monkeypatch.setattr(account_files, "write_private", fail)
     with pytest.raises(LocalFault):
         await made(running, tmp_path / "one")
     assert list((tmp_path / "one" / "accounts").iterdir()) == []
@@ -437,6 +437,20 @@ async def test_a_signed_successor_of_the_arrival_key_is_accepted(
         await asyncio.to_thread(join, wish(new, tmp_path / "two"))
     settings = config.load(Home(tmp_path / "two").account(ALICE))
     assert settings.arrival_key == next_key.public.hex()
+
+
+async def test_an_arrival_key_that_was_given_up_does_not_come_back(
+    running: Running, tmp_path: Path
+) -> None:
+    home = tmp_path / "one"
+    await made(running, home)
+    next_key = ArrivalKey.generate()
+    successors = (running.arrival.certify(next_key.public),)
+    async with account_server(store=running.store, arrival=next_key, successors=successors) as new:
+        await asyncio.to_thread(join, wish(new, home))
+    said = await joined(running, home)
+    assert isinstance(said, Alarm)
+    assert "arrival key" in str(said)
 
 
 async def test_another_history_than_seen(running: Running, tmp_path: Path) -> None:
