@@ -1,7 +1,7 @@
 """Where the parts of a rendered message begin and end, as a MIME scanner would find them.
 
-The sealed form is the same every time but for lengths, so its tree and its BODYSTRUCTURE are
-those of an empty one, scanned once, moved and stretched. The verbatim form is scanned.
+The sealed form is the same every time but for lengths, so its spans and its BODYSTRUCTURE are
+those of an empty one, scanned once, moved and stretched. The verbatim form must be scanned.
 """
 
 from dataclasses import replace
@@ -12,8 +12,16 @@ from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import find
 from e2email_protocol.mime.structure import structure
-from e2email_protocol.sealed.record import FORMAT_VERSION, Form, Policy, Record, RecordHead
-from e2email_protocol.sealed.render import render, rendered_size
+from e2email_protocol.sealed.armor import armored_size
+from e2email_protocol.sealed.record import (
+    FORMAT_VERSION,
+    RECORD_ID_SIZE,
+    Form,
+    Policy,
+    Record,
+    RecordHead,
+)
+from e2email_protocol.sealed.render import render
 
 Span = tuple[int, int]
 _SIZE = 987_654_321  # stands for the size of the body in the template; no other number there
@@ -35,21 +43,25 @@ def span(root: Part, section: Section) -> Span | None:
     return (part.body, part.end) if section.what == "TEXT" else (part.start, part.body)
 
 
-def sealed_layout(head: RecordHead, header: int) -> Part:
-    """The part tree of a sealed rendering whose header is `header` octets long."""
-    _, root = _empty(len(head.boundary))
-    grown = rendered_size(head) - rendered_size(replace(head, body_size=0))
-    version, body = (_moved(child, header - root.body) for child in root.children)
-    body = replace(body, end=body.end + grown)
-    end = root.end + header - root.body + grown
-    return replace(root, start=0, body=header, end=end, children=(version, body))
+def sealed_span(head: RecordHead, header: int, section: Section) -> Span | None:
+    """As span(), of a sealed rendering whose header is `header` octets long."""
+    root = _empty(len(head.boundary))[1]
+    found = span(root, section)
+    if found is None:
+        return None
+    grown = armored_size(head.body_size) - armored_size(0)
+
+    def moved(place: int) -> int:
+        if place < root.body:
+            return place  # the start of the message
+        return place + header - root.body + (grown if place >= root.children[1].end else 0)
+
+    return moved(found[0]), moved(found[1])
 
 
 def sealed_structure(head: RecordHead, extended: bool) -> bytes:
     """BODYSTRUCTURE, or BODY where not `extended`, of a sealed rendering."""
-    _, root = _empty(len(head.boundary))
-    grown = rendered_size(head) - rendered_size(replace(head, body_size=0))
-    size = root.children[1].size + grown
+    size = armored_size(head.body_size)
     return _template(len(head.boundary), extended) % {b"size": size, b"boundary": head.boundary}
 
 
@@ -58,16 +70,16 @@ def _empty(boundary: int) -> tuple[bytes, Part]:
     """A rendering without header fields and body, by the length of its boundary."""
     rendered = render(
         Record(
-            bytes(16),
-            Form.SEALED,
-            FORMAT_VERSION,
-            Policy.SEALED,
-            b"",
-            b"b" * boundary,
-            b"-",
-            0,
-            0,
-            b"",
+            record_id=bytes(RECORD_ID_SIZE),
+            form=Form.SEALED,
+            version=FORMAT_VERSION,
+            policy=Policy.SEALED,
+            outer=b"",
+            boundary=b"b" * boundary,
+            envelope=b"-",
+            crc=0,
+            body_size=0,
+            body=b"",
         )
     )
     octets = rendered.read(0, rendered.size)
@@ -81,7 +93,3 @@ def _template(boundary: int, extended: bool) -> bytes:
     stretched = replace(root, children=(version, replace(body, end=body.body + _SIZE)))
     text = structure(octets, stretched, extended=extended)
     return text.replace(b"%d" % _SIZE, b"%(size)d").replace(b"b" * boundary, b"%(boundary)b")
-
-
-def _moved(part: Part, by: int) -> Part:
-    return replace(part, start=part.start + by, body=part.body + by, end=part.end + by)

@@ -15,7 +15,7 @@ from e2email_protocol.mime.structure import structure
 from e2email_protocol.sealed.record import Form, RecordHead
 from e2email_protocol.sealed.render import ENVELOPE_FIELD, Rendered, envelope_field
 from e2email_server.imap.body import Body, Missing
-from e2email_server.imap.layout import sealed_layout, sealed_structure, span
+from e2email_server.imap.layout import sealed_span, sealed_structure, span
 from e2email_server.imap.shared import Known
 
 CHUNK = 192 * 1024  # octets of a rendering at a time; below the driver's high-water mark
@@ -131,11 +131,11 @@ class SealedMessage(MetaMessage):
     async def _span(self, section: Section) -> tuple[int, int] | None:
         if not section.path and not section.what:
             return 0, self._rendered.size
+        if self._head.form is Form.SEALED:
+            return sealed_span(self._head, len(self._rendered.header), section)
         return span(await self._layout(), section)
 
     async def _layout(self) -> Part:
-        if self._head.form is Form.SEALED:
-            return sealed_layout(self._head, len(self._rendered.header))
         known = self._layouts.get(self.uid)
         if known is None:
             octets = await self._read(0, self._rendered.size)
