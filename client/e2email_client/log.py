@@ -6,6 +6,8 @@ import logging
 import sys
 import traceback
 
+from e2email_protocol.imap.errors import Refused
+
 log = logging.getLogger("e2email_client")
 
 # Libraries whose lower levels quote what passes through them.
@@ -22,6 +24,11 @@ def start_logging(level: str) -> None:
 
 
 def report(fault: BaseException) -> None:
-    """An error nobody foresaw: its type and where, never its text, which could quote mail."""
+    """What an engine or a task met. Of an error nobody foresaw its type and where, never its text,
+    which could quote mail."""
+    if isinstance(fault, Refused):
+        # answered to the program with a sentence of its own; the text is ours
+        log.info("refused: %s %s", type(fault).__name__, fault)
+        return
     where = "".join(traceback.format_tb(fault.__traceback__))
     log.error("internal error: %s\n%s", type(fault).__name__, where)
