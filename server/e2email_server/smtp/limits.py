@@ -23,11 +23,11 @@ class Limits:
 
     command: int = 2 * KIB  # RFC 5321: 512, plus SMTPUTF8 and DSN parameters (ENVID, ORCPT)
     connections: int = 1000  # a connection costs some 20 KiB, under TLS some 300 KiB
-    connections_per_address: int = 100  # the largest senders open a few dozen
+    connections_per_address: int = 50  # the largest senders open a few dozen
 
     idle: float = 300.0  # RFC 5321 §4.5.3.2.7: at least five minutes
     transaction: float = 600.0  # MAIL to end of data, plus a second for each `rate` received
-    rate: int = 16 * KIB  # octets a second below which a large mail runs out of time
+    rate: int = KIB  # octets a second that earn a second more
     impatience: float = 0.1  # factor on both times while half of all connections are taken
     handshake: float = 30.0  # STARTTLS
     drain: float = 30.0  # what a transaction in flight gets when the server stops
