@@ -21,6 +21,7 @@ _WRITER_CACHE_KIB = 16 * 1024
 # The log is copied back at this many pages (16 MiB): at the default of 1000 a busy writer
 # spends its time in checkpoints.
 _CHECKPOINT_PAGES = 4000
+_LOG_KEPT = 64 * 1024 * 1024  # octets; a log that one huge transaction made is cut to this
 
 
 def write_engine(path: Path) -> Engine:
@@ -31,6 +32,7 @@ def write_engine(path: Path) -> Engine:
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        f"PRAGMA journal_size_limit={_LOG_KEPT}",
         f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}",
         # a rolled-back or temporary page must not reach a file outside the data directory
         "PRAGMA temp_store=MEMORY",

@@ -1,0 +1,85 @@
+"""SIGKILL under load: what was acknowledged is there, once, whole.
+
+A kill proves nothing about fsync (the page cache survives it); test_blobs and test_store_faults do.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.store_data import sql_store
+
+WRITER = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from e2email_server.store.errors import NotFound
+from support.store_data import message, new_account, sql_store
+
+async def main():
+    store = await sql_store(Path(sys.argv[1]))
+    try:
+        alice = await store.account("alice@example.test")
+    except NotFound:
+        alice = await store.register(new_account(), None)
+
+    async def deliver(worker):
+        for number in range(10**9):
+            name = f"{os.getpid()}-{worker}-{number}-".encode()
+            body = name * (20000 if number % 8 == 0 else 10)
+            uid = (await store.deliver([message(alice.inbox, body)]))[0].uid
+            os.write(1, b"%d %s\\n" % (uid, name))
+
+    await asyncio.gather(*(deliver(worker) for worker in range(10)))
+
+asyncio.run(main())
+"""
+
+
+async def _killed_once(folder: Path, seconds: float) -> dict[int, bytes]:
+    """What a writer acknowledged before it was killed: UID and what its body repeats."""
+    tests = str(Path(__file__).parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), tests], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    first = await asyncio.to_thread(process.stdout.readline)
+    await asyncio.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    rest = await asyncio.to_thread(process.stdout.read)
+    process.wait()
+    lines = (first + rest).split(b"\n")[:-1]
+    return {int(uid): name for uid, name in (line.split(b" ") for line in lines)}
+
+
+async def _check(folder: Path, told: dict[int, bytes]) -> None:
+    store = await sql_store(folder)
+    alice = await store.account("alice@example.test")
+    entries = (await store.entries(alice.inbox)).entries
+    assert told.keys() <= {entry.uid for entry in entries}
+    assert len({entry.uid for entry in entries}) == len(entries)
+    for entry in entries:
+        body = await store.body(alice.inbox, entry.uid, 0, 10**7)
+        assert len(body) + 100 == entry.size
+        if name := told.get(entry.uid):
+            assert body == name * (len(body) // len(name))
+    files = {path.name for path in (folder / "blobs").iterdir()}
+    large = [entry for entry in entries if entry.size > 256 * 1024 + 100]
+    assert len(files) == len(large)
+    await store.close()
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+async def test_nothing_acknowledged_is_lost(tmp_path: Path, kills: int) -> None:
+    told: dict[int, bytes] = {}
+    dice = random.Random(kills)
+    for _ in range(kills):
+        told |= await _killed_once(tmp_path, dice.uniform(0.0, 0.3))
+        await _check(tmp_path, told)
+    assert len(told) >= kills
