@@ -60,3 +60,15 @@ class LocalFault(ClientError):
     """A file or folder on this machine cannot be read or written."""
 
     exit_code = 9
+
+
+class NotThere(ClientError):
+    """No such mailbox or message on this machine."""
+
+    exit_code = 10
+
+
+class Incomplete(ClientError):
+    """Done as far as it goes; something that was asked for could not be given."""
+
+    exit_code = 11

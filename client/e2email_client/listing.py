@@ -7,7 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from e2email_client import clean
+from e2email_client.columns import fit, fit_end, pad
+from e2email_client.local.browse import Row
 from e2email_client.local.mails import Security, State, Summary
+from e2email_protocol.mime.address import MISSING_DOMAIN, SYNTAX_ERROR, Address, addresses
+from e2email_protocol.mime.header import fields
+from e2email_protocol.mime.words import decode_words
 
 # the three words of docs/specs/threat-model.md, as one sign each in a list
 _MARKS = {
@@ -15,15 +20,24 @@ _MARKS = {
     "sealed on arrival": "s",
     "sealed when it was stored": "s",
 }
+_ORIGINS = {
+    "smtp": "received by your server",
+    "device": "stored by your device",
+    "unproven": "origin unproven",
+}
+_SENDER_COLUMNS = 32
+_PLACEHOLDERS = {MISSING_DOMAIN, SYNTAX_ERROR}
+# more senders than this are counted, not named
+_SENDERS = 20
 
 
-def as_json(mailbox: str, uid: int, flags: str, received: int, summary: Summary) -> dict[str, Any]:
+def as_json(row: Row, summary: Summary) -> dict[str, Any]:
     """One message; strings are as the sender wrote them (JSON escapes what a terminal obeys)."""
     return {
-        "mailbox": mailbox,
-        "uid": uid,
-        "flags": flags.split(),
-        "received": received,
+        "mailbox": row.mailbox,
+        "uid": row.uid,
+        "flags": list(row.flags),
+        "received": row.received,
         "date": summary.date or None,
         "from": summary.sender,
         "to": summary.recipients,
@@ -36,15 +50,64 @@ def as_json(mailbox: str, uid: int, flags: str, received: int, summary: Summary)
     }
 
 
-def as_line(uid: int, flags: str, received: int, summary: Summary, width: int) -> str:
-    """One line: uid, marks, date, sender, subject; cut to `width` columns."""
-    seen = " " if "\\Seen" in flags.split() else "*"
+def as_line(row: Row, summary: Summary, width: int | None) -> str:
+    """One line: uid, marks, date, sender, subject; cut to `width` columns where there is one."""
+    seen = " " if "\\Seen" in row.flags else "*"
     paper = "@" if summary.attachments else " "
-    day = datetime.fromtimestamp(summary.date or received).astimezone().strftime("%Y-%m-%d %H:%M")
-    head = f"{uid:>6} {seen}{mark(summary.security)}{paper} {day}  "
-    # the address is never left out for a display name that its sender chose
-    sender = f"{clean.line(summary.sender)[:32]:<32}  "
-    return (head + sender + clean.line(summary.subject or "(no subject)"))[:width]
+    day = moment(summary.date or row.received)
+    head = f"{row.uid:>6} {seen}{mark(summary.security)}{paper} {day}  "
+    line = head + _sender_column(summary) + "  " + clean.line(summary.subject or "(no subject)")
+    return line if width is None else fit(line, width)
+
+
+def moment(seconds: int) -> str:
+    """Local time; a date that no calendar of this machine holds is shown as none."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "????-??-?? ??:??"
+
+
+def _sender_column(summary: Summary) -> str:
+    """The address is never left out for a display name, which its sender chose."""
+    found = senders(summary)
+    if not found:
+        return pad(clean.line(summary.sender), _SENDER_COLUMNS)
+    address = clean.line(address_of(found[0]))
+    others = f" +{len(found) - 1}" if len(found) > 1 else ""
+    shown = fit_end(address, _SENDER_COLUMNS - len(others)) + others
+    name = clean.line(_name(found[0]))
+    return pad(f"{shown} {name}" if name and not others else shown, _SENDER_COLUMNS)
+
+
+def sender(summary: Summary) -> str:
+    """The From field for reading: every address, and behind it the name it gives itself."""
+    shown = [_one_sender(one) for one in senders(summary)]
+    return ", ".join(shown) or clean.line(summary.sender)
+
+
+def _one_sender(one: Address) -> str:
+    name = clean.line(_name(one))
+    return clean.line(address_of(one)) + (f" ({name})" if name else "")
+
+
+def senders(summary: Summary) -> list[Address]:
+    """The addresses of all From fields; what is only a name or cannot be read is none."""
+    found: list[Address] = []
+    for field in fields(summary.fields):
+        if field.name.lower() == b"from":
+            found += addresses(field.value, _SENDERS)
+    return [one for one in found if one.mailbox and one.host and one.host not in _PLACEHOLDERS]
+
+
+def address_of(one: Address) -> str:
+    """Its octets as they are: an encoded word in an address is not decoded, for it may hold an @
+    that belongs to nobody."""
+    return b"@".join((one.mailbox or b"", one.host or b"")).decode("utf-8", "replace")
+
+
+def _name(one: Address) -> str:
+    return decode_words(one.name or b"")
 
 
 def mark(security: Security) -> str:
@@ -57,22 +120,16 @@ def mark(security: Security) -> str:
 
 
 def protection(security: Security) -> list[str]:
-    """What is to be said about a mail's protection, a sentence each."""
-    said = [f"{security.encryption}; {origin(security)}"]
+    """What is to be said about a mail's protection, a sentence each; alarms first."""
+    said = [f"ALARM: {alarm}" for alarm in security.alarms]
+    said.append(f"{security.encryption}; {origin(security)}")
     if security.signature != "none":
         who = f" by key {security.signer}" if security.signer else ""
         said.append(f"signature inside the encryption: {security.signature}{who}")
     said += [f"{name}: {verdict}" for name, verdict in sorted(security.verdicts.items())]
-    said += [f"ALARM: {alarm}" for alarm in security.alarms]
     return [clean.line(one) for one in said]
 
 
 def origin(security: Security) -> str:
-    if security.origin == "smtp":
-        return "received by your server"
-    if security.origin == "device":
-        return "stored by your device"
-    if security.origin == "unproven":
-        return "origin unproven"
-    program = security.origin.removeprefix("append:")
-    return f"stored by {program}"
+    known = _ORIGINS.get(security.origin)
+    return known or f"stored by {security.origin.removeprefix('append:')}"

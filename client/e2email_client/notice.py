@@ -37,3 +37,11 @@ def notice(why: str, sealed: bytes) -> bytes:
             b"--" + _BOUNDARY + b"--\r\n",
         )
     )
+
+
+def sealed_original(shown: bytes) -> bytes:
+    """The attachment of a `notice`."""
+    # base64 holds none of this, so the last one is ours whatever the reason quotes
+    head, _, attached = shown.rpartition(b'filename="sealed.eml"\r\n\r\n')
+    assert head
+    return base64.b64decode(attached.partition(b"--" + _BOUNDARY)[0])

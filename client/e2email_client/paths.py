@@ -37,6 +37,11 @@ class AccountPaths:
         """What only this device holds, encrypted under the account key."""
         return self.folder / "device.box"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the program that syncs; empty."""
+        return self.folder / "sync.lock"
+
     def slot(self, kind: str) -> Path:
         return self.folder / f"{kind}.slot"
 

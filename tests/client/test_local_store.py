@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.local import cache, mailboxes, mails, words
+from e2email_client.local import browse, cache, mailboxes, mails
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.mails import Body, Security, State, Summary
@@ -50,6 +50,10 @@ def fill(store: Database, count: int) -> mailboxes.Mailbox:
     return box
 
 
+def found(store: Database, query: str) -> list[tuple[str, int, str]]:
+    return [(row.mailbox, row.uid, row.email_id) for row in browse.search(store, query, None, 10)]
+
+
 def test_entries_ascend_and_changes_have_a_higher_modseq(store: Database) -> None:
     box = fill(store, 3)
     before = mailboxes.named(store, "INBOX")
@@ -69,7 +73,7 @@ def test_expunged_mail_is_forgotten_with_its_body_and_words(store: Database) -> 
     assert mailboxes.vanished(store, box.id, before.modseq) == [1]
     assert mails.summary(store, "e1") is None
     assert mails.body(store, "e1") is None
-    assert words.find(store, "haystack", 10) == []
+    assert browse.search(store, "haystack", None, 10) == []
 
 
 def test_a_record_in_two_mailboxes_outlives_one_of_them(store: Database) -> None:
@@ -78,7 +82,7 @@ def test_a_record_in_two_mailboxes_outlives_one_of_them(store: Database) -> None
     mailboxes.add(store, other.id, [Skeleton(5, "e1", frozenset(), 0)])
     mails.put_bodies(store, [("e1", summary(), body("haystack"))])
     mailboxes.remove(store, box.id, [1])
-    assert words.find(store, "hay", 10) == [("Archive", 5, "e1")]
+    assert found(store, "hay") == [("Archive", 5, "e1")]
     mailboxes.drop(store, ["Archive"])
     assert mails.body(store, "e1") is None
 
@@ -131,7 +135,7 @@ def test_the_original_is_kept_beside_a_different_view(store: Database) -> None:
 def test_words(store: Database, query: str, found: bool) -> None:
     fill(store, 1)
     mails.put_bodies(store, [("e1", summary("Zeppelin"), body("Grüße aus 日本語 land"))])
-    assert bool(words.find(store, query, 10)) is found
+    assert bool(browse.search(store, query, None, 10)) is found
 
 
 def test_nothing_readable_is_on_disk(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from e2email_client.unlock import Unlocked
 
 Command = Callable[..., Any]
+# Rows that are held at once: some 4 KB each.
+MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,17 @@ def access_options(command: Command) -> Command:
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON (docs/specs/cli.md) in place of text."
 )
+
+
+def limit_option(most: int) -> Callable[[Command], Command]:
+    """--limit, `most` messages unless told."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, MOST_ROWS),
+        default=most,
+        show_default=True,
+        help="At most so many messages.",
+    )
 
 
 def show(answer: dict[str, Any], text: str, as_json: bool) -> None:

@@ -64,7 +64,8 @@ def search(database: Database, query: str, mailbox_id: int | None, limit: int) -
         return []
     return _rows(
         database,
-        "JOIN words w ON w.rowid = a.id WHERE words MATCH ? AND m.mailbox_id = coalesce(?, b.id)"
+        "WHERE a.id IN (SELECT rowid FROM words WHERE words MATCH ?)"
+        " AND m.mailbox_id = coalesce(?, b.id)"
         " ORDER BY m.internal_date DESC, m.uid DESC LIMIT ?",
         (match, mailbox_id, limit),
     )

@@ -38,11 +38,15 @@ def put(writer: Any, mail_id: int, subject: str, sender: str, recipients: str, t
     )
 
 
+def terms(query: str) -> list[str]:
+    return _WORD.findall(spread(query))
+
+
 def match(query: str) -> str | None:
     """An FTS5 expression for mail that has every word of the query, None where it has no word.
 
     The last word matches as a beginning, so a search can run while it is typed.
     """
-    terms = _WORD.findall(spread(query))[:MAX_TERMS]
     # every term is quoted: nothing of the query is FTS5 syntax
-    return " ".join(f'"{term}"' for term in terms) + "*" if terms else None
+    found = [f'"{term}"' for term in terms(query)[:MAX_TERMS]]
+    return " ".join(found) + "*" if found else None

@@ -1,0 +1,94 @@
+"""`e2email sync`: fetch and open what the server has."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from e2email_client import clean
+from e2email_client.cli._options import Access, access_options, json_option, show
+from e2email_client.failure import Incomplete
+
+if TYPE_CHECKING:
+    from e2email_client.local.browse import Count
+    from e2email_client.local.cipher import Database
+    from e2email_client.sync import Progress
+    from e2email_client.unlock import Unlocked
+
+BUSY = "Another program, such as e2email-proxy, is syncing this account; this is what is here."
+
+
+@click.command("sync", short_help="Fetch new mail.")
+@click.option("--no-bodies", is_flag=True, help="Fetch lists and headers, not the messages.")
+@access_options
+@json_option
+def command(access: Access, no_bodies: bool, as_json: bool) -> None:
+    """Fetch what is new on the server, open it, and keep it encrypted on this machine.
+
+    Can be interrupted at any time: what was fetched is kept, and the next sync goes on from there.
+    """
+    from e2email_client.cli._store import opened
+    from e2email_client.local import browse
+    from e2email_client.lock import SyncLock
+
+    with opened(access) as (unlocked, cache), SyncLock(unlocked.paths) as lock:
+        began, new = time.monotonic(), dict[str, int]()
+        mine = lock.take()
+        if mine:
+            asyncio.run(_sync(unlocked, cache, not no_bodies, new))
+        counts = browse.counts(cache)
+        seconds = time.monotonic() - began
+        answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
+    show(answer, _text(answer), as_json)
+    missing = answer["messages"] - answer["listed" if no_bodies else "opened"]
+    if mine and missing:
+        raise Incomplete(f"{missing} messages could not be opened this time; sync again.")
+
+
+async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str, int]) -> None:
+    from e2email_client.fetching import online
+    from e2email_client.progress import Bars
+
+    with Bars() as bars:
+
+        def report(at: Progress) -> None:
+            if at.step == "list":
+                new[at.mailbox] = at.done
+            bars.report(at)
+
+        async with online(unlocked, cache, report) as sync:
+            await sync.everything(bodies=bodies)
+
+
+def _answer(
+    account: str, counts: list[Count], new: dict[str, int], seconds: float, synced: bool
+) -> dict[str, Any]:
+    boxes = [asdict(count) | {"new": new.get(count.name, 0)} for count in counts]
+    figures = ("messages", "new", "unseen", "listed", "opened", "unreadable", "alarms")
+    return {
+        "account": account,
+        "synced": synced,
+        "seconds": round(seconds, 3),
+        **{figure: sum(box[figure] for box in boxes) for figure in figures},
+        "mailboxes": boxes,
+    }
+
+
+def _text(answer: dict[str, Any]) -> str:
+    lines = [] if answer["synced"] else [BUSY]
+    lines += [mailbox_line(box) for box in answer["mailboxes"]]
+    if answer["unreadable"]:
+        lines.append(f"{answer['unreadable']} can never be opened; e2email list marks them.")
+    if others := answer["alarms"] - answer["unreadable"]:
+        lines.append(f"ALARM: {others} messages; e2email list marks them, e2email show says why.")
+    return "\n".join(lines)
+
+
+def mailbox_line(box: dict[str, Any]) -> str:
+    line = f"{clean.line(box['name'], 40):<24} {box['messages']:>6} messages"
+    said = [f"{box[name]} {name}" for name in ("new", "unseen", "unreadable") if box.get(name)]
+    return line + (f" ({', '.join(said)})" if said else "")

@@ -1,0 +1,59 @@
+"""Which program syncs an account: who holds its lock. The system frees it when one dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from types import TracebackType
+from typing import Self
+
+from e2email_client.failure import LocalFault
+from e2email_client.paths import AccountPaths
+
+
+class SyncLock:
+    """A lock that is tried, never waited for. As a context manager it is freed at the end.
+
+    A file of its own in place of the folder: flock of a folder fails on NFS, where an exclusive
+    lock needs a descriptor that is open for writing.
+    """
+
+    def __init__(self, paths: AccountPaths) -> None:
+        self._path = paths.lock
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def take(self) -> bool:
+        """Whether this object holds the lock now. LocalFault where the disk says no."""
+        if self._descriptor is not None:
+            return True
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BlockingIOError:
+            return False
+        except OSError as fault:
+            raise LocalFault(
+                f"The file {self._path} cannot be locked: {fault.strerror}."
+            ) from fault
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
