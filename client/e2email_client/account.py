@@ -72,7 +72,6 @@ def create(
         wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, account, server, params)
         boxed = vault.seal_vault(_first_vault(identity, info, policy), key, account, server)
     registration = messages.Registration(
-        invite,
         wish.address,
         split.auth,
         messages.KdfParameters(params.t, params.m_kib, params.salt),
@@ -81,7 +80,7 @@ def create(
         entry.encode(),
         identity.cert,
     )
-    _register(api, registration)
+    _register(api, registration, Login.invite(invite))
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
     settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
     kept = Kept(settings, key, boxed, wrapped, [entry.encode()], token, wish.server.ca)
@@ -147,9 +146,9 @@ def _new_identity(address: str, name: str, now: int) -> keyedit.Identity:
         raise LocalFault(f"No key can be made for this name and address: {fault}.") from fault
 
 
-def _register(api: AccountApi, registration: messages.Registration) -> None:
+def _register(api: AccountApi, registration: messages.Registration, login: Login) -> None:
     try:
-        api.call("POST", "/v1/accounts", messages.AccountInfo, registration)
+        api.call("POST", "/v1/accounts", messages.AccountInfo, registration, login)
     except Refused as refused:
         if refused.code != INVITE_REFUSED:
             raise

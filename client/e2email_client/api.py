@@ -74,7 +74,7 @@ def tls_context(server: Server) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a request shows the server: `auth` afresh, or a device token."""
+    """What a request shows the server: `auth` afresh, a device token, or an invite."""
 
     header: str = field(repr=False)
 
@@ -82,6 +82,10 @@ class Login:
     def afresh(cls, address: str, auth: bytes) -> "Login":
         pair = f"{address}:{auth.hex()}".encode()
         return cls("Basic " + base64.b64encode(pair).decode("ascii"))
+
+    @classmethod
+    def invite(cls, token: str) -> "Login":
+        return cls("Bearer " + token)
 
     @classmethod
     def device(cls, token: str) -> "Login":

@@ -35,6 +35,8 @@ SUCCESSOR_CAP: Final = 256
 SUCCESSORS_CAP: Final = 1000
 # Largest request but for the state: registration or certificates in base64.
 REQUEST_CAP: Final = 2 * 1024 * 1024
+# The one request that anybody may send: an address and little else.
+QUESTION_CAP: Final = 1024
 # The state in base64, up and down; asked for by a known device only.
 STATE_REQUEST_CAP: Final = 11 * 1024 * 1024
 REPLY_CAP: Final = STATE_REQUEST_CAP
@@ -87,9 +89,8 @@ class Slot(Form):
 
 @dataclass(frozen=True, slots=True)
 class Registration(Form):
-    """POST /v1/accounts: a new account, by invite."""
+    """POST /v1/accounts: a new account. The invite stands in the request's header."""
 
-    invite: str = member(TOKEN, show=False)
     address: str = member(ADDRESS)
     auth: bytes = member(Octets(AUTH_LENGTH, AUTH_LENGTH), show=False)
     kdf: KdfParameters = member(Nested(KdfParameters))  # noqa: RUF009  # a dataclass field

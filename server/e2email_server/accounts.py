@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 
 from e2email_crypto import token as tokens
 from e2email_protocol import account as messages
@@ -31,6 +32,14 @@ class InviteRefused(Exception):
     """No such invite, used, expired, or for another address: never said which."""
 
 
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A valid invite: the address it is for, and the hash it is stored under."""
+
+    address: str
+    invite_hash: bytes = field(repr=False)
+
+
 class Accounts:
     """What the account API may do to the store. Store errors pass through."""
 
@@ -47,10 +56,27 @@ class Accounts:
         await self._store.invite(kept, self._logins.token_hash(invite))
         return invite
 
-    async def register(self, wish: messages.Registration, peer: str) -> messages.AccountInfo:
+    async def invited(self, invite: str, peer: str) -> Invited:
+        """What an invite allows. Looked at before anything else: strangers get no work out of us.
+
+        Raises InviteRefused, TryLater.
+        """
+        wait = self._throttle.wait("invite " + peer, peer)
+        if wait > 0.0:
+            raise TryLater(wait)
+        invite_hash = self._logins.token_hash(invite)
+        try:
+            return Invited((await self._store.find_invite(invite_hash)).address, invite_hash)
+        except NotFound:
+            self._throttle.failed("invite " + peer, peer)
+            log.info("invite refused, peer %s", peer)
+            raise InviteRefused("invite refused") from None
+
+    async def register(self, wish: messages.Registration, invited: Invited) -> messages.AccountInfo:
         """Raises InviteRefused, KeysRefused, FormInvalid, TryLater, AlreadyExists."""
         address = wish.address.lower()
-        invite_hash = await self._check_invite(wish.invite, address, peer)
+        if address != invited.address:
+            raise InviteRefused("invite refused")
         published = await asyncio.to_thread(
             check, wish.statement, [wish.certificate], address, self._clock()
         )
@@ -67,28 +93,12 @@ class Accounts:
             boxes=(Box(VAULT, 1, wish.vault), *boxes),
         )
         try:
-            await self._store.register(account, invite_hash)
+            await self._store.register(account, invited.invite_hash)
         except NotFound:
             # somebody used the invite since we looked
             raise InviteRefused("invite refused") from None
         log.info("account %s registered", address)
         return messages.AccountInfo(address, 1, 1, 0)
-
-    async def _check_invite(self, invite: str, address: str, peer: str) -> bytes:
-        """The invite's hash. Looked at first: strangers get no work out of us."""
-        wait = self._throttle.wait("invite " + peer, peer)
-        if wait > 0.0:
-            raise TryLater(wait)
-        invite_hash = self._logins.token_hash(invite)
-        try:
-            found = await self._store.find_invite(invite_hash)
-        except NotFound:
-            found = None
-        if found is None or found.address != address:
-            self._throttle.failed("invite " + peer, peer)
-            log.info("invite refused, peer %s", peer)
-            raise InviteRefused("invite refused")
-        return invite_hash
 
     async def login_parameters(self, address: str) -> messages.KdfParameters:
         """The account's, or made-up ones that stay the same for an address without an account."""

@@ -43,8 +43,7 @@ async def running() -> AsyncIterator[Running]:
 @pytest.fixture
 async def alice(running: Running) -> Running:
     """A server on which alice is registered."""
-    invite = await running.accounts.invite(ALICE)
-    await running.accounts.register(registration(invite), "198.51.100.1")
+    await running.register()
     return running
 
 
@@ -124,8 +123,8 @@ async def test_a_full_disk_is_not_healthy(running: Running, monkeypatch: Any) ->
 
 
 async def test_register_and_read_everything_back(running: Running) -> None:
-    wish = registration(await running.accounts.invite(ALICE))
-    made = await call(running, "POST", "/v1/accounts", m.AccountInfo, wish)
+    wish, invite = registration(), Login.invite(await running.accounts.invite(ALICE))
+    made = await call(running, "POST", "/v1/accounts", m.AccountInfo, wish, invite)
     assert made == m.AccountInfo(ALICE, 1, 1, 0)
     asked = m.LoginQuestion(ALICE.upper())
     assert await call(running, "POST", "/v1/login-parameters", m.KdfParameters, asked) == wish.kdf
@@ -149,50 +148,57 @@ async def test_upper_case_address_is_the_same_account(alice: Running) -> None:
 # --- registration refused -------------------------------------------------------------------
 
 
-async def register(running: Running, wish: m.Registration) -> str:
-    return await refused(running, "POST", "/v1/accounts", m.AccountInfo, wish)
+async def register(running: Running, invite: str, **changes: Any) -> str:
+    wish, login = registration(**changes), Login.invite(invite)
+    return await refused(running, "POST", "/v1/accounts", m.AccountInfo, wish, login)
 
 
 async def test_invites_are_refused_alike(running: Running) -> None:
-    """Unknown, for another address, used: one answer, and it tells nothing of the address."""
+    """None, unknown, used, for another address: one answer, and it tells nothing of the address."""
+    used = await running.accounts.invite(ALICE)
+    login = Login.invite(used)
+    await call(running, "POST", "/v1/accounts", m.AccountInfo, registration(), login)
     bobs = await running.accounts.invite(BOB)
-    unknown = "e2i_" + "a" * 32
+    headers = [{}, *({"Authorization": f"Bearer {one}"} for one in ("e2i_x", used, bobs))]
     answers = set()
-    for invite in (unknown, bobs):
+    for header in headers:
+        running.ticks.now += 3600
         status, _, octets = await asyncio.to_thread(
-            raw, running, "POST", "/v1/accounts", registration(invite).encode(),
-            Content_Type="application/json",
+            raw, running, "POST", "/v1/accounts", registration().encode(),
+            Content_Type="application/json", **header,
         )  # fmt: skip
         answers.add((status, octets))
-    used = await running.accounts.invite(ALICE)
-    await running.accounts.register(registration(used), "198.51.100.1")
-    status, _, octets = await asyncio.to_thread(
-        raw, running, "POST", "/v1/accounts", registration(used).encode(),
-        Content_Type="application/json",
-    )  # fmt: skip
-    answers.add((status, octets))
     assert len(answers) == 1
     assert answers.pop()[0] == 403
+
+
+async def test_a_stranger_is_refused_before_the_body_is_read(running: Running) -> None:
+    """Else everybody could make the server hold two megabytes for each connection."""
+    status, _, octets = await asyncio.to_thread(
+        raw, running, "POST", "/v1/accounts", b"{",
+        Content_Type="application/json", Content_Length="2000000", Authorization="Bearer e2i_x",
+    )  # fmt: skip
+    assert (status, code(octets)) == (403, "invite-refused")
 
 
 async def test_an_invite_lasts_a_week(running: Running, monkeypatch: Any) -> None:
     invite = await running.accounts.invite(ALICE)
     later = running.store._clock() + 7 * 86_400
     monkeypatch.setattr(running.store, "_clock", lambda: later)
-    assert await register(running, registration(invite)) == "invite-refused"
+    assert await register(running, invite) == "invite-refused"
 
 
 async def test_guessed_invites_are_slowed(running: Running) -> None:
-    codes = [await register(running, registration("e2i_" + letter * 32)) for letter in "abcd"]
+    codes = [await register(running, "e2i_" + letter * 32) for letter in "abcd"]
     assert codes == ["invite-refused"] * 3 + ["try-later"]
 
 
 async def test_registration_leaves_nothing_behind_when_refused(running: Running) -> None:
     invite = await running.accounts.invite(ALICE)
-    wish = registration(invite, certificate=b"no certificate")
-    assert await register(running, wish) == "certificate-refused"
+    assert await register(running, invite, certificate=b"none") == "certificate-refused"
     assert await running.store.accounts() == []
-    await running.accounts.register(registration(invite), "198.51.100.1")
+    login = Login.invite(invite)
+    await call(running, "POST", "/v1/accounts", m.AccountInfo, registration(), login)
 
 
 BAD_KEYS = {
@@ -233,19 +239,19 @@ BAD_KEYS = {
 async def test_keys_are_judged(running: Running, name: str) -> None:
     expected, changes = BAD_KEYS[name]
     invite = await running.accounts.invite(ALICE)
-    assert await register(running, registration(invite, **changes)) == expected
+    assert await register(running, invite, **changes) == expected
 
 
 async def test_an_address_that_was_taken_meanwhile(running: Running) -> None:
     invite = await running.accounts.invite(ALICE)
     await running.store.register(NewAccount(ALICE, Policy.SEALED, None, "00"), None)
-    assert await register(running, registration(invite)) == "address-taken"
+    assert await register(running, invite) == "address-taken"
 
 
 async def test_two_slots_of_one_kind(running: Running) -> None:
     one = m.Slot("passphrase", 1, b"x")
     invite = await running.accounts.invite(ALICE)
-    assert await register(running, registration(invite, slots=(one, one))) == "bad-request"
+    assert await register(running, invite, slots=(one, one)) == "bad-request"
 
 
 # --- login refused --------------------------------------------------------------------------
@@ -520,8 +526,7 @@ async def test_check_login(alice: Running) -> None:
     made = await call(alice, "POST", "/v1/tokens", m.NewToken, wish, ALICE_LOGIN)
     who = await alice.logins.check_login(ALICE.upper(), made.token, "192.0.2.1")
     assert (who.account.address, who.kind, who.scopes) == (ALICE, "app", {"read", "send"})
-    invite = await alice.accounts.invite(BOB)
-    await alice.accounts.register(registration(invite, BOB), "192.0.2.9")
+    await alice.register(BOB)
     refusals = [
         (ALICE, split().auth.hex()),  # auth never opens a mailbox
         (BOB, made.token),
@@ -568,7 +573,7 @@ async def test_wrong_type_is_refused(running: Running) -> None:
         b"{",
         b"[]",
         b"null",
-        b"[" * 100_000,
+        b"[" * 1000,
         b'{"address":1}',
         b'{"address":"a@b","x":1}',
         b"\xff",
@@ -584,7 +589,7 @@ async def test_hostile_json(running: Running, body: bytes) -> None:
 
 async def test_declared_size_is_refused_before_reading(running: Running) -> None:
     status, _, octets = await asyncio.to_thread(
-        raw, running, "POST", "/v1/accounts", b"{}",
+        raw, running, "POST", "/v1/login-parameters", b"{}",
         Content_Type="application/json", Content_Length="999999999999",
     )  # fmt: skip
     assert (status, code(octets)) == (413, "too-large")
@@ -600,7 +605,8 @@ async def test_undeclared_size_is_cut_off(running: Running) -> None:
         with socket.create_connection(("127.0.0.1", running.server.port), 20) as plain:
             secure = context.wrap_socket(plain)
             secure.sendall(
-                b"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"POST /v1/login-parameters HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/json\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n"
             )
             try:
@@ -627,7 +633,8 @@ async def test_a_slow_body_ends(running: Running, monkeypatch: Any) -> None:
         with socket.create_connection(("127.0.0.1", running.server.port), 20) as plain:
             secure = context.wrap_socket(plain)
             secure.sendall(
-                b"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"POST /v1/login-parameters HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/json\r\n"
                 b"Content-Length: 100\r\n\r\n{"
             )
             return secure.recv(100)

@@ -17,12 +17,12 @@ LOGIN = Login.afresh(ALICE, split().auth)
 async def test_two_registrations_with_one_invite(tmp_path: Path) -> None:
     store = await sql_store(tmp_path, TestClock())
     async with account_server(store=store) as running:
-        wish = registration(await running.accounts.invite(ALICE))
+        wish, login = registration(), Login.invite(await running.accounts.invite(ALICE))
 
         async def attempt() -> str:
             try:
                 await asyncio.to_thread(
-                    running.api.call, "POST", "/v1/accounts", m.AccountInfo, wish
+                    running.api.call, "POST", "/v1/accounts", m.AccountInfo, wish, login
                 )
             except Refused as refused:
                 return refused.code
@@ -42,11 +42,13 @@ async def test_secrets_are_not_on_disk_nor_in_logs(
     async with account_server(store=store) as running:
         call = running.api.call
         invite = await running.accounts.invite(ALICE)
-        await asyncio.to_thread(call, "POST", "/v1/accounts", m.AccountInfo, registration(invite))
+        login = Login.invite(invite)
+        wish = registration()
+        await asyncio.to_thread(call, "POST", "/v1/accounts", m.AccountInfo, wish, login)
         tokens = []
         for kind in ("device", "app"):
-            wish = m.TokenRequest(kind, "laptop", ("read",))
-            made = await asyncio.to_thread(call, "POST", "/v1/tokens", m.NewToken, wish, LOGIN)
+            asked = m.TokenRequest(kind, "laptop", ("read",))
+            made = await asyncio.to_thread(call, "POST", "/v1/tokens", m.NewToken, asked, LOGIN)
             tokens.append(made.token)
             await running.logins.check_login(ALICE, made.token, "192.0.2.1")
         with pytest.raises(Refused):
@@ -68,10 +70,9 @@ async def test_an_account_survives_a_restart(tmp_path: Path) -> None:
         store = await sql_store(tmp_path, TestClock())
         async with account_server(store=store) as running:
             if first:
-                wish = registration(await running.accounts.invite(ALICE))
-                await running.accounts.register(wish, "192.0.2.1")
+                await running.register()
             vault = await asyncio.to_thread(
                 running.api.call, "GET", "/v1/vault", m.VaultBox, login=LOGIN
             )
-            assert vault.vault == wish.vault
+            assert vault.vault == registration().vault
         await store.close()

@@ -53,6 +53,12 @@ class Running:
     ca: trustme.CA
     listener: HttpsListener
 
+    async def register(self, address: str = ALICE) -> None:
+        """An account without the network."""
+        invite = await self.accounts.invite(address)
+        invited = await self.accounts.invited(invite, "198.51.100.1")
+        await self.accounts.register(registration(address), invited)
+
     @property
     def api(self) -> AccountApi:
         return AccountApi(self.server)
@@ -140,11 +146,10 @@ def split(address: str = ALICE, passphrase: str = PASSPHRASE) -> kdf.Split:
     return kdf.split(passphrase, PARAMS, address, NAME)
 
 
-def registration(invite: str, address: str = ALICE, **changes: object) -> messages.Registration:
+def registration(address: str = ALICE, **changes: object) -> messages.Registration:
     key = AccountKey.generate()
     wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split(address).wrap, address, NAME, PARAMS)
     values: dict[str, object] = {
-        "invite": invite,
         "address": address,
         "auth": split(address).auth,
         "kdf": messages.KdfParameters(PARAMS.t, PARAMS.m_kib, PARAMS.salt),

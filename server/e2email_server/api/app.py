@@ -8,12 +8,12 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from e2email_protocol import account as messages
-from e2email_protocol.account import STATE_REQUEST_CAP, ServerInfo
+from e2email_protocol.account import QUESTION_CAP, STATE_REQUEST_CAP, ServerInfo
 from e2email_protocol.jsonform import FormInvalid
 from e2email_server.accounts import STATE, VAULT, Accounts
 from e2email_server.api.autoconfig import autoconfig
 from e2email_server.api.reply import ApiError, message, no_content
-from e2email_server.api.request import owner, owner_or_device, peer, read
+from e2email_server.api.request import invite, owner, owner_or_device, peer, read
 from e2email_server.api.resource import Resource
 from e2email_server.logins import Logins
 from e2email_server.store.api import Store
@@ -31,11 +31,12 @@ class AccountApi:
         return message(self._info)
 
     async def register(self, request: Request) -> Response:
+        invited = await self._accounts.invited(invite(request), peer(request))
         wish = await read(request, messages.Registration)
-        return message(await self._accounts.register(wish, peer(request)), 201)
+        return message(await self._accounts.register(wish, invited), 201)
 
     async def login_parameters(self, request: Request) -> Response:
-        question = await read(request, messages.LoginQuestion)
+        question = await read(request, messages.LoginQuestion, QUESTION_CAP)
         return message(await self._accounts.login_parameters(question.address))
 
     async def account(self, request: Request) -> Response:

@@ -74,6 +74,12 @@ async def owner_or_device(request: Request, logins: Logins) -> Identity:
     return await owner(request, logins)
 
 
+def invite(request: Request) -> str:
+    """The invite of a registration: in the header, so that it is judged before the body is read."""
+    scheme, credential = _authorization(request)
+    return credential if scheme == "bearer" else ""
+
+
 def _authorization(request: Request) -> tuple[str, str]:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     return scheme.lower(), credential.strip()
