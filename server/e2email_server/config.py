@@ -60,7 +60,7 @@ class Limits:
     recipients: int = 100
     transaction_size: int = GIB
     memory: int = 512 * MIB
-    hops: int = 50
+    hops: int = 100
     connections: int = 1000
     connections_per_address: int = 50
     transaction_seconds: int = 600

@@ -1,6 +1,7 @@
 """Accounts with real keys, and their mail opened again as their owner would."""
 
 import time
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -60,11 +61,17 @@ class Resident:
 
     def open(self, record: Record) -> Opened:
         """Raises what the protocol's opening raises."""
+        return self.open_all([record])[0]
+
+    def open_all(self, records: Iterable[Record]) -> list[Opened]:
         with self.opener() as opener:
-            envelope = open_envelope(
-                record.envelope, account=self.address, record_id=record.record_id, opener=opener
-            )
-            return open_body(envelope, record.body, opener)
+            return [self._open(record, opener) for record in records]
+
+    def _open(self, record: Record, opener: RealOpener) -> Opened:
+        envelope = open_envelope(
+            record.envelope, account=self.address, record_id=record.record_id, opener=opener
+        )
+        return open_body(envelope, record.body, opener)
 
 
 def resident(address: str = "alice@example.test", policy: str = "sealed") -> Resident:

@@ -35,7 +35,7 @@ class Limits:
     strikes: int = 3  # commands that are no SMTP, or out of order
     strangers: int = 20  # unknown recipients in a session: somebody is trying out names
     junk: int = 100  # commands without a mail (NOOP, RSET, VRFY, refused RCPT…)
-    hops: int = 50  # Received fields; RFC 5321 §6.3 says at least 100, Postfix 50
+    hops: int = 100  # RFC 5321 §6.3: at least 100; real mail with 93 exists
 
     @classmethod
     def from_config(cls, config: Settings) -> "Limits":
