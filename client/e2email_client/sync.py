@@ -210,6 +210,12 @@ class Sync:
         await asyncio.to_thread(mails.put_bodies, self._cache, opened)
         self._changed()
 
+    async def sealed(self, local: Mailbox, uid: int) -> bytes | None:
+        """The record as the server serves it, unopened."""
+        async with self.turn(local) as remote:
+            fetched = await remote.bodies([uid])
+        return fetched[0][1] if fetched else None
+
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
         """These messages, at least to `state`, before everything else that is missing."""
         missing = await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from e2email_client import clean
 from e2email_client.cli._options import Access, access_options, json_option
 from e2email_client.failure import Incomplete, NotThere
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--mailbox", default="INBOX", show_default=True, metavar="NAME")
 @click.option("--raw", is_flag=True, help="Write the octets that were delivered, unchanged.")
 @click.option("--received", is_flag=True, help="With --raw: without the server's own two fields.")
+@click.option("--sealed", is_flag=True, help="Write what the server holds of it, unopened.")
 @click.option("--headers", is_flag=True, help="Show the header as it stands, not the text.")
 @access_options
 @json_option
@@ -34,6 +35,7 @@ def command(
     mailbox: str,
     raw: bool,
     received: bool,
+    sealed: bool,
     headers: bool,
     as_json: bool,
 ) -> None:
@@ -42,8 +44,8 @@ def command(
     First, apart from the message, what is known of its protection: these lines begin with
     "e2email:". Every line of the message has a bar in front, so that none can pass for one of them.
     """
-    if raw + headers + as_json > 1:
-        raise click.UsageError("Give one of --raw, --headers and --json.")
+    if raw + sealed + headers + as_json > 1:
+        raise click.UsageError("Give one of --raw, --sealed, --headers and --json.")
     if received and not raw:
         raise click.UsageError("--received goes with --raw.")
     if raw and sys.stdout.isatty():
@@ -51,7 +53,11 @@ def command(
     from e2email_client.cli._store import find_mailbox, opened
 
     with opened(access) as (unlocked, cache):
-        row, summary, body = _find(unlocked, cache, find_mailbox(cache, mailbox), uid)
+        box = find_mailbox(cache, mailbox)
+        if sealed:
+            _write_sealed(unlocked, cache, box, uid)
+            return
+        row, summary, body = _find(unlocked, cache, box, uid)
     if raw:
         _write(summary, body, received)
     elif headers:
@@ -64,6 +70,8 @@ def command(
 
 def _find(unlocked: Unlocked, cache: Database, box: Mailbox, uid: int) -> tuple[Row, Summary, Body]:
     """The message, fetched where it is not here. NotThere, Incomplete, Offline."""
+    import asyncio
+
     from e2email_client.local import browse, mails
 
     row = browse.one(cache, box.id, uid)
@@ -88,6 +96,33 @@ async def _fetch(unlocked: Unlocked, cache: Database, box: Mailbox, uid: int) ->
             raise fetcher.fault
 
 
+def _fetch_sealed(unlocked: Unlocked, cache: Database, box: Mailbox, uid: int) -> bytes | None:
+    """What the server holds, as it renders it; never kept here. NotThere, Offline."""
+    import asyncio
+
+    from e2email_client.fetching import online
+    from e2email_client.sync import Stale
+
+    async def fetch() -> bytes | None:
+        async with online(unlocked, cache) as sync:
+            return await sync.sealed(box, uid)
+
+    try:
+        return asyncio.run(fetch())
+    except Stale:
+        raise NotThere("The mailbox was replaced on the server; run e2email sync.") from None
+
+
+def _write_sealed(octets: bytes | None) -> None:
+    """It is armor, and harmless on a terminal as far as the server is honest: so it is cleaned."""
+    if octets is None:
+        raise NotThere("The server has no such message.")
+    if sys.stdout.isatty():
+        click.echo(clean.block(octets.decode("ascii", "replace")))
+    else:
+        _to_stdout(octets)
+
+
 def _write(summary: Summary, body: Body, received: bool) -> None:
     from e2email_client.local.mails import State
 
@@ -95,16 +130,20 @@ def _write(summary: Summary, body: Body, received: bool) -> None:
         # what is here is a notice of ours: nobody delivered that
         raise Incomplete("It cannot be opened; e2email export writes the sealed original.")
     start = body.trace_length if received else 0
-    stdout = sys.stdout.buffer
-    stdout.write(memoryview(body.delivered)[start:])
-    stdout.flush()
+    _to_stdout(memoryview(body.delivered)[start:])
+
+
+def _to_stdout(octets: bytes | memoryview) -> None:
+    sys.stdout.buffer.write(octets)
+    # at the end of the program a closed pipe would be told on standard error
+    sys.stdout.buffer.flush()
 
 
 def _show_header(summary: Summary, body: Body) -> None:
     from e2email_client.screen import header_lines, print_mail, protection_lines
 
     protection_lines(summary.security)
-    print_mail(header_lines(body.view))
+    print_mail(header_lines(body.header))
 
 
 def _show_text(row: Row, summary: Summary, body: Body) -> None:
