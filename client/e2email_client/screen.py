@@ -71,8 +71,7 @@ def _size(octets: int) -> str:
     return f"{octets} octets"
 
 
-def header_lines(view: bytes) -> Iterator[str]:
+def header_lines(header: bytes) -> Iterator[str]:
     """The header as it stands, undecoded but for UTF-8."""
-    end = view.find(b"\r\n\r\n")
-    header = view[: min(len(view) if end < 0 else end, MAX_HEADER)]
-    yield from clean.block(header.decode("utf-8", "replace")).split("\n")
+    text = header[:MAX_HEADER].decode("utf-8", "replace").rstrip("\r\n")
+    yield from clean.block(text).split("\n")

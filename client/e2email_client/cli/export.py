@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +51,8 @@ def command(
     """
     if uids and len(names) > 1:
         raise click.UsageError("--uid goes with one --mailbox.")
+    import asyncio
+
     from e2email_client.cli._store import find_mailbox, opened, require_synced
     from e2email_client.local import mailboxes
 

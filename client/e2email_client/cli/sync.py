@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,8 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
 
     Can be interrupted at any time: what was fetched is kept, and the next sync goes on from there.
     """
+    import asyncio
+
     from e2email_client.cli._store import opened
     from e2email_client.local import browse
     from e2email_client.lock import SyncLock
