@@ -90,8 +90,7 @@ async def test_imapclient_changes_a_mailbox(server: House) -> None:
             assert set(client.get_flags([1])[1]) == {b"$label1", b"\\Seen"}
             assert client.search(["KEYWORD", "$label1"]) == [1, 2]
             assert client.search(["SINCE", "1-Jan-2020", "LARGER", 100]) == [1, 2, 3]
-            code = client.copy([1], "Käse/2026")
-            assert b"COPYUID" in code
+            client.copy([1], "Käse/2026")
             client.move([2], "Trash")
             client.delete_messages([3])
             client.uid_expunge([3])

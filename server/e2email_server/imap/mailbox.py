@@ -154,6 +154,7 @@ class SealedMailbox:
         return gone
 
     async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
+        self._require("write")
         target = await find_mailbox(self._store, self._account_id, name)
         with translated():
             copied = await self._store.copy(self._shared.mailbox_id, uids, target.mailbox_id)
@@ -161,7 +162,7 @@ class SealedMailbox:
         return _result(copied)
 
     async def move(self, uids: Sequence[int], name: str) -> CopyResult:
-        """Nothing is lost by it, so `write` is enough."""
+        self._require("write")  # nothing is lost by it
         target = await find_mailbox(self._store, self._account_id, name)
         with translated():
             copied = await self._store.move(self._shared.mailbox_id, uids, target.mailbox_id)

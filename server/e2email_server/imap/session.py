@@ -1,6 +1,7 @@
 """One connection to the sealed face: who it is, its mailboxes, and what its password may do."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,8 @@ from e2email_server.imap.naming import find_mailbox
 from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Identity, LoginRefused, Logins, TryLater
 from e2email_server.store.api import Store
+from e2email_server.store.errors import AlreadyExists
+from e2email_server.store.names import SEPARATOR, mailbox_name
 
 MAX_USER = 254  # characters of an address (RFC 5321 §4.5.3.1.3); the throttle remembers names
 
@@ -92,18 +95,29 @@ class SealedSession:
 
     async def create(self, name: str, special_use: str | None = None) -> None:
         self._require("write")
+        await self._make_parents(name)
         with translated():
             await self._backend.store.create(self._account_id, name, special_use)
+
+    async def _make_parents(self, name: str) -> None:
+        """RFC 9051 §6.3.4, §6.3.6: the levels above a new name exist, too."""
+        with translated():
+            levels = mailbox_name(name).split(SEPARATOR)
+        for count in range(1, len(levels)):
+            with translated(), suppress(AlreadyExists):
+                await self._backend.store.create(self._account_id, SEPARATOR.join(levels[:count]))
 
     async def delete(self, name: str) -> None:
         self._require("delete")
         found = await find_mailbox(self._backend.store, self._account_id, name)
         with translated():
             await self._backend.store.delete(found.mailbox_id)
+        self._backend.mailboxes.touch([found.mailbox_id])
 
     async def rename(self, old: str, new: str) -> None:
         self._require("write")
         found = await find_mailbox(self._backend.store, self._account_id, old)
+        await self._make_parents(new)
         with translated():
             await self._backend.store.rename(found.mailbox_id, new)
         self._backend.mailboxes.touch([found.mailbox_id])
