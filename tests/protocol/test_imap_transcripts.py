@@ -1,14 +1,11 @@
 """Every command as a transcript (tests/vectors/imap), whole and cut at any point.
 
-C: what the client sends, S: what the engine says, X: what another session does meanwhile,
-P: that many octets of padding. `# setup:` names what there is before the first line.
+X: is what another session does meanwhile; `# setup:` names what there is before the first line.
 `python -m protocol.test_imap_transcripts` (in tests/) writes the S: lines anew: read the diff.
 """
 
 import asyncio
-import random
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from e2email_protocol.imap import errors
 from e2email_protocol.imap.commands import PARSE
 from e2email_protocol.imap.context import Settings
 from support.imap import MAIL, Account, Box, Client, Stored
+from support.transcript import at_random, options, read, single, turns, whole
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "imap"
 FILES = sorted(FOLDER.glob("*.txt"))
@@ -26,15 +24,14 @@ class Play:
     """One transcript with its account; `cut` splits what the client sends."""
 
     def __init__(self, lines: list[str], cut):
-        words = next((x for x in lines if x.startswith("# setup:")), "# setup:")[8:].split()
-        options = dict(word.partition("=")[::2] for word in words)
-        self.account = Account(*[MAIL] * int(options.get("mails", 0)))
-        for box in filter(None, options.get("boxes", "").split(",")):
+        given = options(lines)
+        self.account = Account(*[MAIL] * int(given.get("mails", 0)))
+        for box in filter(None, given.get("boxes", "").split(",")):
             name, _, use = box.partition(":")
             self.account.boxes[name] = Box(uidvalidity=7, special_use=use or None)
-        settings = Settings(starttls="clear" in options)
-        self.client = Client(self.account, settings, tls="clear" not in options)
-        self.options = options
+        settings = Settings(starttls="clear" in given)
+        self.client = Client(self.account, settings, tls="clear" not in given)
+        self.options = given
         self.cut = cut
 
     async def begin(self) -> None:
@@ -69,34 +66,6 @@ class Play:
                 raise ValueError(words)
 
 
-@dataclass
-class Turn:
-    """One thing that happens, and what the engine says to it."""
-
-    octets: bytes = b""
-    action: list[str] = field(default_factory=list)
-    expected: bytes = b""
-
-
-def turns(lines: list[str]) -> list[Turn]:
-    found: list[Turn] = []
-    sending = False
-    for line in lines:
-        kind, text = line[:2], line[3:]
-        if kind in ("C:", "P:"):
-            if not sending:
-                found.append(Turn())
-            found[-1].octets += text.encode() + b"\r\n" if kind == "C:" else b"x" * int(text)
-        elif kind == "X:":
-            found.append(Turn(action=text.split()))
-        elif kind == "S:":
-            found[-1].expected += text.encode() + b"\r\n"
-        elif not line.startswith("#"):
-            raise ValueError(f"what is this line: {line!r}")
-        sending = kind in ("C:", "P:")
-    return found
-
-
 async def check(lines: list[str], cut) -> None:
     show = Play(lines, cut)
     await show.begin()
@@ -104,28 +73,6 @@ async def check(lines: list[str], cut) -> None:
         said = await show.step(turn)
         assert b"inner secret" not in said
         assert said.split(b"\r\n") == turn.expected.split(b"\r\n"), turn.octets
-
-
-def whole(octets: bytes) -> list[bytes]:
-    return [octets]
-
-
-def single(octets: bytes) -> list[bytes]:
-    return [octets[at : at + 1] for at in range(len(octets))]
-
-
-def at_random(seed: int):
-    rng = random.Random(seed)
-
-    def cut(octets: bytes) -> list[bytes]:
-        places = sorted(rng.sample(range(len(octets) + 1), min(3, len(octets))))
-        return [octets[a:b] for a, b in zip([0, *places], [*places, len(octets)], strict=True)]
-
-    return cut
-
-
-def read(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
