@@ -55,7 +55,7 @@ def command(
     with opened(access) as (unlocked, cache):
         box = find_mailbox(cache, mailbox)
         if sealed:
-            _write_sealed(unlocked, cache, box, uid)
+            _write_sealed(_fetch_sealed(unlocked, cache, box, uid))
             return
         row, summary, body = _find(unlocked, cache, box, uid)
     if raw:
