@@ -19,6 +19,7 @@ from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
+from e2email_client.lock import SyncLock
 from e2email_client.log import report
 from e2email_client.opening import Opening
 from e2email_client.sync import Report, Stale, Sync, silent
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 INBOX = "INBOX"
 POLL_SECONDS = 60.0  # mailboxes other than the inbox
 IDLE_SECONDS = 25 * 60.0  # below the half hour after which servers hang up (RFC 2177)
+LOCK_SECONDS = 1.0  # how soon this program takes over from one that synced
 FOREIGN_WRITES_SECONDS = 1.0  # how often another program's writes to the cache are looked for
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -61,28 +63,37 @@ class Live:
         return self._sync is not None
 
     async def run(self) -> None:
-        """Connect, catch up, follow; again after every failure. Ends by being cancelled."""
+        """Connect, catch up, follow; again after every failure. Ends by being cancelled.
+
+        While another program syncs this account, what it fetches is served; then this one does.
+        """
         watch = asyncio.create_task(self._watch_foreign_writes())
-        failures = 0
         try:
-            while True:
-                started = asyncio.get_running_loop().time()
-                try:
-                    await self._connected()
-                except ClientError as fault:
-                    log.info("not connected: %s", fault)
-                except Stale:
-                    log.info("a mailbox was replaced while it was read; beginning again")
-                except Exception as fault:  # noqa: BLE001  # a fault of ours must not end the proxy
-                    report(fault)
-                finally:
-                    self._sync = None
-                if asyncio.get_running_loop().time() - started > BACKOFF[-1]:
-                    failures = 0
-                await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
-                failures += 1
+            with SyncLock(self._unlocked.paths) as lock:
+                while not lock.take():  # noqa: ASYNC110  # a file lock has no event
+                    await asyncio.sleep(LOCK_SECONDS)
+                await self._follow()
         finally:
             watch.cancel()
+
+    async def _follow(self) -> None:
+        failures = 0
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._connected()
+            except ClientError as fault:
+                log.info("not connected: %s", fault)
+            except Stale:
+                log.info("a mailbox was replaced while it was read; beginning again")
+            except Exception as fault:  # noqa: BLE001  # a fault of ours must not end the proxy
+                report(fault)
+            finally:
+                self._sync = None
+            if asyncio.get_running_loop().time() - started > BACKOFF[-1]:
+                failures = 0
+            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+            failures += 1
 
     async def _connected(self) -> None:
         remote, _ = await connect(self._unlocked)
