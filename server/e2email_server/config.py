@@ -66,8 +66,6 @@ class Limits:
     transaction_seconds: int = 600
     minimum_rate: int = 1024
     idle_seconds: int = 300
-    bad_logins: int = 3
-    bad_commands: int = 20
     free_percent: int = 5
     free_space: int = GIB
     drain_seconds: int = 30
@@ -235,8 +233,6 @@ def _limits(table: Table) -> Limits:
         "transaction_seconds": (1, _DAY),
         "minimum_rate": (0, GIB),
         "idle_seconds": (1, _DAY),
-        "bad_logins": (1, 100),
-        "bad_commands": (1, 1000),
         "free_percent": (0, 90),
         "drain_seconds": (0, 3600),
     }

@@ -72,7 +72,6 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert limits.transaction_size == GIB
     assert limits.memory == 512 * MIB
     assert (limits.free_percent, limits.free_space) == (5, GIB)
-    assert limits.bad_logins == 3
 
 
 def test_the_template_names_every_limit_at_its_default(tmp_path: Path) -> None:
