@@ -64,7 +64,7 @@ class Limits:
     connections: int = 1000
     connections_per_address: int = 50
     transaction_seconds: int = 600
-    minimum_rate: int = 1024
+    minimum_rate: int = 16 * 1024
     idle_seconds: int = 300
     free_percent: int = 5
     free_space: int = GIB
