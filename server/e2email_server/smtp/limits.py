@@ -27,7 +27,7 @@ class Limits:
 
     idle: float = 300.0  # RFC 5321 §4.5.3.2.7: at least five minutes
     transaction: float = 600.0  # MAIL to end of data, plus a second for each `rate` received
-    rate: int = KIB  # octets a second that earn a second more
+    rate: int = 16 * KIB  # octets a second that earn a second more; 50 MiB may take an hour
     impatience: float = 0.1  # factor on both times while half of all connections are taken
     handshake: float = 30.0  # STARTTLS
     drain: float = 30.0  # what a transaction in flight gets when the server stops
