@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import hmac
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -37,6 +38,7 @@ class ProxyAccount:
     password: str = field(repr=False)
     cache: Database
     live: Live
+    maildrop_held: bool = False  # by a POP3 session: there is one at a time
     _views: dict[int, Snapshot] = field(default_factory=dict)
 
     async def mailboxes(self) -> list[Mailbox]:
@@ -68,6 +70,15 @@ class ProxyAccount:
             uidnext = max(now.uidnext, entries[-1].uid + 1 if entries else 1)
             view = self._views[mailbox_id] = Snapshot(entries, uidnext, now.modseq)
         return view
+
+
+def logged_in(accounts: Sequence[ProxyAccount], user: str, password: bytes) -> ProxyAccount | None:
+    """Programs log in with the full address and the proxy's password, never the passphrase."""
+    name = user.strip().lower()
+    account = next((one for one in accounts if one.address == name), None)
+    expected = account.password if account else ""
+    fits = hmac.compare_digest(expected.encode(), password)
+    return account if fits else None
 
 
 @contextmanager

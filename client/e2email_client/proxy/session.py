@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from e2email_client.local import mailboxes
 from e2email_client.local.keywords import without_reserved
-from e2email_client.proxy.account import ProxyAccount, upstream
+from e2email_client.proxy.account import ProxyAccount, logged_in, upstream
 from e2email_client.proxy.mailbox import ProxyMailbox
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.session import AppendResult, Mailbox, MailboxInfo, Status
@@ -19,12 +18,12 @@ MAX_APPEND = 50 * 1024 * 1024
 
 
 class ProxySession:
-    """Programs log in with the full address and the proxy's password, never the passphrase."""
+    """One program's connection to one of the accounts."""
 
     capabilities: frozenset[bytes] = frozenset()
 
     def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
-        self._accounts = {one.address: one for one in accounts}
+        self._accounts = accounts
         self._account: ProxyAccount | None = None
 
     def __repr__(self) -> str:
@@ -36,10 +35,8 @@ class ProxySession:
         return self._account
 
     async def login(self, user: str, password: bytes) -> None:
-        account = self._accounts.get(user.strip().lower())
-        expected = account.password if account else ""
-        fits = hmac.compare_digest(expected.encode(), password)
-        if account is None or not fits:
+        account = logged_in(self._accounts, user, password)
+        if account is None:
             raise errors.AuthenticationFailed("wrong address or password")
         self._account = account
 

@@ -1,0 +1,168 @@
+"""POP3 at the proxy: the inbox of an account, as it was at login; no flags but \\Deleted change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from e2email_client.failure import ClientError
+from e2email_client.live import INBOX
+from e2email_client.local import mailboxes, mails
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.mails import Octets, State
+from e2email_client.proxy.account import ProxyAccount, logged_in
+from e2email_client.sync import Stale
+from e2email_protocol.engine import Engine
+from e2email_protocol.pop3 import errors
+from e2email_protocol.pop3.connection import Connection
+from e2email_protocol.pop3.context import Settings
+from e2email_protocol.pop3.session import Listed
+
+# Programs give up after a minute, and so does the driver before a login; what is not summarised
+# by then goes on being fetched in the background, and the next login finds it.
+SIZES_SECONDS = 30.0
+PIECE = 64 * 1024
+DELETED = frozenset({"\\Deleted"})
+
+
+def pop3_engine(
+    accounts: Sequence[ProxyAccount],
+    settings: Settings,
+    *,
+    tls: bool,
+    report: Callable[[BaseException], None],
+) -> Engine:
+    """For one connection; `tls`: it began with TLS."""
+    return Connection(Pop3Session(accounts), settings, tls=tls, report=report)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the server and this machine may fail at, as POP3's one word for it."""
+    try:
+        yield
+    except (ClientError, TimeoutError) as fault:
+        raise errors.Unavailable(str(fault) or "it takes too long") from fault
+    except Stale as fault:
+        raise errors.Unavailable("the inbox is another one by now") from fault
+
+
+class Pop3Session:
+    """One program's connection."""
+
+    def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
+        self._accounts = accounts
+
+    async def login(self, user: str, password: bytes) -> ProxyMaildrop:
+        account = logged_in(self._accounts, user, password)
+        if account is None:
+            raise errors.AuthenticationFailed("wrong address or password")
+        if account.maildrop_held:
+            raise errors.InUse("another POP3 session is open")
+        account.maildrop_held = True
+        try:
+            with _told():
+                return await _opened(account)
+        except BaseException:
+            account.maildrop_held = False
+            raise
+
+
+async def _opened(account: ProxyAccount) -> ProxyMaildrop:
+    """The inbox with the exact size of every message."""
+    cache = account.cache
+    local = await asyncio.to_thread(mailboxes.named, cache, INBOX)
+    if local is None or not local.complete:
+        raise errors.Unavailable("the inbox is being listed for the first time")
+    uids = [one.uid for one in await asyncio.to_thread(mailboxes.entries, cache, local.id)]
+    async with asyncio.timeout(SIZES_SECONDS):
+        await _ensure(account, local, uids, State.READY)
+    sizes = await asyncio.to_thread(mails.sizes, cache, local.id)
+    # what vanished in the meantime has no size any more
+    messages = [Listed(uid, sizes[uid]) for uid in uids if uid in sizes]
+    return ProxyMaildrop(account, local, messages)
+
+
+async def _ensure(account: ProxyAccount, local: Mailbox, uids: Sequence[int], state: State) -> None:
+    """All of these known that well. Unavailable where one still isn't."""
+
+    def lacking() -> Awaitable[list[tuple[int, str]]]:
+        return asyncio.to_thread(mails.lacking, account.cache, local.id, uids, state)
+
+    missing = await lacking()
+    if missing:
+        await account.live.ensure(local, [uid for uid, _ in missing], state)
+        if await lacking():
+            raise errors.Unavailable("a message could not be had or opened")
+
+
+class ProxyMaildrop:
+    """The inbox, for one session."""
+
+    def __init__(self, account: ProxyAccount, local: Mailbox, messages: Sequence[Listed]) -> None:
+        self._account = account
+        self._local = local
+        self._removing: asyncio.Task[None] | None = None
+        self.messages = messages
+        self.uidvalidity = local.uidvalidity
+
+    def __repr__(self) -> str:
+        return f"ProxyMaildrop({len(self.messages)} messages)"
+
+    async def retrieve(self, uid: int) -> AsyncGenerator[bytes, None]:
+        with _told():
+            await _ensure(self._account, self._local, [uid], State.OPENED)
+        found = await asyncio.to_thread(
+            mails.known, self._account.cache, self._local.id, [uid], Octets.VIEW
+        )
+        if not found:
+            raise errors.Vanished("removed since login")
+        octets = found[0].octets
+        if octets is None:
+            raise errors.Unavailable("its octets were dropped again")
+        for start in range(0, len(octets), PIECE):
+            yield octets[start : start + PIECE]
+
+    async def delete(self, uids: Sequence[int]) -> None:
+        """Goes on to its end even if the program hangs up after QUIT without waiting."""
+        self._removing = asyncio.create_task(self._remove(uids))
+        await asyncio.shield(self._removing)
+
+    async def _remove(self, uids: Sequence[int]) -> None:
+        live = self._account.live
+        flags = await asyncio.to_thread(mailboxes.server_flags, self._account.cache, self._local.id)
+        there = [uid for uid in uids if uid in flags]
+        if not there:
+            return
+        fresh = [uid for uid in there if not flags[uid] & DELETED]
+        try:
+            with _told():
+                await live.store(self._local, there, "+FLAGS", DELETED)
+        except errors.Unavailable:
+            await self._take_back(fresh)
+            raise
+        try:
+            gone = await live.expunge(self._local, there)
+        except (ClientError, Stale) as fault:
+            await self._take_back(fresh)
+            # a part of them may be gone: it is not known how far the server came
+            raise errors.NotRemoved(str(fault)) from fault
+        if len(gone) < len(there):
+            raise errors.NotRemoved("the server kept some")
+
+    async def _take_back(self, uids: Sequence[int]) -> None:
+        """Else an IMAP program's EXPUNGE would remove later what was answered -ERR now.
+
+        A server that is gone cannot be asked: then the flag stays, for all programs to see.
+        """
+        with suppress(ClientError, Stale):
+            if uids:
+                await self._account.live.store(self._local, uids, "-FLAGS", DELETED)
+
+    async def close(self) -> None:
+        try:
+            if self._removing is not None:
+                await asyncio.wait({self._removing})
+        finally:
+            self._account.maildrop_held = False
