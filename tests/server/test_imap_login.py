@@ -1,11 +1,20 @@
 """Who may come in on the sealed face, and how long a guesser waits."""
 
+import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import pytest
 
-from e2email_server.imap.session import SealedSession
+from e2email_protocol.imap.errors import (
+    AuthenticationFailed,
+    NoSuchMailbox,
+    OverQuota,
+    Unavailable,
+)
+from e2email_server.imap.server import report
+from e2email_server.imap.session import SealedSession, TooManyFailures
+from e2email_server.store.errors import StoreFailed
 from e2email_server.throttle import FREE_ATTEMPTS
 from support.residents import resident
 from support.sealed_face import House, Talk, house
@@ -115,6 +124,18 @@ async def test_secrets_are_in_no_repr_and_no_report(server: House) -> None:
     await one.ask(b"a LOGIN alice@example.test e2a_canary\r\n")
     shown = [repr(one.session), *map(repr, one.reports), *map(str, one.reports)]
     assert not any(secret in text or "canary" in text for text in shown)
+
+
+def test_the_log_has_the_cause_of_faults_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    fault = Unavailable()
+    fault.__cause__ = StoreFailed("disk I/O error")
+    for everyday in (AuthenticationFailed("canary"), NoSuchMailbox("canary"), TooManyFailures()):
+        report(everyday)
+    assert caplog.messages == []
+    report(fault)
+    report(OverQuota("floor"))
+    assert caplog.messages == ["imap: Unavailable: disk I/O error", "imap: OverQuota: floor"]
 
 
 async def test_closing_forgets_who_it_was(server: House) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
-from e2email_protocol.imap.errors import Refused
+from e2email_protocol.imap.errors import OverQuota, Refused, Unavailable
 from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
 from e2email_server.config import Endpoint
+from e2email_server.imap.append import NoKeyEver
 from e2email_server.imap.session import Backend, SealedSession
 
 log = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool) -> Face:
 
 
 def report(error: BaseException) -> None:
-    """What the peer is told blandly. Everyday refusals are not worth a line."""
+    """What the peer is told blandly. The other refusals are everyday, and no fault of ours."""
     if not isinstance(error, Refused):
         log.error("imap: unexpected", exc_info=error)
-    elif error.__cause__ is not None:
-        log.info("imap: %s: %s", type(error).__name__, error.__cause__)
+    elif isinstance(error, Unavailable | OverQuota | NoKeyEver):
+        log.warning("imap: %s: %s", type(error).__name__, error.__cause__ or error)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from e2email_protocol.imap.errors import AuthenticationFailed, NoPermission, Unavailable
+from e2email_protocol.imap.errors import AuthenticationFailed, NoPermission, Refused
 from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
 from e2email_server.imap.append import Appending
 from e2email_server.imap.faults import translated
@@ -20,7 +20,10 @@ from e2email_server.store.names import SEPARATOR, mailbox_name
 MAX_USER = 254  # characters of an address (RFC 5321 §4.5.3.1.3); the throttle remembers names
 
 
-class TooManyFailures(Unavailable):
+class TooManyFailures(Refused):
+    """Not AUTHENTICATIONFAILED: nothing was looked at, and the password may be right."""
+
+    code = b"UNAVAILABLE"
     text = b"too many failed logins, try again later"
 
 
