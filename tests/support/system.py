@@ -143,7 +143,7 @@ def run(program: str, *arguments: object, stdin: bytes = b"") -> Ran:
 class Server:
     """`e2email-server` in a folder of its own, on ports that stay the same over restarts."""
 
-    def __init__(self, folder: Path, aliases: Mapping[str, Sequence[str]] = {}) -> None:  # noqa: B006
+    def __init__(self, folder: Path, aliases: Mapping[str, Sequence[str]] = {}) -> None:
         self.folder = folder
         self.config = folder / "server.toml"
         self.data = folder / "data"
@@ -171,11 +171,14 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, **options: Any) -> None:
-        """Returns when everything listens. `options` go to Popen."""
+    def start(self, *under: str, **options: Any) -> None:
+        """Returns when everything listens. `under` is what runs it (strace); `options` go to Popen.
+
+        With `strace -D` the process started is the server itself, so `pid` and signals are right.
+        """
         ports_file = self.folder / "ports.json"
         ports_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "e2email_server", "run", "-c", str(self.config)]
+        command = [*under, sys.executable, "-m", "e2email_server", "run", "-c", str(self.config)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [*command, "--ports-file", str(ports_file)],
@@ -263,7 +266,7 @@ class Server:
 
 
 @contextmanager
-def server(folder: Path, aliases: Mapping[str, Sequence[str]] = {}) -> Iterator[Server]:  # noqa: B006
+def server(folder: Path, aliases: Mapping[str, Sequence[str]] = {}) -> Iterator[Server]:
     """Running."""
     made = Server(folder, aliases)
     made.start()

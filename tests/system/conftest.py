@@ -1,28 +1,16 @@
-"""One running server and one account for all tests that change nothing of importance."""
+"""One running server for all tests that do it no harm, and accounts as tests ask for them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.system import Server, User, server
 
-
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server, DEBUG log, an alias `sales@` of alice and bob."""
-    folder = tmp_path_factory.mktemp("house")
-    members = ["alice@example.test", "bob@example.test"]
-    with server(folder / "server", {"sales@example.test": members}) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def users(house: Server, tmp_path_factory: pytest.TempPathFactory) -> "Users":
-    return Users(house, tmp_path_factory.mktemp("users"))
+from e2email_crypto.statement import Policy
+from support.system import DOMAIN, Server, User, server
 
 
 class Users:
-    """Accounts made when they are first asked for."""
+    """Accounts, each made when it is first asked for."""
 
     def __init__(self, house: Server, folder: Path) -> None:
         self._house, self._folder = house, folder
@@ -30,8 +18,19 @@ class Users:
 
     def __call__(self, name: str, policy: str = "sealed") -> User:
         if name not in self._made:
-            from e2email_crypto.statement import Policy
-
-            address = f"{name}@example.test"
-            self._made[name] = self._house.user(address, self._folder / name, Policy(policy))
+            home = self._folder / name
+            self._made[name] = self._house.user(f"{name}@{DOMAIN}", home, Policy(policy))
         return self._made[name]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Running, DEBUG log, `sales@` an alias of anna and ben."""
+    aliases = {f"sales@{DOMAIN}": [f"anna@{DOMAIN}", f"ben@{DOMAIN}"]}
+    with server(tmp_path_factory.mktemp("house") / "server", aliases) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def users(house: Server, tmp_path_factory: pytest.TempPathFactory) -> Users:
+    return Users(house, tmp_path_factory.mktemp("users"))
