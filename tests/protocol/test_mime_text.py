@@ -69,6 +69,8 @@ def test_a_preview_is_short() -> None:
         (b"big5", "中文".encode("big5"), "中文"),
         (b"utf-8", "café".encode()[:-1], "caf\ufffd"),
         (b"rot13", b"uryyb", "uryyb"),
+        (b"utf-7", b"+2AA-", "\ufffd"),
+        (b"utf-7", b"+2D3cAA-", "\U0001f400"),
     ],
 )
 def test_leaf_text(charset: bytes, body: bytes, shown: str) -> None:
@@ -170,6 +172,7 @@ PIECES = [
     b"Content-Transfer-Encoding: quoted-printable\r\n", b"Content-Disposition: attachment;",
     b" filename*=utf-16''%", b"Content-Type: text/plain; charset=utf-16\r\n", b"A: =?utf-7?q?",
     b'Content-Type: multipart/encrypted; boundary=b; protocol="application/pgp-encrypted"\r\n',
+    b"Content-Type: text/plain; charset=utf-7\r\n", b"+2AA-", b"?=",
 ]  # fmt: skip
 
 
@@ -179,7 +182,7 @@ def test_no_octets_fail(octets: bytes) -> None:
     preview(octets, root)
     attachments(root)
     encrypted_body(octets, root)
-    "".join(search_text(octets, root))
+    "".join(search_text(octets, root)).encode()
 
 
 def test_the_corpus_never_fails() -> None:

@@ -44,6 +44,7 @@ _MEANT = {
     "x_x_big5": "cp950",
 }
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
+_LONE_HALF = re.compile("[\ud800-\udfff]")
 _CODECS = frozenset(aliases.values()) | {"utf_8_sig", "cp874", "koi8_u", "koi8_t", "mac_turkish"}
 # longest charset name of the IANA registry is 45
 MAX_CHARSET_NAME = 64
@@ -65,12 +66,15 @@ def codec_for(charset: bytes) -> str | None:
 def decode(octets: bytes, charset: bytes = b"") -> str:
     """Text of the octets: the declared charset, else UTF-8, else Windows-1252.
 
-    A charset that fits but for a few octets is kept, with U+FFFD in their place.
+    A charset that fits but for a few octets is kept, with U+FFFD in their place. Every result can
+    be encoded again: it holds no half of a surrogate pair.
     """
     codec = codec_for(charset)
     if codec is not None and codec != "utf_8":
         try:
-            return codecs.lookup(codec).decode(octets, "replace")[0]
+            text = codecs.lookup(codec).decode(octets, "replace")[0]
+            # of all codecs only this one lets halves through, "replace" or not
+            return _LONE_HALF.sub("\ufffd", text) if codec == "utf_7" else text
         except (LookupError, UnicodeError):
             pass  # e.g. a UTF-16 text of odd length: guess
     return _guess(octets, declared=codec is not None and bool(charset))
