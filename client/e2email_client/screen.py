@@ -42,8 +42,9 @@ def print_mail(lines: Iterable[str]) -> None:
 
 
 def summary_lines(row: Row, summary: Summary) -> Iterator[str]:
-    yield f"From:    {listing.sender(summary)}"
-    yield f"To:      {clean.line(summary.recipients)}"
+    yield f"From:    {listing.sender(summary) or '(nobody)'}"
+    if summary.recipients:
+        yield f"To:      {clean.line(summary.recipients)}"
     yield f"Date:    {listing.moment(summary.date or row.received)}"
     yield f"Subject: {clean.line(summary.subject or '(no subject)')}"
 

@@ -53,6 +53,7 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
 async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str, int]) -> None:
     from e2email_client.fetching import online
     from e2email_client.progress import Bars
+    from e2email_client.sync import Stale
 
     with Bars() as bars:
 
@@ -61,8 +62,11 @@ async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str
                 new[at.mailbox] = at.done
             bars.report(at)
 
-        async with online(unlocked, cache, report) as sync:
-            await sync.everything(bodies=bodies)
+        try:
+            async with online(unlocked, cache, report) as sync:
+                await sync.everything(bodies=bodies)
+        except Stale:
+            raise Incomplete("A mailbox was replaced on the server meanwhile; sync again.") from None
 
 
 def _answer(
