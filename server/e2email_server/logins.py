@@ -52,6 +52,7 @@ class Identity:
     account: Account
     kind: str
     scopes: frozenset[str]
+    token_id: int = 0
 
 
 @cache
@@ -111,7 +112,7 @@ class Logins:
             raise self._refused("device token", peer)
         self._throttle.welcome("device " + peer, peer)
         await self._used(found)
-        return Identity(account, found.kind, found.scopes)
+        return Identity(account, found.kind, found.scopes, found.token_id)
 
     async def check_login(self, address: str, secret: str, peer: str) -> Identity:
         """A login over IMAP, POP3 or submission, by app password or device token.
@@ -134,7 +135,17 @@ class Logins:
             raise self._refused("token", peer)
         self._throttle.welcome(address, peer)
         await self._used(found)
-        return Identity(account, found.kind, found.scopes)
+        return Identity(account, found.kind, found.scopes, found.token_id)
+
+    async def still_valid(self, identity: Identity) -> bool:
+        """Whether the token of an earlier login is still there, and its account enabled."""
+        account_id = identity.account.account_id
+        try:
+            account = await self._store.account_by_id(account_id)
+        except NotFound:
+            return False
+        found = await self._store.tokens(account_id)
+        return account.enabled and identity.token_id in {token.token_id for token in found}
 
     def _look(self, account: str, peer: str) -> None:
         """Tokens cannot be guessed, so ten connections at once may all be checked at once."""

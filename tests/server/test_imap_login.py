@@ -17,7 +17,7 @@ from e2email_server.imap.session import SealedSession, TooManyFailures
 from e2email_server.store.errors import StoreFailed
 from e2email_server.throttle import FREE_ATTEMPTS
 from support.residents import resident
-from support.sealed_face import House, Talk, house
+from support.sealed_face import House, Talk, house, talk
 
 ALICE = b"alice@example.test"
 
@@ -144,3 +144,23 @@ async def test_closing_forgets_who_it_was(server: House) -> None:
     await session.close()
     with pytest.raises(AssertionError):
         await session.list_mailboxes()
+
+
+async def test_a_revoked_password_ends_what_an_open_session_may_do(server: House) -> None:
+    async with talk(server, select=b"INBOX") as one, talk(server, select=b"INBOX") as other:
+        (token, _) = await server.store.tokens(server.account.account_id)
+        await server.store.remove_token(server.account.account_id, token.token_id)
+        await server.deliver(b"Subject: new\r\n\r\n")
+        server.backend.mailboxes.touch([server.account.inbox])  # as its watcher soon would
+        for command in (
+            b"FETCH 1 (BODY[])",
+            b"STATUS INBOX (MESSAGES)",
+            b'LIST "" "*"',
+            b"EXPUNGE",
+        ):
+            assert b"EXISTS" not in await one.ask(b"a NOOP\r\n")
+            assert b"a OK" not in await one.ask(b"a " + command + b"\r\n")
+        assert (await one.no(b"SELECT INBOX")).startswith(b"[EXPIRED]")
+        assert b"* 1 EXISTS" in await other.ok(b"NOOP")
+        await server.store.set_enabled(server.account.account_id, False)
+        assert (await other.no(b"FETCH 1 (BODY[])")).startswith(b"[EXPIRED]")

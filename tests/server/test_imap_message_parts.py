@@ -15,9 +15,11 @@ from e2email_protocol.mime.section import section as mime_section
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.sealed.record import Form, Policy, Record
 from e2email_protocol.sealed.render import render
+from e2email_server.imap.access import Access
 from e2email_server.imap.mailbox import PAGE_OCTETS, SealedMailbox
 from e2email_server.imap.message import CHUNK, SealedMessage
 from e2email_server.imap.shared import SharedMailboxes
+from e2email_server.logins import Identity
 from e2email_server.store.memory import MemoryStore
 from support.corpus import messages
 from support.sealed_face import EVERYTHING, new_message
@@ -70,7 +72,8 @@ async def opened(store: NoBodies, *records: Record) -> SealedMailbox:
     await store.deliver([new_message(account.inbox, record) for record in records])
     mailboxes = SharedMailboxes(store)
     shared = await mailboxes.open(account.inbox)
-    return SealedMailbox(store, mailboxes, shared, account.account_id, EVERYTHING, False)
+    access = Access(store, None, Identity(account, "app", EVERYTHING), store.epoch)  # type: ignore[arg-type]
+    return SealedMailbox(store, mailboxes, shared, access, False)
 
 
 async def fetched(mailbox: SealedMailbox, need: Need) -> list[SealedMessage]:

@@ -192,7 +192,9 @@ async def test_tokens_come_and_go(store: Store, alice: Account, clock: TestClock
     assert (await store.tokens(alice.account_id))[0].last_used_day == 19000
     with pytest.raises(NotFound):
         await store.remove_token(alice.account_id + 1, made.token_id)
+    epoch = store.epoch
     await store.remove_token(alice.account_id, made.token_id)
+    assert store.epoch != epoch
     with pytest.raises(NotFound):
         await store.find_token(b"t" * 32)
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import partial
 
-from e2email_protocol.imap.errors import Cannot, NoPermission
+from e2email_protocol.imap.errors import Cannot
 from e2email_protocol.imap.session import (
     Changes,
     CopyResult,
@@ -14,6 +14,7 @@ from e2email_protocol.imap.session import (
     StoreResult,
     TextSearch,
 )
+from e2email_server.imap.access import Access
 from e2email_server.imap.body import Body
 from e2email_server.imap.faults import translated
 from e2email_server.imap.message import MetaMessage, SealedMessage
@@ -41,21 +42,20 @@ class TextIsSealed(Cannot):
 
 
 class SealedMailbox:
-    """See session.Mailbox. `scopes` are those of the credential that logged in."""
+    """See session.Mailbox. `access` is that of the credential that logged in."""
 
     def __init__(
         self,
         store: Store,
         mailboxes: SharedMailboxes,
         shared: SharedMailbox,
-        account_id: int,
-        scopes: frozenset[str],
+        access: Access,
         readonly: bool,
     ) -> None:
         self._store, self._mailboxes, self._shared = store, mailboxes, shared
-        self._account_id, self._scopes = account_id, scopes
+        self._access = access
         self._told = shared.modseq
-        self._readonly = readonly or "write" not in scopes
+        self._readonly = readonly or not access.has("write")
 
     def __repr__(self) -> str:
         return f"<SealedMailbox {self._shared.mailbox_id}>"
@@ -79,6 +79,7 @@ class SealedMailbox:
         return snapshot
 
     async def changes(self, since: int) -> Changes:
+        await self._access.still()
         changes = await self._shared.changes(since)
         self._told = changes.modseq
         return changes
@@ -95,6 +96,7 @@ class SealedMailbox:
     # --- reading ------------------------------------------------------------------------------
 
     async def fetch(self, uids: Sequence[int], need: Need) -> AsyncGenerator[Message, None]:
+        await self._access.require("read")
         messages = self._shared.messages
         known = [messages[uid] for uid in uids if uid in messages]
         if not need & _RECORD:
@@ -125,8 +127,8 @@ class SealedMailbox:
         flags: frozenset[str],
         unchangedsince: int | None = None,
     ) -> StoreResult:
-        if DELETED in flags and op is not StoreOp.REMOVE:
-            self._require("delete")
+        sets_deleted = DELETED in flags and op is not StoreOp.REMOVE
+        await self._access.require("delete" if sets_deleted else "write")
         with translated():
             done = await self._store.store_flags(
                 self._shared.mailbox_id, uids, _OPS[op], flags, unchangedsince
@@ -146,7 +148,7 @@ class SealedMailbox:
         )
 
     async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
-        self._require("delete")
+        await self._access.require("delete")
         with translated():
             gone = await self._store.expunge(self._shared.mailbox_id, uids)
         if gone:
@@ -154,24 +156,20 @@ class SealedMailbox:
         return gone
 
     async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
-        self._require("write")
-        target = await find_mailbox(self._store, self._account_id, name)
+        await self._access.require("write")
+        target = await find_mailbox(self._store, self._access.account_id, name)
         with translated():
             copied = await self._store.copy(self._shared.mailbox_id, uids, target.mailbox_id)
         self._mailboxes.touch([target.mailbox_id])
         return _result(copied)
 
     async def move(self, uids: Sequence[int], name: str) -> CopyResult:
-        self._require("write")  # nothing is lost by it
-        target = await find_mailbox(self._store, self._account_id, name)
+        await self._access.require("write")  # nothing is lost by it
+        target = await find_mailbox(self._store, self._access.account_id, name)
         with translated():
             copied = await self._store.move(self._shared.mailbox_id, uids, target.mailbox_id)
         self._mailboxes.touch([self._shared.mailbox_id, target.mailbox_id])
         return _result(copied)
-
-    def _require(self, scope: str) -> None:
-        if scope not in self._scopes:
-            raise NoPermission(scope)
 
 
 def _result(copied: Copied) -> CopyResult:

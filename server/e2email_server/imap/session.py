@@ -7,12 +7,13 @@ from datetime import datetime
 
 from e2email_protocol.imap.errors import AuthenticationFailed, NoPermission, Refused
 from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
+from e2email_server.imap.access import Access
 from e2email_server.imap.append import Appending
 from e2email_server.imap.faults import translated
 from e2email_server.imap.mailbox import SealedMailbox
 from e2email_server.imap.naming import find_mailbox
 from e2email_server.imap.shared import SharedMailboxes
-from e2email_server.logins import Identity, LoginRefused, Logins, TryLater
+from e2email_server.logins import LoginRefused, Logins, TryLater
 from e2email_server.store.api import Store
 from e2email_server.store.errors import AlreadyExists
 from e2email_server.store.names import SEPARATOR, mailbox_name
@@ -44,7 +45,7 @@ class SealedSession:
 
     def __init__(self, backend: Backend, peer: str) -> None:
         self._backend, self._peer = backend, peer
-        self._identity: Identity | None = None
+        self._login: Access | None = None
         self._program = ""
 
     def __repr__(self) -> str:
@@ -57,6 +58,7 @@ class SealedSession:
             secret = ""  # counted like any other wrong one
         if len(user) > MAX_USER:
             raise AuthenticationFailed
+        epoch = self._backend.store.epoch
         try:
             with translated():
                 identity = await self._backend.logins.check_login(user, secret, self._peer)
@@ -66,22 +68,24 @@ class SealedSession:
             raise TooManyFailures from error
         if "read" not in identity.scopes:
             raise NoPermission("read")
-        self._identity = identity
+        self._login = Access(self._backend.store, self._backend.logins, identity, epoch)
 
     def identify(self, fields: Mapping[str, str]) -> None:
         self._program = fields.get("name", "")
 
     async def close(self) -> None:
-        self._identity = None
+        self._login = None
 
     # --- mailboxes ----------------------------------------------------------------------------
 
     async def list_mailboxes(self) -> Sequence[MailboxInfo]:
+        await self._access.require("read")
         with translated():
             found = await self._backend.store.mailboxes(self._account_id)
         return [MailboxInfo(one.name, one.special_use, one.subscribed) for one in found]
 
     async def status(self, name: str) -> Status:
+        await self._access.require("read")
         store = self._backend.store
         found = await find_mailbox(store, self._account_id, name)
         with translated():
@@ -97,7 +101,7 @@ class SealedSession:
         )
 
     async def create(self, name: str, special_use: str | None = None) -> None:
-        self._require("write")
+        await self._access.require("write")
         await self._make_parents(name)
         with translated():
             await self._backend.store.create(self._account_id, name, special_use)
@@ -111,14 +115,14 @@ class SealedSession:
                 await self._backend.store.create(self._account_id, SEPARATOR.join(levels[:count]))
 
     async def delete(self, name: str) -> None:
-        self._require("delete")
+        await self._access.require("delete")
         found = await find_mailbox(self._backend.store, self._account_id, name)
         with translated():
             await self._backend.store.delete(found.mailbox_id)
         self._backend.mailboxes.touch([found.mailbox_id])
 
     async def rename(self, old: str, new: str) -> None:
-        self._require("write")
+        await self._access.require("write")
         found = await find_mailbox(self._backend.store, self._account_id, old)
         await self._make_parents(new)
         with translated():
@@ -126,46 +130,34 @@ class SealedSession:
         self._backend.mailboxes.touch([found.mailbox_id])
 
     async def subscribe(self, name: str, on: bool) -> None:
-        self._require("write")
+        await self._access.require("write")
         found = await find_mailbox(self._backend.store, self._account_id, name)
         with translated():
             await self._backend.store.subscribe(found.mailbox_id, on)
 
     async def select(self, name: str, readonly: bool) -> SealedMailbox:
-        backend, identity = self._backend, self._who
-        found = await find_mailbox(backend.store, identity.account.account_id, name)
+        backend, access = self._backend, self._access
+        await access.require("read")
+        found = await find_mailbox(backend.store, access.account_id, name)
         shared = await backend.mailboxes.open(found.mailbox_id)
-        return SealedMailbox(
-            backend.store,
-            backend.mailboxes,
-            shared,
-            identity.account.account_id,
-            identity.scopes,
-            readonly,
-        )
+        return SealedMailbox(backend.store, backend.mailboxes, shared, access, readonly)
 
     async def append(
         self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
     ) -> AppendResult:
-        self._require("write")
+        await self._access.require("write")
         target = await find_mailbox(self._backend.store, self._account_id, name)
         placed = await self._backend.appending.append(
-            self._who.account.address, target, octets, flags, when, self._program
+            self._access.address, target, octets, flags, when, self._program
         )
         self._backend.mailboxes.touch([target.mailbox_id])
         return AppendResult(placed.uidvalidity, placed.uid)
 
-    # --- who ----------------------------------------------------------------------------------
-
     @property
-    def _who(self) -> Identity:
-        assert self._identity is not None, "the engine's state table lets no command through"
-        return self._identity
+    def _access(self) -> Access:
+        assert self._login is not None, "the engine's state table lets no command through"
+        return self._login
 
     @property
     def _account_id(self) -> int:
-        return self._who.account.account_id
-
-    def _require(self, scope: str) -> None:
-        if scope not in self._who.scopes:
-            raise NoPermission(scope)
+        return self._access.account_id

@@ -37,9 +37,10 @@ class AccountStore(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Another number whenever account rows may have changed, by whoever's hand.
+        """Another number whenever account rows may have changed or a token was removed.
 
-        What was worked out from `recipient` may be kept while the epoch stays the same.
+        By whoever's hand. What was worked out from `recipient`, and that a token was there, may be
+        kept while the epoch stays the same.
         """
         ...
 

@@ -265,6 +265,7 @@ class MemoryStore:
         for token_hash, token in self._tokens.items():
             if (token.account_id, token.token_id) == (account_id, token_id):
                 del self._tokens[token_hash]
+                self._epoch += 1
                 return
         raise NotFound("no such token")
 

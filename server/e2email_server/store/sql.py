@@ -226,7 +226,7 @@ class SqlStore:
         return await self._read(lambda c: credential_rows.list_tokens(c, self._macs, account_id))
 
     async def remove_token(self, account_id: int, token_id: int) -> None:
-        await self._change(lambda c: credential_rows.remove_token(c, account_id, token_id))
+        await self._change_account(lambda c: credential_rows.remove_token(c, account_id, token_id))
 
     async def token_used(self, token_id: int, day: int) -> None:
         await self._change(lambda c: credential_rows.token_used(c, token_id, day))
