@@ -17,6 +17,7 @@ from e2email_protocol.pop3.context import Settings
 from support.pop3_contract import MAILS, MaildropContract, whole
 
 ALICE, PASSWORD = "alice@example.test", b"the proxy's own"
+TWO = len(MAILS[5])
 
 
 def summary(size: int, state: State = State.READY) -> Summary:
@@ -220,13 +221,36 @@ async def test_no_login_before_the_inbox_is_listed(place, listed):
 # RETR
 
 
-async def test_a_message_is_opened_when_it_is_asked_for(place):
+async def test_a_message_is_opened_when_it_is_asked_for_with_those_that_follow(place):
     maildrop = await place.login()
     assert await whole(maildrop, 5) == MAILS[5]
-    assert await whole(maildrop, 5) == MAILS[5]
-    assert place.server.ensured[1:] == [([5], State.OPENED)]
+    assert await whole(maildrop, 9) == MAILS[9]
+    assert place.server.ensured[1:] == [([5, 9], State.OPENED)]
     pieces = [len(piece) async for piece in maildrop.retrieve(5)]
     assert max(pieces) == pop3.PIECE
+    await maildrop.close()
+
+
+@pytest.mark.parametrize(
+    ("messages", "octets", "asked"),
+    [(0, 1 << 20, [3]), (1, 1 << 20, [3, 5]), (9, 1 << 20, [3, 5, 9]), (9, TWO, [3, 5])],
+)
+async def test_what_is_opened_ahead_is_bounded(place, monkeypatch, messages, octets, asked):
+    monkeypatch.setattr(pop3, "MESSAGES_AHEAD", messages)
+    monkeypatch.setattr(pop3, "OCTETS_AHEAD", octets)
+    maildrop = await place.login()
+    assert await whole(maildrop, 3) == MAILS[3]
+    assert place.server.ensured[1:] == [(asked, State.OPENED)]
+    await maildrop.close()
+
+
+async def test_one_that_follows_and_cannot_be_opened_costs_only_itself(place):
+    maildrop = await place.login()
+    del place.server.mails[5]
+    assert await whole(maildrop, 3) == MAILS[3]
+    with pytest.raises(errors.Unavailable):
+        await whole(maildrop, 5)
+    assert await whole(maildrop, 9) == MAILS[9]
     await maildrop.close()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
+from operator import attrgetter
 
 from e2email_client.failure import ClientError
 from e2email_client.live import INBOX
@@ -23,6 +26,9 @@ from e2email_protocol.pop3.session import Listed
 # by then goes on being fetched in the background, and the next login finds it.
 SIZES_SECONDS = 30.0
 PIECE = 64 * 1024
+# Opened together with a message that is asked for: the first one waits for all of them.
+MESSAGES_AHEAD = 50
+OCTETS_AHEAD = 1024 * 1024
 DELETED = frozenset({"\\Deleted"})
 
 
@@ -84,15 +90,24 @@ async def _opened(account: ProxyAccount) -> ProxyMaildrop:
     return ProxyMaildrop(account, local, messages)
 
 
-async def _ensure(account: ProxyAccount, local: Mailbox, uids: Sequence[int], state: State) -> None:
-    """All of these known that well. Unavailable where one still isn't."""
+async def _ensure(
+    account: ProxyAccount,
+    local: Mailbox,
+    uids: Sequence[int],
+    state: State,
+    ahead: Sequence[int] = (),
+) -> None:
+    """All of these known that well. Unavailable where one still isn't.
+
+    Where the server has to be asked, it is asked for those `ahead`, too.
+    """
 
     def lacking() -> Awaitable[list[tuple[int, str]]]:
         return asyncio.to_thread(mails.lacking, account.cache, local.id, uids, state)
 
     missing = await lacking()
     if missing:
-        await account.live.ensure(local, [uid for uid, _ in missing], state)
+        await account.live.ensure(local, [*(uid for uid, _ in missing), *ahead], state)
         if await lacking():
             raise errors.Unavailable("a message could not be had or opened")
 
@@ -112,7 +127,7 @@ class ProxyMaildrop:
 
     async def retrieve(self, uid: int) -> AsyncGenerator[bytes, None]:
         with _told():
-            await _ensure(self._account, self._local, [uid], State.OPENED)
+            await _ensure(self._account, self._local, [uid], State.OPENED, self._after(uid))
         found = await asyncio.to_thread(
             mails.known, self._account.cache, self._local.id, [uid], Octets.VIEW
         )
@@ -123,6 +138,18 @@ class ProxyMaildrop:
             raise errors.Unavailable("its octets were dropped again")
         for start in range(0, len(octets), PIECE):
             yield octets[start : start + PIECE]
+
+    def _after(self, uid: int) -> list[int]:
+        """Programs that fetch one message mostly fetch those that follow."""
+        start = bisect_right(self.messages, uid, key=attrgetter("uid"))
+        found: list[int] = []
+        octets = 0
+        for one in islice(self.messages, start, start + MESSAGES_AHEAD):
+            octets += one.size
+            if octets > OCTETS_AHEAD:
+                break
+            found.append(one.uid)
+        return found
 
     async def delete(self, uids: Sequence[int]) -> None:
         """Goes on to its end even if the program hangs up after QUIT without waiting."""
