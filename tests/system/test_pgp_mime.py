@@ -220,15 +220,21 @@ def test_the_proxy_shows_the_opened_view(sent: Sent) -> None:
             assert b"multipart/encrypted" not in view.lower(), case.name
 
 
-def test_hidden_subjects_are_listed(sent: Sent) -> None:
-    listed = sent.user.e2email("list", "--json").json["messages"]
-    subjects = {one["uid"]: one["subject"] for one in listed}
-    hidden = {
-        uid: subjects[uid]
-        for uid, (case, _, _) in enumerate(sent.mails, 1)
-        if case.name.startswith("hidden")
-    }
-    assert list(hidden.values()) == ["the hidden subject", "another hidden subject"]
+def test_what_is_listed_of_them(sent: Sent) -> None:
+    """Hidden subjects, and what is known of encryption and signatures."""
+    listed = {one["uid"]: one for one in sent.user.e2email("list", "--json").json["messages"]}
+    by_name = {case.name: listed[uid] for uid, (case, _, _) in enumerate(sent.mails, 1)}
+    subjects = [one["subject"] for name, one in by_name.items() if name.startswith("hidden")]
+    assert subjects == ["the hidden subject", "another hidden subject"]
+    assert by_name["attachment inside"]["attachments"] == 1
+    security = {name: one["security"] for name, one in by_name.items()}
+    assert {one["encryption"] for one in security.values()} == {"encrypted by the sender"}
+    assert not [one for one in security.values() if one["alarms"]]
+    signatures = {name: one["signature"] for name, one in security.items()}
+    assert signatures["plain"] == "none"
+    assert signatures["signed by a known key"] == "valid"
+    assert signatures["signed by somebody unknown"] == "unknown-signer"
+    assert signatures["attachment inside"] == "unknown-signer"
 
 
 def test_what_the_server_keeps(sent: Sent, house: Server) -> None:
