@@ -6,6 +6,7 @@ import click
 
 from e2email_client import cli
 from e2email_client.entry import LazyGroup, run, version_option
+from e2email_client.hardening import harden
 
 
 @click.group(cls=LazyGroup, package=cli)
@@ -15,6 +16,7 @@ def e2email() -> None:
 
 
 def main() -> Never:
+    harden()
     run("e2email", e2email)
 
 

@@ -8,6 +8,7 @@ import click
 
 from e2email_client.cli._options import Access, access_options, json_option
 from e2email_client.entry import run, version_option
+from e2email_client.hardening import harden
 
 if TYPE_CHECKING:
     from e2email_client.proxy.run import Shown
@@ -85,6 +86,7 @@ def _print(shown: "Shown", as_json: bool) -> None:
 
 
 def main() -> Never:
+    harden()
     run("e2email-proxy", e2email_proxy)
 
 

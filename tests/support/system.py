@@ -95,6 +95,10 @@ class Smtp:
         self._socket.sendall(command.encode("utf-8") + b"\r\n")
         return self.reply()
 
+    def raw(self, octets: bytes) -> None:
+        """Just these, without waiting for anything."""
+        self._socket.sendall(octets)
+
     def data(self, mail: bytes) -> str:
         """The octets (CRLF at their end) with dots stuffed; the final reply."""
         stuffed = (b"\r\n" + mail).replace(b"\r\n.", b"\r\n..")[2:]
@@ -347,6 +351,10 @@ class Proxy:
         end(self._process)
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def password(self) -> str:
