@@ -1,6 +1,7 @@
 """Mailboxes of the sealed face: what sessions see of each other, push, scopes, failures."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -146,6 +147,43 @@ async def test_a_thousand_idle_sessions_cost_one_read_of_a_new_mail() -> None:
     assert len(reads) == 1
     for one in pictures:
         mailboxes.close(one)
+
+
+async def test_sessions_share_the_entries_they_agree_on(server: House) -> None:
+    """Random changes by two sessions and by delivery: every view is right, and none is a copy."""
+    chance = random.Random(9051)
+    inbox = server.account.inbox
+    await server.deliver(*[MAIL] * 8)
+    async with talk(server, select=b"INBOX") as one, talk(server, select=b"INBOX") as two:
+        for _ in range(150):
+            who, uid = chance.choice([one, two]), chance.randrange(1, 60)
+            match chance.randrange(8):
+                case 0:
+                    await server.deliver(MAIL)
+                    server.backend.mailboxes.touch([inbox])  # as its watcher soon would
+                case 1:
+                    await who.ok(b"UID STORE %d +FLAGS (\\Seen $k%d)" % (uid, uid % 3))
+                case 2:
+                    await who.ok(b"UID STORE 1:%d -FLAGS.SILENT (\\Seen)" % uid)
+                case 3:
+                    await who.ok(b"UID STORE %d +FLAGS.SILENT (\\Deleted)" % uid)
+                case 4:
+                    await who.ok(b"EXPUNGE")
+                case 5:
+                    await who.ok(b"UID COPY %d INBOX" % uid)
+                case 6:
+                    await who.ok(b"UID FETCH %d (BODY[2.MIME])" % uid)
+                case _:
+                    await who.ok(b"UID FETCH 1:* (FLAGS)")
+        entries = (await server.store.entries(inbox)).entries
+        for who in (one, two):
+            await who.ok(b"NOOP")
+            view = who.connection._context.selected.view
+            assert [(e.uid, e.flags) for e in view.entries] == [(e.uid, e.flags) for e in entries]
+        shared = await server.backend.mailboxes.open(inbox)
+        for who in (one, two):
+            assert who.connection._context.selected.view.entries is shared.snapshot().entries
+        server.backend.mailboxes.close(shared)
 
 
 # --- the shared picture -----------------------------------------------------------------------

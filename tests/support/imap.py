@@ -181,7 +181,8 @@ class MemoryMailbox:
             self._box.seen_until = self._box.uidnext
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot(list(self._box.entries.values()), self._box.uidnext, self._box.modseq)
+        entries = tuple(self._box.entries.values())
+        return Snapshot(entries, self._box.uidnext, self._box.modseq)
 
     async def changes(self, since: int) -> Changes:
         if self._box.deleted:
@@ -190,7 +191,7 @@ class MemoryMailbox:
         gone = [uid for modseq, uid in self._box.vanished if modseq > since]
         if not self.readonly:
             self._box.seen_until = self._box.uidnext
-        return Changes(entries, gone, self._box.modseq)
+        return Changes(entries, gone, self._box.modseq, await self.snapshot())
 
     async def wait(self) -> None:
         await self._event.wait()

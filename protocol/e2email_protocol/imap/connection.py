@@ -263,6 +263,8 @@ class Connection:
             return
         selected.view.learn(changes)
         octets = b"".join(selected.view.news(expunges))
+        if changes.now is not None:
+            selected.view.share(changes.now)
         if octets:
             yield octets
 

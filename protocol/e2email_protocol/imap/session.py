@@ -29,7 +29,11 @@ class Entry(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """A mailbox at one moment; `entries` ascend by uid and may be shared between sessions."""
+    """A mailbox at one moment; `entries` ascend by uid.
+
+    A view keeps a tuple as it is, for as long as the two say the same, and a copy of anything else:
+    sessions that are given the same tuple cost little.
+    """
 
     entries: Sequence[Entry]
     uidnext: int
@@ -42,6 +46,7 @@ class Changes(NamedTuple):
     entries: Sequence[Entry]
     vanished: Sequence[int]
     modseq: int  # give this as `since` next time
+    now: Snapshot | None = None  # the mailbox at `modseq`, where a tuple of it is at hand
 
 
 @dataclass(frozen=True, slots=True)

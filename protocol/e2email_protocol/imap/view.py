@@ -28,7 +28,10 @@ class View:
     """`since` is what the backend is to be asked changes from; `gone` is not told yet."""
 
     def __init__(self, snapshot: Snapshot, recent_from: int):
-        self.entries = list(snapshot.entries)
+        self._own: list[Entry] | None = None  # None: the entries are shared with other sessions
+        self.entries: Sequence[Entry] = snapshot.entries
+        if not isinstance(snapshot.entries, tuple):
+            self._mine()
         self.since = snapshot.modseq
         self.gone: set[int] = set()
         self._recent_from = recent_from
@@ -39,6 +42,21 @@ class View:
         for flags in {entry.flags for entry in self.entries}:
             self._learn_keywords(flags)
         self._new_keywords = False
+
+    def _mine(self) -> list[Entry]:
+        """The entries, to be changed."""
+        if self._own is None:
+            self.entries = self._own = list(self.entries)
+        return self._own
+
+    def share(self, now: Snapshot) -> None:
+        """Let go of an own copy that says the same as everybody's: the client knows all of it."""
+        if (
+            now.modseq == self.since
+            and len(now.entries) == len(self.entries) == self._told
+            and not (self.gone or self._changed)
+        ):
+            self.entries, self._own = now.entries, None
 
     # messages
 
@@ -125,7 +143,7 @@ class View:
         for entry in changes.entries:
             if entry.uid > last:
                 self._learn_keywords(entry.flags)
-                self.entries.append(entry)
+                self._mine().append(entry)
             elif self.replace(entry):
                 self._changed.add(entry.uid)
         self.gone.update(changes.vanished)
@@ -139,7 +157,7 @@ class View:
         known = self.entries[place]
         if entry.modseq < known.modseq:
             return False
-        self.entries[place] = entry
+        self._mine()[place] = entry
         if known.flags == entry.flags:
             return False
         self._learn_keywords(entry.flags)
@@ -164,12 +182,12 @@ class View:
             yield from self._tell_changed()
 
     def _tell_gone(self) -> Iterator[bytes]:
-        """Highest first: each number is right when it is read, and deleting from the end is cheap."""
+        """Highest first: each number is right when read, and deleting from the end is cheap."""
         for uid in sorted(self.gone, reverse=True):
             place = self._place(uid)
             if place is None:
                 continue
-            del self.entries[place]
+            del self._mine()[place]
             if place < self._told:
                 self._told -= 1
                 yield b"* %d EXPUNGE\r\n" % (place + 1)

@@ -60,7 +60,7 @@ class SharedMailbox:
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
         self._stale = True
-        self._entries: list[Entry] | None = None
+        self._entries: tuple[Entry, ...] | None = None
         self._log: list[tuple[int, int]] = []  # (modseq, uid), ascending
         self._complete_from = 0  # the log has every change above this modseq
         self._watcher: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class SharedMailbox:
 
     def snapshot(self) -> Snapshot:
         if self._entries is None:
-            self._entries = [known.entry for known in self.messages.values()]
+            self._entries = tuple(known.entry for known in self.messages.values())
         return Snapshot(self._entries, self.uidnext, self.modseq)
 
     async def changes(self, since: int) -> Changes:
@@ -112,7 +112,7 @@ class SharedMailbox:
                 vanished.append(uid)
             else:
                 entries.append(known.entry)
-        return Changes(entries, vanished, self.modseq)
+        return Changes(entries, vanished, self.modseq, self.snapshot())
 
     async def wait(self, since: int) -> None:
         """Return once modseq is above `since`, or the mailbox is gone."""
@@ -153,6 +153,7 @@ class SharedMailbox:
             self._tell()
 
     def _apply(self, changes: StoreChanges) -> None:
+        self._entries = self._longer(changes)
         for uid in changes.vanished:
             self.messages.pop(uid, None)
             self.layouts.pop(uid, None)
@@ -164,9 +165,14 @@ class SharedMailbox:
         if len(self._log) > 2 * LOG:
             self._complete_from = self._log[-LOG - 1][0]
             del self._log[: bisect_right(self._log, self._complete_from, key=lambda c: c[0])]
-        if news:
-            self._entries = None
         self._take_row(changes)
+
+    def _longer(self, changes: StoreChanges) -> tuple[Entry, ...] | None:
+        """The snapshot's entries after new mail only, the usual case; else None: made anew."""
+        new = tuple(entry_of(entry) for entry in changes.entries)
+        if self._entries is None or changes.vanished or any(e.uid < self.uidnext for e in new):
+            return None
+        return self._entries + new
 
     def _take_row(self, changes: StoreChanges) -> None:
         self.uidvalidity = changes.mailbox.uidvalidity
