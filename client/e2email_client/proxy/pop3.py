@@ -17,6 +17,7 @@ from e2email_client.local.mails import Octets, State
 from e2email_client.proxy.account import ProxyAccount, logged_in
 from e2email_client.sync import Stale
 from e2email_protocol.engine import Engine
+from e2email_protocol.imap import errors as imap
 from e2email_protocol.pop3 import errors
 from e2email_protocol.pop3.connection import Connection
 from e2email_protocol.pop3.context import Settings
@@ -50,8 +51,8 @@ def _told() -> Iterator[None]:
         yield
     except (ClientError, TimeoutError) as fault:
         raise errors.Unavailable(str(fault) or "it takes too long") from fault
-    except Stale as fault:
-        raise errors.Unavailable("the inbox is another one by now") from fault
+    except (Stale, imap.NoSuchMailbox, imap.Unavailable) as fault:
+        raise errors.Unavailable("the inbox is another one by now, or not listed yet") from fault
 
 
 class Pop3Session:
@@ -77,14 +78,11 @@ class Pop3Session:
 
 async def _opened(account: ProxyAccount) -> ProxyMaildrop:
     """The inbox with the exact size of every message."""
-    cache = account.cache
-    local = await asyncio.to_thread(mailboxes.named, cache, INBOX)
-    if local is None or not local.complete:
-        raise errors.Unavailable("the inbox is being listed for the first time")
-    uids = [one.uid for one in await asyncio.to_thread(mailboxes.entries, cache, local.id)]
+    local = await account.mailbox(INBOX)
+    uids = [one.uid for one in (await account.snapshot(local.id)).entries]
     async with asyncio.timeout(SIZES_SECONDS):
         await _ensure(account, local, uids, State.READY)
-    sizes = await asyncio.to_thread(mails.sizes, cache, local.id)
+    sizes = await asyncio.to_thread(mails.sizes, account.cache, local.id)
     # what vanished in the meantime has no size any more
     messages = [Listed(uid, sizes[uid]) for uid in uids if uid in sizes]
     return ProxyMaildrop(account, local, messages)
