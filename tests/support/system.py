@@ -175,6 +175,10 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *under: str, **options: Any) -> None:
         """Returns when everything listens. `under` is what runs it (strace); `options` go to Popen.
 
@@ -207,6 +211,11 @@ class Server:
     def stop(self) -> int:
         assert self._process is not None
         return end(self._process)
+
+    def wait(self) -> int:
+        """Until it ends by itself. Its exit code."""
+        assert self._process is not None
+        return self._process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
         assert self._process is not None
