@@ -1,5 +1,6 @@
 """Who may come in on the sealed face, and how long a guesser waits."""
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -160,6 +161,17 @@ async def test_a_revoked_password_ends_what_an_open_session_may_do(server: House
         ):
             assert b"EXISTS" not in await one.ask(b"a NOOP\r\n")
             assert b"a OK" not in await one.ask(b"a " + command + b"\r\n")
+        # in IDLE it hears nothing, and does not spin over news that it may not have
+        await one.ask(b"i IDLE\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0)  # the watcher takes the new mail in
+        assert await one.ask() == b""
+        changed = asyncio.create_task(one.connection.changed())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not changed.done()
+        changed.cancel()
+        await one.ask(b"DONE\r\n")
         assert (await one.no(b"SELECT INBOX")).startswith(b"[EXPIRED]")
         assert b"* 1 EXISTS" in await other.ok(b"NOOP")
         await server.store.set_enabled(server.account.account_id, False)

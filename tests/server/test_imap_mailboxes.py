@@ -240,6 +240,28 @@ async def test_a_store_that_fails_for_a_while_is_caught_up_with(
     mailboxes.close(picture)
 
 
+async def test_a_fault_of_the_watcher_ends_the_sessions_instead_of_deafening_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    account = await store.register(new_account(), None)
+    mailboxes = SharedMailboxes(store)
+    picture = await mailboxes.open(account.inbox)
+
+    async def changes(mailbox_id: int, since: int) -> object:
+        raise KeyError("a fault")
+
+    store.changes = changes  # type: ignore[method-assign, assignment]
+    waiting = asyncio.create_task(picture.wait(picture.modseq))
+    await asyncio.sleep(0)
+    await store.deliver([message(account.inbox)])
+    await asyncio.wait_for(waiting, 10)
+    assert picture.deleted
+    assert "is not watched" in caplog.text
+    assert await mailboxes.open(account.inbox) is not picture
+    mailboxes.close(picture)
+
+
 # --- scopes -----------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from e2email_protocol.mime.section import Kind
 from e2email_protocol.mime.section import section as mime_section
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.sealed.record import Form, Policy, Record
-from e2email_protocol.sealed.render import render
+from e2email_protocol.sealed.render import parse_envelope_field, render
 from e2email_server.imap.access import Access
 from e2email_server.imap.mailbox import PAGE_OCTETS, SealedMailbox
 from e2email_server.imap.message import CHUNK, SealedMessage
@@ -102,6 +102,9 @@ def records() -> Iterator[tuple[str, Record]]:
     for name, octets in (("encrypted", ENCRYPTED), ("large encrypted", LARGE_ENCRYPTED)):
         yield name, composed(octets, ALICE, policy=Policy.BASELINE)
     yield "large", composed(LARGE, ALICE)
+    header = b"X-Long: " + b"x" * 70 + b"\r\n " * 2000
+    long = ENCRYPTED.replace(b"MIME-Version", header + b"y\r\nMIME-Version", 1)
+    yield "long header", composed(long, ALICE, policy=Policy.BASELINE)
 
 
 @pytest.mark.parametrize("need", [Need.HEADER | Need.STRUCTURE | Need.ENVELOPE, Need.BODY])
@@ -144,6 +147,23 @@ async def test_listing_touches_no_body(store: NoBodies) -> None:
     await sealed.structure(True)
     await sealed.envelope()
     await sealed.section(Section((), "HEADER"), None)
+    await mailbox.close()
+
+
+async def test_a_field_of_ours_that_the_sender_wrote_is_not_listed(store: NoBodies) -> None:
+    """Else a sender could make a mail that no client can list."""
+    claimed = b"E2email-Envelope: 1; id=00; policy=sealed;\r\n AAAA\r\nMIME-Version"
+    octets = ENCRYPTED.replace(b"MIME-Version", claimed, 1)
+    record = composed(octets, ALICE, policy=Policy.BASELINE)
+    assert record.form is Form.VERBATIM
+    mailbox = await opened(store, record)
+    (message,) = await fetched(mailbox, Need.HEADER)
+    field = await message.section(Section((), "HEADER.FIELDS", (b"e2email-envelope",)), None)
+    assert isinstance(field, bytes)
+    assert parse_envelope_field(field) is not None
+    header = await message.section(Section((), "HEADER"), None)
+    assert isinstance(header, bytes)
+    assert claimed in header
     await mailbox.close()
 
 

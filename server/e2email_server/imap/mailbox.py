@@ -79,6 +79,8 @@ class SealedMailbox:
         return snapshot
 
     async def changes(self, since: int) -> Changes:
+        # first: a wait() after a failure must not return for the same news at once, for ever
+        self._told = self._shared.modseq
         await self._access.still()
         changes = await self._shared.changes(since)
         self._told = changes.modseq

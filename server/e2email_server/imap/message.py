@@ -19,6 +19,8 @@ from e2email_server.imap.layout import sealed_span, sealed_structure, span
 from e2email_server.imap.shared import Known
 
 CHUNK = 192 * 1024  # octets of a rendering at a time; below the driver's high-water mark
+LAYOUTS = 1000  # part trees kept for a mailbox, some 2 KiB each
+HEADER = 16 * 1024  # octets of a verbatim message in which its header is looked for first
 INLINE = 64 * 1024  # octets that are scanned in the loop; the scanner takes some 0.1 ms for them
 _LISTED = ENVELOPE_FIELD.lower()  # the field that our client lists a mailbox by
 
@@ -115,7 +117,10 @@ class SealedMessage(MetaMessage):
     # --- headers ------------------------------------------------------------------------------
 
     async def _fields(self, section: Section) -> bytes:
-        """HEADER.FIELDS of the message; that of our own field without touching the body."""
+        """HEADER.FIELDS of the message; our own field without touching the body.
+
+        And without fields of that name that the sender wrote: a verbatim header may have some.
+        """
         only_ours = [name.lower() for name in section.fields] == [_LISTED]
         if only_ours and section.what == "HEADER.FIELDS":
             return envelope_field(self._head) + b"\r\n"
@@ -124,6 +129,10 @@ class SealedMessage(MetaMessage):
     async def _header(self) -> bytes:
         if self._head.form is Form.SEALED:
             return self._rendered.header
+        octets = await self._read(0, min(HEADER, self._rendered.size))
+        end = scan(octets).body  # the first empty line; no boundary cuts the outermost header
+        if end < len(octets):
+            return octets[:end]
         return await self._read(0, (await self._layout()).body)
 
     # --- octets -------------------------------------------------------------------------------
@@ -138,6 +147,8 @@ class SealedMessage(MetaMessage):
     async def _layout(self) -> Part:
         known = self._layouts.get(self.uid)
         if known is None:
+            if len(self._layouts) >= LAYOUTS:
+                self._layouts.clear()
             octets = await self._read(0, self._rendered.size)
             known = self._layouts[self.uid] = await _scanned(octets, lambda: scan(octets))
         return known

@@ -76,6 +76,7 @@ class SharedMailbox:
             self._complete_from = self.modseq
             self._stale = False
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
+            self._watcher.add_done_callback(self._unwatched)
 
     def forget(self) -> None:
         """The last session left."""
@@ -137,6 +138,13 @@ class SharedMailbox:
             except Failure as error:
                 log.error("mailbox %d cannot be watched: %s", self.mailbox_id, error)
                 await asyncio.sleep(RETRY)
+
+    def _unwatched(self, watcher: asyncio.Task[None]) -> None:
+        """A fault of ours must not leave sessions deaf: they are ended, and come again."""
+        if not watcher.cancelled() and watcher.exception() is not None:
+            log.error("mailbox %d is not watched", self.mailbox_id, exc_info=watcher.exception())
+            self.deleted = True
+            self._tell()
 
     async def _update(self) -> None:
         async with self._lock:
