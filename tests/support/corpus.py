@@ -13,7 +13,7 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 def as_sent(octets: bytes) -> bytes:
-    """The octets an SMTP client sends for a stored file: CRLF lines, a final CRLF, else unchanged."""
+    """What an SMTP client sends of a stored file: CRLF lines, a final CRLF, else unchanged."""
     octets = _BARE_LF.sub(b"\r\n", octets)
     return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
 
