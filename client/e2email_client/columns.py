@@ -7,15 +7,17 @@ from collections.abc import Iterator
 
 from rich.cells import get_character_cell_size
 
-# Narrower than this nothing sensible can be set; a terminal may claim to have no columns.
+# Narrower than this nothing sensible can be set.
 NARROWEST = 20
+# Of a terminal that does not know its size, as some serial lines and containers.
+USUAL = 80
 
 
 def terminal_width() -> int | None:
     """Columns of the terminal that output ends up in, also through a pager; None without one."""
     for descriptor in (1, 2, 0):
         try:
-            return max(os.get_terminal_size(descriptor).columns, NARROWEST)
+            return max(os.get_terminal_size(descriptor).columns or USUAL, NARROWEST)
         except OSError:
             continue
     return None

@@ -59,13 +59,14 @@ def folder_name(mailbox: str) -> str:
     safe = "".join(
         one if one.isalnum() or one in " -_@+." else quote(one, safe="") for one in mailbox
     )
-    if safe[:1] in (".", " "):
-        safe = quote(safe[:1], safe="").replace(".", "%2E") + safe[1:]
-    if len(safe.encode("utf-8", "surrogatepass")) <= MAX_NAME:
+    if not safe:
+        return "%"
+    if safe[0] in ". ":
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
+    if len(safe.encode()) <= MAX_NAME:
         return safe
-    digest = blake2b(mailbox.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    head = safe.encode("utf-8")[: MAX_NAME - 17].decode("utf-8", "ignore")
-    return f"{head}~{digest}"
+    digest = blake2b(mailbox.encode(), digest_size=8).hexdigest()
+    return f"{safe.encode()[: MAX_NAME - 17].decode('utf-8', 'ignore')}~{digest}"
 
 
 class Target:
@@ -74,7 +75,8 @@ class Target:
     def __init__(self, root: Path, mailbox: str) -> None:
         self._folder = root / folder_name(mailbox)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as fault:
             raise LocalFault(
                 f"The folder {self._folder} cannot be made: {fault.strerror}."

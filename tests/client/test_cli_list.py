@@ -1,13 +1,11 @@
 """`e2email list` and `search`: what they print, and what of a mail never reaches the terminal."""
 
 import json
-import re
-import unicodedata
-from pathlib import Path
 
 import pytest
 
 from e2email_client import listing
+from support.cli_output import assert_harmless, documented, keys
 from support.machine import Machine
 
 HOSTILE = {
@@ -21,13 +19,6 @@ HOSTILE = {
     "invisible": "pay\u200bpal\u2066",
     "lone surrogate": "\ud800",
 }
-SPEC = Path(__file__).parents[2] / "docs" / "specs" / "cli.md"
-
-
-def assert_harmless(out: bytes) -> None:
-    """No control but the line feed, nothing that reorders or hides."""
-    for one in out.decode():
-        assert one == "\n" or unicodedata.category(one) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}, out
 
 
 def word(text: str) -> bytes:
@@ -41,25 +32,6 @@ def mail(subject: bytes, sender: bytes = b"Bob <bob@example.net>", text: bytes =
     return b"From: %b\r\nTo: alice@example.test\r\nSubject: %b\r\n\r\n%b\r\n" % (
         sender, subject, text,
     )  # fmt: skip
-
-
-def documented(heading: str) -> set[str]:
-    """The JSON keys that a section of the specification names."""
-    section = SPEC.read_text(encoding="utf-8").split(f"\n## `e2email {heading}", 1)[1]
-    said = section.split("\n## ", 1)[0].split("\nJSON:", 1)[1]
-    rows = re.findall(r"^\| (`[^|]*)\|", said, re.MULTILINE)
-    cells = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
-    return cells | set(re.findall(r'"([a-z_]+)"[,}\s]', said))
-
-
-def keys(value: object) -> set[str]:
-    """All keys of an answer; verdicts are named by the server, so only theirs is left out."""
-    if isinstance(value, list):
-        return set().union(*map(keys, value))
-    if not isinstance(value, dict):
-        return set()
-    inner = (keys(each) for name, each in value.items() if name != "verdicts")
-    return set(value).union(*inner)
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from e2email_client.columns import terminal_width
 from e2email_client.listing import as_json, as_line
 from e2email_client.local.browse import Row
 
@@ -24,6 +24,6 @@ def show_rows(rows: Sequence[Row], facts: dict[str, Any], want_json: bool) -> No
         listed = [as_json(row, summary) for row, summary in known]
         click.echo(json.dumps(facts | {"messages": listed}))
         return
-    width = os.get_terminal_size(1).columns if sys.stdout.isatty() else None
+    width = terminal_width() if sys.stdout.isatty() else None
     for row, summary in known:
         click.echo(as_line(row, summary, width))

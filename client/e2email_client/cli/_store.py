@@ -19,6 +19,7 @@ from e2email_client.stores import open_stores
 if TYPE_CHECKING:
     from e2email_client.unlock import Unlocked
 
+SQL_ERROR = 1  # SQLITE_ERROR, https://sqlite.org/rescode.html
 NEVER = "Never synced: run e2email sync."
 
 
@@ -30,6 +31,8 @@ def opened(access: Access) -> Iterator[tuple[Unlocked, Database]]:
         with open_stores(unlocked) as stores:
             yield unlocked, stores.cache
     except dbapi2.OperationalError as fault:
+        if fault.sqlite_errorcode == SQL_ERROR:
+            raise  # a fault of ours
         # locked or a full disk; the text is the library's own and quotes no row
         raise LocalFault(f"The local store cannot be used: {fault}.") from fault
     except dbapi2.DatabaseError as fault:

@@ -134,7 +134,10 @@ def _write(summary: Summary, body: Body, received: bool) -> None:
 
 
 def _to_stdout(octets: bytes | memoryview) -> None:
-    sys.stdout.buffer.write(octets)
+    # under PYTHONUNBUFFERED one write may take a part only
+    left = memoryview(octets)
+    while left:
+        left = left[sys.stdout.buffer.write(left) :]
     # at the end of the program a closed pipe would be told on standard error
     sys.stdout.buffer.flush()
 

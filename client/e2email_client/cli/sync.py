@@ -66,7 +66,7 @@ async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str
             async with online(unlocked, cache, report) as sync:
                 await sync.everything(bodies=bodies)
         except Stale:
-            raise Incomplete("A mailbox was replaced on the server meanwhile; sync again.") from None
+            raise Incomplete("A mailbox was replaced meanwhile; sync again.") from None
 
 
 def _answer(
