@@ -47,6 +47,11 @@ def limit(pid: int, which: int) -> tuple[int, int]:
     return resource.prlimit(pid, which)
 
 
+def descriptors(pid: int) -> int:
+    """The lowest number above all descriptors in use."""
+    return max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
+
+
 def lift_core_limit(pid: int) -> None:
     """Allow `pid` core files as large as it may have; what it forbade itself may stay forbidden."""
     _, most = resource.prlimit(pid, resource.RLIMIT_CORE)
