@@ -107,6 +107,31 @@ async def test_imapclient_changes_a_mailbox(server: House) -> None:
     await asyncio.to_thread(work)
 
 
+async def test_imapclient_parses_what_is_not_a_literal(server: House) -> None:
+    (record,) = await server.deliver(MAIL)
+    password = await server.password()
+
+    def work() -> dict[bytes, object]:
+        port = server.imaps.endpoints[0].port
+        with imapclient.IMAPClient("127.0.0.1", port, ssl_context=client_tls()) as client:
+            client.login(server.resident.address, password)
+            client.select_folder("INBOX", readonly=True)
+            return client.fetch([1], ["ENVELOPE", "BODYSTRUCTURE", "BODY", "RFC822.SIZE"])[1]
+
+    found = await asyncio.to_thread(work)
+    assert found[b"RFC822.SIZE"] == render(record).size
+    assert found[b"ENVELOPE"].subject == b"[...]"
+    assert found[b"ENVELOPE"].from_[0].host == b"e2email.invalid"
+    parts, subtype, parameters = found[b"BODYSTRUCTURE"][:3]
+    assert [part[:2] for part in parts] == [
+        (b"application", b"pgp-encrypted"),
+        (b"application", b"octet-stream"),
+    ]
+    assert subtype == b"encrypted"
+    assert parameters[-2:] == (b"boundary", record.boundary)
+    assert found[b"BODY"][:2] == ([part[:7] for part in parts], b"encrypted")
+
+
 async def test_a_copy_is_the_same_email(server: House) -> None:
     (record,) = await server.deliver(MAIL)
 
