@@ -7,6 +7,7 @@ import imaplib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -67,8 +68,8 @@ def eventually(what: Any, seconds: float = 60.0, pause: float = 0.05) -> Any:
 class Smtp:
     """A client that sends exactly the octets it is given, as smtplib does not."""
 
-    def __init__(self, port: int, seconds: float = 120.0) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, port: int, seconds: float = 120.0, source: str = "127.0.0.1") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), seconds, (source, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
         assert self.reply().startswith("220")
@@ -98,6 +99,12 @@ class Smtp:
     def raw(self, octets: bytes) -> None:
         """Just these, without waiting for anything."""
         self._socket.sendall(octets)
+
+    def try_raw(self, octets: bytes, seconds: float) -> str:
+        """Send, and the reply that comes within so long, if any."""
+        self._socket.sendall(octets)
+        ready, _, _ = select.select([self._socket], [], [], seconds)
+        return self.reply() if ready else ""
 
     def data(self, mail: bytes) -> str:
         """The octets (CRLF at their end) with dots stuffed; the final reply."""
