@@ -1,6 +1,7 @@
 """What the console scripts share: lazy commands, and errors as one sentence and an exit code."""
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -66,6 +67,10 @@ def run(program: str, group: click.Group, arguments: list[str] | None = None) ->
 def _exit_code(program: str, action: Callable[[], object]) -> int:
     if sys.platform == "win32":
         return _say(program, "Windows is not supported; use Linux, or WSL on Windows.", USAGE)
+    for stream in (sys.stdout, sys.stderr):
+        # letters that the locale's charset lacks are shown as escapes, and are no error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
         result = action()

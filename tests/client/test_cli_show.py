@@ -286,6 +286,17 @@ def test_a_closed_pipe_is_quiet(machine: Machine, monkeypatch: pytest.MonkeyPatc
         assert (child.wait(60), said) == (1, b""), more
 
 
+def test_a_terminal_that_lacks_letters(machine: Machine) -> None:
+    synced(machine, mail("grüße 日本".encode()))
+    done = subprocess.run(
+        [sys.executable, "-m", "e2email_client", "show", "1", "--home", str(machine.home),
+         "--no-keyring", "--passphrase-file", str(machine.passphrase)],
+        capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "| grüße ".encode("latin-1") + b"\\u65e5\\u672c\n" in done.stdout
+
+
 def test_reprs_show_no_mail() -> None:
     canary = reading.Reading("CANARY", "", False, (reading.Attached("CANARY", "CANARY", 1),), 1)
     assert "CANARY" not in repr(canary)
