@@ -36,6 +36,7 @@ class Server:
         self.slow = asyncio.Event()
         self.slow.set()
         self.ensured: list[tuple[list[int], State]] = []
+        self.generation = 0
 
     def _may(self, method: str) -> None:
         if method in self.broken:
@@ -63,6 +64,7 @@ class Server:
             elif uid in self.flags:
                 self.flags[uid] -= flags
         mailboxes.set_flags(self.cache, local.id, self.flags.items())
+        self.generation += 1
 
     async def expunge(self, local, uids):
         self._may("expunge")
@@ -74,6 +76,7 @@ class Server:
         for uid in uids:
             del self.mails[uid], self.flags[uid]
         mailboxes.remove(self.cache, local.id, uids)
+        self.generation += 1
 
 
 class Place:
@@ -89,7 +92,8 @@ class Place:
         local = mailboxes.put(self.cache, "INBOX", 7, None, True)
         found = [Skeleton(uid, f"e{uid}", frozenset(), 0) for uid in MAILS]
         mailboxes.add(self.cache, local.id, found)
-        mailboxes.caught_up(self.cache, local.id, uidnext=10, upstream_modseq=1, complete=complete)
+        if complete:
+            mailboxes.listed(self.cache, local.id, uidnext=10, upstream_modseq=1)
         return local
 
     def session(self) -> pop3.Pop3Session:
