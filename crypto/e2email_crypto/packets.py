@@ -17,6 +17,9 @@ MARKER, TRUST, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE, SEIPD, PADDING = 10, 12, 
 MAX_PKESK = 64
 # RSA-8192 needs some 1 KiB, ML-KEM-1024 1.7 KiB.
 MAX_PKESK_SIZE = 4096
+# Stands among key ids for a recipient that a message does not tell, as its own octets do (RFC 9580,
+# 5.1). No key has it, so that whoever looks for foreign keys finds one.
+UNTOLD = "0" * 16
 # RFC 9580, 4.2.1.4 asks this of the first part only. One-octet parts would cost seconds of parsing.
 MIN_PARTIAL = 512
 # 1 cipher prefix of 18, literal header, MDC of 22; and 36 of header, tag of 16 twice.
@@ -53,12 +56,16 @@ class EncryptedMessage:
 
     @property
     def key_ids(self) -> frozenset[str]:
-        """The keys this is openly addressed to; hidden recipients have no id."""
-        return frozenset(s.key_id for s in self.sessions if s.key_id)
+        """The keys this is addressed to, with UNTOLD where it is not said whose one is.
+
+        One id twice tells as little: only one of the two can be the key of that id.
+        """
+        told = frozenset(s.key_id for s in self.sessions if s.key_id)
+        return told if len(told) == len(self.sessions) else told | {UNTOLD}
 
 
 def message_key_ids(blob: bytes) -> frozenset[str]:
-    """The key ids (16 upper-case hex digits) that `blob` is encrypted to.
+    """The key ids (16 upper-case hex digits) that `blob` is encrypted to, UNTOLD if one is hidden.
 
     Raises BadMessage unless `blob` is exactly 1 to 64 PKESK, one SEIPD v1 or v2, and its end.
     """

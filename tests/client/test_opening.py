@@ -160,6 +160,24 @@ def test_a_foreign_key_is_an_alarm(world: World) -> None:
     assert b"hello" in body.view
 
 
+@pytest.mark.parametrize("told", ["nobody", "the owner once more"])
+def test_a_reader_whose_key_is_not_told_is_an_alarm(world: World, told: str) -> None:
+    other = World()
+    (own,) = world.recipient.key_ids
+    instead = bytes(8) if told == "nobody" else bytes.fromhex(own)
+
+    class Leaking(sealing.RealSealer):
+        def seal(self, plaintext: bytes) -> bytes:
+            message = seal(plaintext, [world.recipient, other.recipient])
+            (foreign,) = other.recipient.key_ids
+            return message.replace(bytes.fromhex(foreign), instead, 1)
+
+    record = sealing.composed(MAIL, Leaking(world.recipient, world.arrival))
+    other.opening.close()
+    assert world.summary(record).security.alarms == ("someone else can read this mail",)
+    assert "someone else can read this mail" in world.body(record)[0].security.alarms
+
+
 def test_a_signature_by_an_unknown_server_proves_nothing(world: World) -> None:
     record = sealing.composed(MAIL, sealing.RealSealer(world.recipient, ArrivalKey.generate()))
     summary = world.summary(record)

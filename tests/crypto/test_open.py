@@ -14,6 +14,7 @@ from e2email_crypto.errors import BadKey, OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import Identity, new_identity
 from e2email_crypto.open import Opened, OpenPool, OpenWorker, _result
+from e2email_crypto.packets import UNTOLD
 from e2email_crypto.seal import seal
 from e2email_crypto.verify import SignatureState
 from support import forge, gpg
@@ -174,7 +175,7 @@ def test_64_sessions_of_which_ours_is_the_last(worker: OpenWorker) -> None:
     message = bogus * 32 + foreign * 31 + SEALED
     opened = worker.open(message)
     assert opened.plaintext == b"good mail"
-    assert opened.key_ids == {ANN.subkeys[0][0].key_id, other.subkeys[0][0].key_id}
+    assert opened.key_ids == {ANN.subkeys[0][0].key_id, other.subkeys[0][0].key_id, UNTOLD}
     assert refused(worker, foreign + message).final
     assert SEALED[start:] in message
 
@@ -203,7 +204,7 @@ def test_a_hidden_recipient_is_found(worker: OpenWorker) -> None:
     id_at = SEALED.index(bytes.fromhex(ANN.subkeys[0][0].key_id))
     hidden = SEALED[:id_at] + bytes(8) + SEALED[id_at + 8 :]
     opened = worker.open(hidden)
-    assert (opened.plaintext, opened.key_id, opened.key_ids) == (b"good mail", "", frozenset())
+    assert (opened.plaintext, opened.key_id, opened.key_ids) == (b"good mail", "", {UNTOLD})
 
 
 @pytest.mark.parametrize(

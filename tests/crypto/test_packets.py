@@ -24,10 +24,11 @@ DATA2 = packet(18, b"\2\x09\2\6" + bytes(100))
         (PKESK3 + DATA1, {ID}),
         (PKESK6 + DATA2, {ID}),
         (PKESK6_V4 + DATA2, {ID}),
-        (HIDDEN3 + DATA1, set()),
-        (HIDDEN6 + DATA2, set()),
-        (HIDDEN3 + PKESK3 + PKESK3 + DATA1, {ID}),
-        (PKESK3 * 64 + DATA1, {ID}),
+        (HIDDEN3 + DATA1, {bytes(8)}),
+        (HIDDEN6 + DATA2, {bytes(8)}),
+        (PKESK3 + HIDDEN3 + DATA1, {ID, bytes(8)}),
+        (PKESK3 + PKESK3 + DATA1, {ID, bytes(8)}),
+        (PKESK3 * 64 + DATA1, {ID, bytes(8)}),
     ],
 )
 def test_key_ids(message: bytes, ids: set[bytes]) -> None:

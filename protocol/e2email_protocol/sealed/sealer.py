@@ -14,7 +14,8 @@ class Keys(Protocol):
     def message_key_ids(self, message: bytes) -> frozenset[str]:
         """PKESK ids of one OpenPGP message, binary or armored.
 
-        Empty when the packets are not exactly PKESK+ and one SEIPD; never raises for bad input.
+        A PKESK that hides whose it is counts as an id that no account has. Empty when the packets
+        are not exactly PKESK+ and one SEIPD; never raises for bad input.
         """
 
 
