@@ -4,12 +4,15 @@ Called first by every process of the server, worker processes too: the kernel fo
 PR_SET_DUMPABLE at exec.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
 import sys
 
 _PR_SET_DUMPABLE = 4  # <sys/prctl.h>
+# Every connection is a descriptor; the usual 1,024 are fewer than the connections that may come in.
+DESCRIPTORS = 65_536
 
 
 def harden() -> None:
@@ -23,3 +26,13 @@ def harden() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
+
+
+def allow_descriptors() -> None:
+    """As many open files and connections as the system lets us have, for the serving process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS names a hard limit above what it grants
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

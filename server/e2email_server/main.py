@@ -69,9 +69,11 @@ def run(path: Path, ready_fd: int | None, ports_file: Path | None) -> None:
     import asyncio
 
     from e2email_server import config, log
+    from e2email_server.hardening import allow_descriptors
 
     settings = config.load(path.absolute())
     log.set_up(settings.log_level)
+    allow_descriptors()
     from e2email_server.run import announcer, serve
 
     asyncio.run(serve(settings, announcer(ports_file, ready_fd)))
