@@ -102,7 +102,8 @@ def export(target: Target, tally: Tally, row: Row, body: Body | None, received: 
     name = f"message {row.uid} of {row.mailbox}"
     if row.summary is None or body is None:
         tally.add(Outcome.MISSING, name)
-    elif row.summary.state is State.UNREADABLE:
+    elif row.summary.state is State.UNREADABLE and body.delivered == body.view:
+        # a notice of ours, and what was delivered is not known
         tally.unreadable += 1
         original = sealed_original(body.view)
         tally.add(target.put(row.uid, original, ".sealed.eml"), name)

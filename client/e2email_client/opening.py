@@ -1,7 +1,8 @@
 """From what the server serves to what its owner sees. Keys stay in the worker processes.
 
 Three ends for a record: opened; a notice, when it can never be opened (State.UNREADABLE); or
-nothing yet, when a worker died or ran out of time and it is worth trying again (Later).
+nothing yet, when a worker died or ran out of time and it is worth trying again (Later). Where only
+the sender's own encryption does not open, what was delivered is known all the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 from e2email_client.digest import Digest, digest, people
 from e2email_client.local.mails import Body, Security, State, Summary
-from e2email_client.notice import notice
+from e2email_client.notice import DELIVERED, SEALED, notice
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import key_id, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, CryptoError, OpenFailed, TooLarge
@@ -133,7 +134,12 @@ class Opening:
         known = self._envelope(email_id, record.envelope, envelope)
         verbatim = known.envelope.body is BodyKind.VERBATIM
         plaintext = record.body if verbatim else _or_raise(body)
-        opened = sealed.read_body(known, record.body, plaintext, self._adapter)
+        try:
+            opened = sealed.read_body(known, record.body, plaintext, self._adapter)
+        except (CryptoError, sealed.CopyOfStored) as error:
+            # of the sender's encryption: what it is in is checked before
+            delivered = sealed.restore(known.envelope, plaintext)
+            return _closed(_why_closed(error), delivered, known.envelope.trace)
         facts = digest(opened.view)
         return _final(opened, facts), Body(
             opened.view, opened.delivered, known.envelope.trace, facts.header, facts.text
@@ -163,6 +169,13 @@ def _attempt(action: Callable[[], T]) -> T | Unreadable | Later:
         return outcome
     except (CryptoError, sealed.Refused, BadEnvelope) as error:
         return _judged(error)
+
+
+def _why_closed(error: Exception) -> str:
+    """Of the sender's encryption. It was tried twice: what kills two workers will kill the next."""
+    if isinstance(error, OpenFailed) and not error.final:
+        return "To open what its sender encrypted takes more memory or time than is allowed."
+    return str(_judged(error))
 
 
 def _judged(error: Exception) -> Unreadable | Later:
@@ -237,7 +250,19 @@ def _security(
 
 
 def _unreadable(why: str, octets: bytes) -> tuple[Summary, Body]:
-    shown = notice(why, octets)
+    """`octets` are what the server holds: nothing else is known."""
+    summary, shown, facts = _noticed(why, octets, SEALED)
+    return summary, Body(shown, shown, 0, facts.header, facts.text)
+
+
+def _closed(why: str, delivered: bytes, trace: int) -> tuple[Summary, Body]:
+    """Only the sender's encryption stays closed."""
+    summary, shown, facts = _noticed(why, delivered, DELIVERED)
+    return summary, Body(shown, delivered, trace, facts.header, facts.text)
+
+
+def _noticed(why: str, octets: bytes, name: str) -> tuple[Summary, bytes, Digest]:
+    shown = notice(why, octets, name)
     facts = digest(shown)
     summary = Summary(
         state=State.UNREADABLE,
@@ -253,7 +278,7 @@ def _unreadable(why: str, octets: bytes) -> tuple[Summary, Body]:
         attachments=1,
         security=Security(encryption="unreadable", origin=UNPROVEN, alarms=(why,)),
     )
-    return summary, Body(shown, shown, 0, facts.header, facts.text)
+    return summary, shown, facts
 
 
 class _Adapter:
@@ -269,11 +294,20 @@ class _Adapter:
         return self._keys.known_key_ids
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        opened = self._pool.open(_binary(message), max_plaintext, self._keys.certificates)
+        opened = self._twice(_binary(message), max_plaintext)
         return Decrypted(
             opened.plaintext,
             tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
         )
+
+    def _twice(self, message: bytes, max_plaintext: int) -> Opened:
+        """A worker may die of something else than of this message; a second time it is this one."""
+        try:
+            return self._pool.open(message, max_plaintext, self._keys.certificates)
+        except OpenFailed as error:
+            if error.final:
+                raise
+        return self._pool.open(message, max_plaintext, self._keys.certificates)
 
     def message_key_ids(self, message: bytes) -> frozenset[str]:
         try:

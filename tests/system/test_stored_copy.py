@@ -5,6 +5,7 @@ Without this check the owner's program would open the copy, and a reply would qu
 
 import re
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,9 @@ def stored(house: Server, user: User) -> list[bytes]:
 
 
 @pytest.mark.parametrize("policy", ["sealed", "baseline"])
-def test_a_copy_of_stored_mail_is_not_shown(house: Server, users, policy: str) -> None:
+def test_a_copy_of_stored_mail_is_not_shown(
+    house: Server, users, policy: str, tmp_path: Path
+) -> None:
     user = users(f"copied-{policy}", policy)
     house.deliver(SECRET, user.address)
     (rendering,) = stored(house, user)
@@ -57,6 +60,12 @@ def test_a_copy_of_stored_mail_is_not_shown(house: Server, users, policy: str) -
     for copy in copies:
         assert not [one for one in CANARIES if one in opened(copy)]
     assert b"your code" not in b"".join(map(bytes, answer))
+
+    # nobody is kept from what was sent, which opens nothing
+    done = user.e2email("export", tmp_path, "--received", "--mailbox", "INBOX")
+    assert done.code == 0, done.error
+    exported = [(tmp_path / "INBOX" / f"{uid}.eml").read_bytes() for uid in (2, 3, 4)]
+    assert exported == mails
 
     shown = user.e2email("show", 2)
     assert b"4711-0815" not in shown.output

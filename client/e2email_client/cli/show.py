@@ -126,7 +126,7 @@ def _write_sealed(octets: bytes | None) -> None:
 def _write(summary: Summary, body: Body, received: bool) -> None:
     from e2email_client.local.mails import State
 
-    if summary.state is State.UNREADABLE:
+    if summary.state is State.UNREADABLE and body.delivered == body.view:
         # what is here is a notice of ours: nobody delivered that
         raise Incomplete("It cannot be opened; e2email export writes the sealed original.")
     start = body.trace_length if received else 0
