@@ -318,3 +318,38 @@ def test_no_mail_text_in_repr() -> None:
     texts = repr((ENVELOPE, SIGNED, summarise(Mail(b"Subject: canary\r\n\r\ncanary\r\n"))))
     assert "canary" not in texts
     assert "na" not in texts
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        b"",
+        b"NIL",
+        b'("text" "plain" NIL',
+        b'("text" "plain" NIL))',
+        b'("text" "plain" NIL) ',
+        b'("text" "plain" NIL)\r\n* BYE',
+        b'NIL)\r\n* BYE\r\n* 1 FETCH (X ("a")',
+        b'("text\r\n")',
+        b'("t\xe9xt")',
+        b"(text)",
+        b"({5}\r\nab)",
+        b"({1}\r\n\0)",
+        b'({2}\r\n)\r)\r\n* BYE ("")',
+    ],
+)
+def test_a_structure_that_would_say_more_in_an_answer_is_refused(structure: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        decode(encode(replace(ENVELOPE, structure=structure)))
+
+
+def test_structures_with_literals_and_escapes() -> None:
+    structure = b'({6}\r\n)\r\n* ( "x" "a\\"\\\\)" (NIL 12 ()))'
+    assert decode(encode(replace(ENVELOPE, structure=structure))).structure == structure
+
+
+def test_a_clear_mail_kept_as_it_came_is_refused() -> None:
+    verbatim = replace(ENVELOPE, body=Body.VERBATIM, changes=(), policy=Policy.BASELINE)
+    assert decode(encode(replace(verbatim, encrypted=True))).encrypted
+    with pytest.raises(BadEnvelope):
+        decode(encode(verbatim))

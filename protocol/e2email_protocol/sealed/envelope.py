@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from e2email_protocol.jsonform import FormInvalid, parse
+from e2email_protocol.mime.quote import is_list
 from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.change import MAX_CHANGES, Change
 from e2email_protocol.sealed.record import FORMAT_VERSION, Policy
@@ -134,12 +135,22 @@ def decode(octets: bytes) -> Envelope:
         raise UnknownVersion("envelope of an unknown version")
     try:
         envelope = _envelope(members, fields)
+        _check(envelope)
         same = encode(envelope) == octets  # also refuses doubled, unknown and reordered members
     except (KeyError, TypeError, ValueError) as error:
         raise BadEnvelope("envelope with a member out of form") from error
     if not newline or not same:
         raise BadEnvelope("envelope not in canonical form")
     return envelope
+
+
+def _check(envelope: Envelope) -> None:
+    """What no composer makes, and a reader would believe. Raises ValueError."""
+    if envelope.structure is not None and not is_list(envelope.structure):
+        raise ValueError("not a BODYSTRUCTURE")
+    if envelope.body is Body.VERBATIM and not envelope.encrypted:
+        # "sealed on arrival" would be said of a mail that lies in clear
+        raise ValueError("only what its sender encrypted is kept as it came")
 
 
 def _members(line: bytes) -> dict[str, Any]:
