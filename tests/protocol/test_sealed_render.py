@@ -104,7 +104,7 @@ def test_every_stretch_is_a_slice_of_the_whole(name: str) -> None:
             assert rendered.read(start, count) == whole[start : start + count]
 
 
-@pytest.mark.parametrize("size", [*range(100), 4095, 4096, 4097])
+@pytest.mark.parametrize("size", [*range(100), 4095, 4096, 4097, 8921, 8922, 8923, 30_000])
 def test_armor_of_every_length(size: int) -> None:
     message = os.urandom(size)
     text = armored(message)
