@@ -70,10 +70,12 @@ def run(path: Path, ready_fd: int | None, ports_file: Path | None) -> None:
 
     from e2email_server import config, log
     from e2email_server.hardening import allow_descriptors
+    from e2email_server.heap import keep_freed
 
     settings = config.load(path.absolute())
     log.set_up(settings.log_level)
     allow_descriptors()
+    keep_freed()
     from e2email_server.run import announcer, serve
 
     asyncio.run(serve(settings, announcer(ports_file, ready_fd)))

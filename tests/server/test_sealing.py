@@ -4,6 +4,8 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -214,3 +216,17 @@ def test_what_holds_mail_or_secrets_does_not_show_it(sealing: Sealing) -> None:
         assert "canary" not in text
         assert repr(seed) not in text
         assert seed.hex() not in text
+
+
+def test_frames_of_every_size_arrive_whole() -> None:
+    for first, second in ((b"", b""), (b"a", b""), (b"", b"b" * 3_000_000)):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            sending = threading.Thread(target=frames.send, args=(ours, {"n": 1}, first, second))
+            sending.start()
+            assert frames.receive(theirs) == ({"n": 1}, first, second)
+            sending.join()
+            ours.sendall(b"\0" * 10)
+            ours.close()
+            with pytest.raises(frames.Closed):
+                frames.receive(theirs)

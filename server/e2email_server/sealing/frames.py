@@ -41,21 +41,19 @@ def receive(sock: socket.socket) -> Frame:
     if sizes[0] > MAX_HEAD or max(sizes) > MAX_PART:
         raise Closed
     text, first, second = (_exactly(sock, size) for size in sizes)
-    head = json.loads(bytes(text))
+    head = json.loads(text)
     if not isinstance(head, dict):
         raise Closed
-    return head, bytes(first), bytes(second)
+    return head, first, second
 
 
-def _exactly(sock: socket.socket, size: int) -> bytearray:
-    octets = bytearray(size)
-    with memoryview(octets) as view:
-        done = 0
-        while done < size:
-            got = sock.recv_into(view[done:])
-            if not got:
-                raise Closed
-            done += got
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    octets = sock.recv(size, socket.MSG_WAITALL)
+    while len(octets) < size:  # a signal came in between
+        more = sock.recv(size - len(octets), socket.MSG_WAITALL)
+        if not more:
+            raise Closed
+        octets += more
     return octets
 
 
