@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ IDLE_SECONDS = 25 * 60.0  # below the half hour after which servers hang up (RFC
 LOCK_SECONDS = 1.0  # how soon this program takes over from one that synced
 FOREIGN_WRITES_SECONDS = 1.0  # how often another program's writes to the cache are looked for
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-
+SOONEST = 1.0  # between two attempts, however much programs want the server
 
 _Act = Callable[[Remote], Awaitable[None]]
 
@@ -51,7 +51,9 @@ class Live:
         self._opening = opening
         self._progress = progress
         self._sync: Sync | None = None
-        self._news = asyncio.Event()  # the server said something about the inbox
+        self._news = asyncio.Event()  # the server said something about the inbox,
+        self._more_than_new = False  # and not only that there is something new
+        self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
         self._changed = asyncio.Event()  # a new one after every change
 
@@ -70,7 +72,7 @@ class Live:
         watch = asyncio.create_task(self._watch_foreign_writes())
         try:
             with SyncLock(self._unlocked.paths) as lock:
-                while not lock.take():  # noqa: ASYNC110  # a file lock has no event
+                while not _taken(lock):  # noqa: ASYNC110  # a file lock has no event
                     await asyncio.sleep(LOCK_SECONDS)
                 await self._follow()
         finally:
@@ -78,22 +80,31 @@ class Live:
 
     async def _follow(self) -> None:
         failures = 0
+        clock = asyncio.get_running_loop().time
         while True:
-            started = asyncio.get_running_loop().time()
+            started = clock()
             try:
                 await self._connected()
-            except ClientError as fault:
+            except Offline as fault:
                 log.info("not connected: %s", fault)
+            except ClientError as fault:
+                log.warning("not connected: %s", fault)
             except Stale:
                 log.info("a mailbox was replaced while it was read; beginning again")
             except Exception as fault:  # noqa: BLE001  # a fault of ours must not end the proxy
                 report(fault)
             finally:
                 self._sync = None
-            if asyncio.get_running_loop().time() - started > BACKOFF[-1]:
-                failures = 0
-            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+            failures = 0 if clock() - started > BACKOFF[-1] else failures
+            await self._pause(BACKOFF[min(failures, len(BACKOFF) - 1)])
             failures += 1
+
+    async def _pause(self, seconds: float) -> None:
+        """Shorter where a program asks for what only the server has."""
+        self._wanted.clear()
+        await asyncio.sleep(min(SOONEST, seconds))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), max(0.0, seconds - SOONEST))
 
     async def _connected(self) -> None:
         remote, _ = await connect(self._unlocked)
@@ -120,18 +131,21 @@ class Live:
             while True:
                 await remote.select(INBOX)
                 # what came between catching up and now
-                await self._catch_up(sync, INBOX)
+                await self._catch_up(sync)
                 idling = await wire.idle_begin()
                 until = asyncio.get_running_loop().time() + IDLE_SECONDS
                 while (left := until - asyncio.get_running_loop().time()) > 0:
                     if await self._news_within(left, idling.done):
-                        await self._catch_up(sync, INBOX)
+                        await self._look(sync)
                 await wire.idle_end(idling)
         finally:
             remote.close()
 
     def _heard(self, response: Response) -> None:
-        if isinstance(response, Exists | Expunge | Vanished | Fetch):
+        if isinstance(response, Exists):
+            self._news.set()
+        elif isinstance(response, Expunge | Vanished | Fetch):
+            self._more_than_new = True
             self._news.set()
 
     async def _news_within(self, seconds: float, ended: asyncio.Future[Tagged]) -> bool:
@@ -149,40 +163,52 @@ class Live:
         self._news.clear()
         return spoke
 
-    async def _catch_up(self, sync: Sync, name: str) -> None:
-        for remote in await sync.list_mailboxes() if name != INBOX else [self._inbox()]:
-            if remote.name == name:
-                local = await sync.skeleton(remote)
-                await sync.envelopes(local)
+    async def _look(self, sync: Sync) -> None:
+        """After news of the inbox: at what is new, and at everything only where that is needed."""
+        more, self._more_than_new = self._more_than_new, False
+        local = None if more else await asyncio.to_thread(mailboxes.named, self._cache, INBOX)
+        if local is None:
+            await self._catch_up(sync)
+        else:
+            await sync.envelopes(await sync.news(local))
 
-    def _inbox(self) -> RemoteMailbox:
-        known = mailboxes.named(self._cache, INBOX)
-        return RemoteMailbox(INBOX, None, known.subscribed if known else True)
+    async def _catch_up(self, sync: Sync) -> None:
+        known = await asyncio.to_thread(mailboxes.named, self._cache, INBOX)
+        inbox = RemoteMailbox(INBOX, None, known.subscribed if known else True)
+        await sync.envelopes(await sync.skeleton(inbox))
 
     async def _follow_others(self, sync: Sync) -> None:
         """Every mailbox but the inbox, once a minute; only those whose counters moved."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            for one in await sync.list_mailboxes():
-                if one.name != INBOX and await sync.moved(one):
-                    await sync.envelopes(await sync.skeleton(one))
+            found = await sync.list_mailboxes()
+            for one in found:
+                # deleted or replaced since it was listed: the next round knows
+                with suppress(Refused, Stale):
+                    if one.name != INBOX and await sync.moved(one):
+                        await sync.envelopes(await sync.skeleton(one))
+            await sync.forget(found)
 
     async def _bodies(self, sync: Sync) -> None:
         """All octets, newest first, for as long as something is missing."""
         while True:
+            seen = self._generation
             for local in await asyncio.to_thread(mailboxes.every, self._cache):
                 with suppress(Stale):
                     await sync.bodies(local)
-            await self.wait(self._generation)
+            await self.wait(seen)
 
     async def _watch_foreign_writes(self) -> None:
         """Another program (`e2email sync`) may write to the same cache."""
         seen = None
         while True:
-            version = await asyncio.to_thread(self._cache.foreign_version)
-            if seen is not None and version != seen:
-                self.changed()
-            seen = version
+            try:
+                version = await asyncio.to_thread(self._cache.foreign_version)
+                if seen is not None and version != seen:
+                    self.changed()
+                seen = version
+            except Exception as fault:  # noqa: BLE001  # locked for once; the next look sees it
+                report(fault)
             await asyncio.sleep(FOREIGN_WRITES_SECONDS)
 
     # what changed, for those who wait
@@ -207,7 +233,8 @@ class Live:
 
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
         """These messages known to at least `state`, ahead of everything in the background."""
-        await self._online.ensure(local, uids, state)
+        with _not_stale():
+            await self._online.ensure(local, uids, state)
 
     async def store(
         self, local: Mailbox, uids: Sequence[int], operation: str, flags: Iterable[str]
@@ -237,6 +264,7 @@ class Live:
             copied = await act(uids, target.name)
         if move:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
+            self.changed()
         await self._catch_up_quickly(target)
         return copied
 
@@ -249,18 +277,29 @@ class Live:
         return placed
 
     async def _catch_up_quickly(self, target: Mailbox) -> None:
-        sync = self._online
-        remote = RemoteMailbox(target.name, target.special_use, target.subscribed)
-        await sync.envelopes(await sync.skeleton(remote))
+        """See what was just put there. It is there, so a failure now must not be told as one."""
+        try:
+            sync = self._online
+            await sync.envelopes(await sync.news(target))
+        except (ClientError, Stale) as fault:
+            log.info("what was stored is not seen yet: %s", type(fault).__name__)
 
     async def create(self, name: str) -> None:
         await self._mailboxes(lambda remote: remote.create(name))
 
     async def delete(self, name: str) -> None:
-        await self._mailboxes(lambda remote: remote.delete(name))
+        async def act(remote: Remote) -> None:
+            await remote.unselect()  # the server hangs up on who has it selected
+            await remote.delete(name)
+
+        await self._mailboxes(act)
 
     async def rename(self, old: str, new: str) -> None:
-        await self._mailboxes(lambda remote: remote.rename(old, new))
+        async def act(remote: Remote) -> None:
+            await remote.unselect()
+            await remote.rename(old, new)
+
+        await self._mailboxes(act)
 
     async def subscribe(self, name: str, on: bool) -> None:
         await self._mailboxes(lambda remote: remote.subscribe(name, on))
@@ -269,25 +308,43 @@ class Live:
         sync = self._online
         async with sync.any_turn() as remote:
             await act(remote)
-        for one in await sync.list_mailboxes():
+        found = await sync.list_mailboxes()
+        for one in found:
             known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
             if known is None or known.subscribed != one.subscribed:
-                await sync.envelopes(await sync.skeleton(one))
+                with suppress(Refused, Stale):
+                    await sync.skeleton(one)
+        await sync.forget(found)
         self.changed()
 
     @property
     def _online(self) -> Sync:
         if self._sync is None:
+            self._wanted.set()
             raise Offline("The server is not reachable.")
         return self._sync
 
     @asynccontextmanager
     async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:
-        try:
+        with _not_stale():
             async with self._online.turn(local) as remote:
                 yield remote
-        except Stale:
-            raise Refused("STALE", "The mailbox is another one by now.") from None
+
+
+@contextmanager
+def _not_stale() -> Iterator[None]:
+    try:
+        yield
+    except Stale:
+        raise Refused("STALE", "The mailbox is another one by now.") from None
+
+
+def _taken(lock: SyncLock) -> bool:
+    try:
+        return lock.take()
+    except ClientError as fault:
+        log.warning("this account is not synced: %s", fault)
+        return False
 
 
 async def _first_failure(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -59,7 +59,13 @@ def open_opening(unlocked: Unlocked, workers: int = 2) -> Opening:
     keys = Keys(
         account=unlocked.settings.address,
         known_key_ids=frozenset[str]().union(*(one.key_ids for one in history)),
-        signers=(unlocked.vault.arrival_key, *unlocked.statement.device_keys),
+        signers=tuple(
+            {
+                unlocked.vault.arrival_key,
+                bytes.fromhex(unlocked.settings.arrival_key),  # perhaps its successor, verified
+                *unlocked.statement.device_keys,
+            }
+        ),
         certificates=tuple(one.certificate for one in unlocked.vault.identities),
     )
     return Opening(keys, [one.tsk for one in unlocked.vault.identities], workers)

@@ -1,22 +1,24 @@
 """Fetch what the server has: first what lies where, then envelopes newest first, then bodies.
 
 Every step writes what it learned before the next begins, so it can stop anywhere and go on later.
-UIDs and UIDVALIDITY are the server's.
+UIDs and UIDVALIDITY are the server's. A message that cannot be opened costs only itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from e2email_client.failure import Refused
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State, Summary
 from e2email_client.opening import Later, Opening, Unreadable
+from e2email_client.turns import Turns
 from e2email_client.upstream import Remote, RemoteMailbox
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ ENVELOPES_A_COMMAND = 500
 # Bodies of one command: what is held in memory at once is some five times this.
 BODY_OCTETS_A_COMMAND = 4 * 1024 * 1024
 BODIES_A_COMMAND = 200
+# What a mail is taken for whose size is not known: few of them are fetched at once.
+UNKNOWN_SIZE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def _nothing() -> None:
 
 
 class Stale(Exception):
-    """The mailbox of this name is another one than the one that was meant."""
+    """The mailbox of this name is gone, or another one than the one that was meant."""
 
 
 class Sync:
@@ -73,49 +77,70 @@ class Sync:
         self._remote = remote
         self._report = report
         self._changed = changed
-        self._turns = asyncio.Lock()
+        self._turns = Turns()
 
     @asynccontextmanager
-    async def turn(self, local: Mailbox) -> AsyncIterator[Remote]:
+    async def turn(self, local: Mailbox, *, urgent: bool = True) -> AsyncIterator[Remote]:
         """The connection with this mailbox selected. Stale: it is another one by now."""
-        async with self._turns:
+        async with self._turns.take(urgent=urgent):
             if self._remote.selected != local.name:
-                state = await self._remote.select(local.name)
+                try:
+                    state = await self._remote.select(local.name)
+                except Refused as fault:
+                    raise Stale from fault
                 if state.uidvalidity != local.uidvalidity:
                     self._remote.selected = None
                     raise Stale
             yield self._remote
 
     @asynccontextmanager
-    async def any_turn(self) -> AsyncIterator[Remote]:
+    async def any_turn(self, *, urgent: bool = True) -> AsyncIterator[Remote]:
         """The connection, for commands that need no mailbox."""
-        async with self._turns:
+        async with self._turns.take(urgent=urgent):
             yield self._remote
 
     async def everything(self, *, bodies: bool = True) -> None:
         """All mailboxes: skeletons of all first, then envelopes, then bodies."""
-        found = [await self.skeleton(one) for one in await self.list_mailboxes()]
-        for local in found:
-            await self.envelopes(local)
+        found = await self.list_mailboxes()
+        locals_ = [local for one in found if (local := await self._listed(one)) is not None]
+        await self.forget(found)
+        for local in locals_:
+            with suppress(Stale):
+                await self.envelopes(local)
         if bodies:
-            for local in found:
-                await self.bodies(local)
+            for local in locals_:
+                with suppress(Stale):
+                    await self.bodies(local)
 
     async def list_mailboxes(self) -> list[RemoteMailbox]:
-        """The server's mailboxes; local ones that are gone there are dropped. INBOX first."""
+        """The server's mailboxes, INBOX first."""
         async with self.any_turn() as remote:
             found = await remote.mailboxes()
-        names = {one.name for one in found}
+        return sorted(found, key=lambda one: (one.name != "INBOX", one.name))
+
+    async def forget(self, there: Sequence[RemoteMailbox]) -> None:
+        """Drop local mailboxes that are not `there` any more.
+
+        After new ones are listed: what was renamed lies in one of them and is not fetched anew.
+        """
+        names = {one.name for one in there}
         known = await asyncio.to_thread(mailboxes.every, self._cache)
         gone = [one.name for one in known if one.name not in names]
         if gone:
             await asyncio.to_thread(mailboxes.drop, self._cache, gone)
             self._changed()
-        return sorted(found, key=lambda one: (one.name != "INBOX", one.name))
+
+    async def _listed(self, mailbox: RemoteMailbox) -> Mailbox | None:
+        """None: it was deleted after it was listed."""
+        try:
+            return await self.skeleton(mailbox)
+        except Refused:
+            log.info("a mailbox is not there any more")
+            return None
 
     async def skeleton(self, mailbox: RemoteMailbox) -> Mailbox:
         """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards."""
-        async with self.any_turn() as remote:
+        async with self.any_turn(urgent=False) as remote:
             # asked before anything is read: what happens meanwhile is found the next time
             before = await remote.status(mailbox.name)
             state = await remote.select(mailbox.name)
@@ -127,19 +152,36 @@ class Sync:
                 mailbox.special_use,
                 mailbox.subscribed,
             )
-            if local.complete:
+            first = local.uidnext if local.complete else 1
+            if first > 1:
                 await self._compare(remote, local)
-            await self._new(remote, local, state.messages)
+            highest = await self._list(remote, local, first, state.uidnext, state.messages)
             await asyncio.to_thread(
-                mailboxes.caught_up,
+                mailboxes.listed,
                 self._cache,
                 local.id,
-                uidnext=state.uidnext,
+                uidnext=max(state.uidnext, highest + 1),
                 upstream_modseq=before.highestmodseq,
-                complete=True,
             )
         self._changed()
         return local
+
+    async def news(self, local: Mailbox) -> Mailbox:
+        """Only what is new in a mailbox that is complete; cheap however large it is."""
+        async with self.turn(local) as remote:
+            now = await asyncio.to_thread(mailboxes.by_id, self._cache, local.id)
+            if now is None:
+                raise Stale
+            highest = await self._list(remote, now, now.uidnext, 0, 0)
+            await asyncio.to_thread(
+                mailboxes.listed,
+                self._cache,
+                local.id,
+                uidnext=highest + 1,
+                upstream_modseq=now.upstream_modseq,
+            )
+        self._changed()
+        return now
 
     async def _compare(self, remote: Remote, local: Mailbox) -> None:
         """Flags of all known messages; those that are not listed any more have vanished."""
@@ -154,12 +196,25 @@ class Sync:
         if gone:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
 
-    async def _new(self, remote: Remote, local: Mailbox, total: int) -> None:
-        done = 0
-        async for batch in remote.skeletons(local.uidnext if local.complete else 1):
+    async def _list(
+        self, remote: Remote, local: Mailbox, first: int, uidnext: int, total: int
+    ) -> int:
+        """Everything from UID `first` on; the highest UID found, at least `first` - 1.
+
+        What is known there already, because an earlier attempt broke off, and is not listed below
+        `uidnext` now, has vanished in between.
+        """
+        listed: set[int] = set()
+        async for batch in remote.skeletons(first):
             await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch)
-            done += len(batch)
-            self._report(Progress(local.name, "list", done, total))
+            listed.update(one.uid for one in batch)
+            self._report(Progress(local.name, "list", len(listed), max(total, len(listed))))
+        if first < uidnext:
+            known = await asyncio.to_thread(mailboxes.server_flags, self._cache, local.id)
+            gone = [uid for uid in known if first <= uid < uidnext and uid not in listed]
+            if gone:
+                await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
+        return max(listed, default=first - 1)
 
     async def envelopes(self, local: Mailbox) -> None:
         """Summaries of everything that has none, newest first."""
@@ -170,10 +225,12 @@ class Sync:
             done += len(batch)
             self._report(Progress(local.name, "envelopes", done, len(missing)))
 
-    async def summarise(self, local: Mailbox, batch: Sequence[tuple[int, str]]) -> None:
+    async def summarise(
+        self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
+    ) -> None:
         """(uid, email id): fetch and open their envelopes."""
         ids = dict(batch)
-        async with self.turn(local) as remote:
+        async with self.turn(local, urgent=urgent) as remote:
             fetched = await remote.envelopes([uid for uid, _ in batch])
         found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
         results = await asyncio.to_thread(self._opening.envelopes, found)
@@ -183,32 +240,43 @@ class Sync:
         closed = {one for one, summary in summaries if summary.state is State.CLOSED}
         closed |= {one for one, result in results if isinstance(result, Unreadable)}
         wanted = [(uid, one) for uid, one in batch if one in closed]
-        for part in _cut(wanted, BODIES_A_COMMAND):
-            await self.open_bodies(local, part)
+        for part in await self._by_octets(local, wanted):
+            await self.open_bodies(local, part, urgent=urgent)
+        await self._put_off(ids.values(), results)
         self._changed()
 
     async def bodies(self, local: Mailbox) -> None:
         """Octets of everything whose octets are not here, newest first."""
         missing = await self._wanting(local, State.OPENED)
-        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id)
         done = 0
-        for batch in _by_octets(missing, sizes):
+        for batch in await self._by_octets(local, missing):
             await self.open_bodies(local, batch)
             done += len(batch)
             self._report(Progress(local.name, "bodies", done, len(missing)))
 
-    async def open_bodies(self, local: Mailbox, batch: Sequence[tuple[int, str]]) -> None:
+    async def open_bodies(
+        self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
+    ) -> None:
         """(uid, email id): fetch and open their octets."""
         ids = dict(batch)
-        async with self.turn(local) as remote:
+        async with self.turn(local, urgent=urgent) as remote:
             fetched = await remote.bodies([uid for uid, _ in batch])
         found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
         results = await asyncio.to_thread(self._opening.bodies, found)
         opened = [(one, *result) for one, result in results if not isinstance(result, Later)]
-        if len(opened) < len(results):
-            log.warning("mails not opened this time: %d", len(results) - len(opened))
-        await asyncio.to_thread(mails.put_bodies, self._cache, opened)
-        self._changed()
+        if opened:
+            await asyncio.to_thread(mails.put_bodies, self._cache, opened)
+            self._changed()
+        await self._put_off(ids.values(), results)
+
+    async def _put_off(self, asked: Iterable[str], results: Iterable[tuple[str, object]]) -> None:
+        """Those that could not be opened this time, or that the server did not give."""
+        had = {one for one, result in results if not isinstance(result, Later)}
+        off = [one for one in asked if one not in had]
+        if off:
+            log.warning("mails not opened this time: %d", len(off))
+            await asyncio.to_thread(mails.put_off, self._cache, off)
+            self._changed()
 
     async def sealed(self, local: Mailbox, uid: int) -> bytes | None:
         """The record as the server serves it, unopened."""
@@ -220,25 +288,30 @@ class Sync:
         """These messages, at least to `state`, before everything else that is missing."""
         missing = await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)
         if state is State.OPENED:
-            sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id)
-            for batch in _by_octets(missing, sizes):
-                await self.open_bodies(local, batch)
+            for batch in await self._by_octets(local, missing):
+                await self.open_bodies(local, batch, urgent=True)
         else:
             for batch in _cut(missing, ENVELOPES_A_COMMAND):
-                await self.summarise(local, batch)
+                await self.summarise(local, batch, urgent=True)
 
     async def moved(self, mailbox: RemoteMailbox) -> bool:
         """Whether the server's counters of a mailbox differ from where we left off."""
         local = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
         if local is None or not local.complete:
             return True
-        async with self.any_turn() as remote:
+        async with self.any_turn(urgent=False) as remote:
             state = await remote.status(mailbox.name)
         return (state.uidvalidity, state.uidnext, state.highestmodseq) != (
             local.uidvalidity,
             local.uidnext,
             local.upstream_modseq,
         )
+
+    async def _by_octets(
+        self, local: Mailbox, items: Sequence[tuple[int, str]]
+    ) -> list[Sequence[tuple[int, str]]]:
+        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id) if items else {}
+        return list(by_octets(items, sizes))
 
     async def _wanting(self, local: Mailbox, below: State) -> list[tuple[int, str]]:
         return await asyncio.to_thread(mails.wanting, self._cache, local.id, below)
@@ -249,14 +322,14 @@ def _cut(items: Sequence[tuple[int, str]], size: int) -> Iterator[Sequence[tuple
         yield items[start : start + size]
 
 
-def _by_octets(
-    items: Sequence[tuple[int, str]], sizes: dict[int, int]
+def by_octets(
+    items: Sequence[tuple[int, str]], sizes: Mapping[int, int]
 ) -> Iterator[Sequence[tuple[int, str]]]:
     """Batches of at most BODIES_A_COMMAND messages and about BODY_OCTETS_A_COMMAND octets."""
     batch: list[tuple[int, str]] = []
     octets = 0
     for item in items:
-        size = sizes.get(item[0], 0)
+        size = sizes.get(item[0]) or UNKNOWN_SIZE
         if batch and (octets + size > BODY_OCTETS_A_COMMAND or len(batch) == BODIES_A_COMMAND):
             yield batch
             batch, octets = [], 0

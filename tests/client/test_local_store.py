@@ -47,6 +47,7 @@ def fill(store: Database, count: int) -> mailboxes.Mailbox:
     mailboxes.add(
         store, box.id, [Skeleton(n, f"e{n}", frozenset({"\\Seen"}), n) for n in range(1, count + 1)]
     )
+    mailboxes.listed(store, box.id, uidnext=count + 1, upstream_modseq=1)
     return box
 
 

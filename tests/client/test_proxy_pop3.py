@@ -197,6 +197,7 @@ async def test_sizes_that_take_too_long(place, monkeypatch):
     place.server.slow.clear()
     with pytest.raises(errors.Unavailable):
         await place.login()
+    monkeypatch.undo()
     place.server.slow.set()
     await (await place.login()).close()
 

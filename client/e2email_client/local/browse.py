@@ -12,7 +12,10 @@ from .keywords import ALARM
 from .mails import SUMMARY_COLUMNS, State, Summary, summary_of
 
 _COLUMNS = f"b.name, m.uid, m.flags, m.internal_date, a.email_id, {SUMMARY_COLUMNS}"
-_FROM = "FROM message m JOIN mail a ON a.id = m.mail_id JOIN mailbox b ON b.id = m.mailbox_id"
+_FROM = (
+    "FROM message m JOIN mail a ON a.id = m.mail_id JOIN mailbox b ON b.id = m.mailbox_id"
+    " LEFT JOIN summary ON summary.mail_id = a.id"
+)
 
 
 @dataclass(frozen=True, slots=True)

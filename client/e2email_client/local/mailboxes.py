@@ -2,6 +2,10 @@
 
 MODSEQ is our own: max(last + 1, now in microseconds), so it rises even after the cache was deleted
 and a mail program that remembers an old value never misses a change.
+
+What lies in a mailbox when it is listed for the first time is shown at once. Whatever comes later
+is announced in the order of its UIDs once its summary is final, so that nothing a mail program was
+told of a message ever changes.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .cipher import Database
 
@@ -25,6 +29,7 @@ class Mailbox:
     subscribed: bool
     uidvalidity: int
     uidnext: int
+    announced: int  # UIDs from here on are known and not shown yet
     upstream_modseq: int
     modseq: int
     complete: bool
@@ -40,23 +45,26 @@ class Skeleton:
     internal_date: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
+    """A message as it is listed; a tuple, for there are many."""
+
     uid: int
     flags: frozenset[str]
     modseq: int
 
 
 _MAILBOX = (
-    "SELECT id, name, special_use, subscribed, uidvalidity, uidnext, upstream_modseq, modseq,"
-    " complete FROM mailbox"
+    "SELECT id, name, special_use, subscribed, uidvalidity, uidnext, announced,"
+    " upstream_modseq, modseq, complete FROM mailbox"
 )
 
 
 def _mailbox(row: Sequence[Any]) -> Mailbox:
-    return Mailbox(
-        row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], bool(row[8])
-    )
+    values: Any = (*row[:3], bool(row[3]), *row[4:9], bool(row[9]))
+    return Mailbox(*values)
+
+
+_ANNOUNCED = "(SELECT announced FROM mailbox WHERE id = ?1)"
 
 
 def every(database: Database) -> list[Mailbox]:
@@ -74,10 +82,10 @@ def by_id(database: Database, mailbox_id: int) -> Mailbox | None:
 
 
 def octets(database: Database, mailbox_id: int) -> int:
-    """Of all messages whose size is known."""
+    """Of all messages that are shown and whose size is known."""
     rows = database.read(
         "SELECT coalesce(sum(a.size), 0) FROM message m JOIN mail a ON a.id = m.mail_id"
-        " WHERE m.mailbox_id = ?",
+        f" WHERE m.mailbox_id = ?1 AND m.uid < {_ANNOUNCED}",
         (mailbox_id,),
     )
     return int(rows[0][0])
@@ -174,23 +182,25 @@ def remove(database: Database, mailbox_id: int, uids: Iterable[int]) -> None:
                 "SELECT 1 FROM message WHERE mail_id = ? LIMIT 1", (mail_id,)
             ).fetchone():
                 _forget(writer, mail_id)
+        _announce(writer, mailbox_id)
 
 
-def caught_up(
-    database: Database, mailbox_id: int, *, uidnext: int, upstream_modseq: int, complete: bool
-) -> None:
+def listed(database: Database, mailbox_id: int, *, uidnext: int, upstream_modseq: int) -> None:
+    """Everything below `uidnext` is here. The first time, all of it is shown."""
     with database.write() as writer:
         writer.execute(
-            "UPDATE mailbox SET uidnext = ?, upstream_modseq = ?, complete = ? WHERE id = ?",
-            (uidnext, upstream_modseq, complete, mailbox_id),
+            "UPDATE mailbox SET uidnext = max(uidnext, ?1), upstream_modseq = ?2, complete = 1,"
+            " announced = CASE complete WHEN 0 THEN ?1 ELSE announced END WHERE id = ?3",
+            (uidnext, upstream_modseq, mailbox_id),
         )
+        _announce(writer, mailbox_id)
 
 
 def entries(database: Database, mailbox_id: int, since: int = 0) -> list[Entry]:
-    """(uid, flags and reserved keywords, modseq) by UID; only those changed after `since`."""
+    """(uid, flags and reserved keywords, modseq) by UID: what is shown, changed after `since`."""
     rows = database.read(
         "SELECT m.uid, m.flags, a.keywords, m.modseq FROM message m JOIN mail a ON a.id = m.mail_id"
-        " WHERE m.mailbox_id = ? AND m.modseq > ? ORDER BY m.uid",
+        f" WHERE m.mailbox_id = ?1 AND m.modseq > ?2 AND m.uid < {_ANNOUNCED} ORDER BY m.uid",
         (mailbox_id, since),
     )
     known: dict[tuple[str, str], frozenset[str]] = {}
@@ -223,6 +233,35 @@ def touch(writer: Any, mail_ids: Iterable[int]) -> None:
                 "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND uid = ?",
                 (modseqs[mailbox_id], mailbox_id, uid),
             )
+    for mailbox_id in modseqs:
+        _announce(writer, mailbox_id)
+
+
+def _announce(writer: Any, mailbox_id: int) -> None:
+    """Show what comes before the first message that is still being opened.
+
+    A message whose opening failed for a passing reason is shown, too: a mail that kills the worker
+    must not hold back all that come after it. What is asked of it is answered NO until it opens.
+    """
+    complete, shown, uidnext = writer.execute(
+        "SELECT complete, announced, uidnext FROM mailbox WHERE id = ?", (mailbox_id,)
+    ).fetchone()
+    if not complete:
+        return
+    (first,) = writer.execute(
+        "SELECT min(m.uid) FROM message m JOIN mail a ON a.id = m.mail_id"
+        " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND a.tries = 0",
+        (mailbox_id, shown),
+    ).fetchone()
+    below = uidnext if first is None else first
+    if below > shown:
+        # newer than anything that was said before: whoever asks for changes finds them
+        modseq = _next_modseq(writer, mailbox_id)
+        writer.execute(
+            "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND uid >= ? AND uid < ?",
+            (modseq, mailbox_id, shown, below),
+        )
+        writer.execute("UPDATE mailbox SET announced = ? WHERE id = ?", (below, mailbox_id))
 
 
 def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import keywords, mailboxes, words
 from .cipher import Database
+from .fold import decoded, fold
 from .mailboxes import IN_CHUNK
 
 
@@ -75,12 +76,16 @@ class Body:
     delivered: bytes
     trace_length: int
     header: bytes  # of the view
-    text: str
+    text: str = ""  # written for search, not read back
 
     def __repr__(self) -> str:
         return f"Body({len(self.view)} octets)"
 
 
+# After this many failures of a worker a mail is opened only when it is asked for.
+MOST_TRIES = 3
+
+# of mail and summary
 SUMMARY_COLUMNS = (
     "state, size, envelope, structure, fields, preview, date, subject, sender, recipients,"
     " attachments, security"
@@ -108,48 +113,65 @@ def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -
         mailboxes.touch(writer, changed)
 
 
+def put_off(database: Database, email_ids: Iterable[str]) -> None:
+    """These could not be opened this time (opening.Later)."""
+    with database.write() as writer:
+        tried = [
+            writer.execute(
+                "UPDATE mail SET tries = tries + 1 WHERE email_id = ? RETURNING id", (email_id,)
+            ).fetchone()
+            for email_id in email_ids
+        ]
+        mailboxes.touch(writer, [row[0] for row in tried if row])
+
+
 def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None:
     """Write a summary over one of a state lower than `below`; the row's id if there was one."""
+    said = mailboxes.pack(keywords.keywords(summary.security))
     rows = writer.execute(
-        "UPDATE mail SET state=?, size=?, envelope=?, structure=?, fields=?, preview=?, date=?,"
-        " subject=?, sender=?, recipients=?, attachments=?, security=?, keywords=?"
-        " WHERE email_id=? AND state < ? RETURNING id",
-        (
-            *_values(summary),
-            mailboxes.pack(keywords.keywords(summary.security)),
-            email_id,
-            int(below),
-        ),
+        "UPDATE mail SET state=?, size=?, keywords=? WHERE email_id=? AND state < ? RETURNING id",
+        (int(summary.state), summary.size, said, email_id, int(below)),
     ).fetchall()
-    return rows[0][0] if rows else None
+    if not rows:
+        return None
+    mail_id: int = rows[0][0]
+    writer.execute(
+        "INSERT OR REPLACE INTO summary (mail_id, envelope, structure, fields, preview, date,"
+        " subject, sender, recipients, attachments, security) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (mail_id, *_values(summary)),
+    )
+    return mail_id
 
 
 def _put_body(writer: Any, mail_id: int, content: Body) -> None:
     writer.execute(
-        "INSERT OR REPLACE INTO body (mail_id, view, delivered, trace_length, header, text)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO body (mail_id, view, delivered, trace_length) VALUES (?, ?, ?, ?)",
         (
             mail_id,
             content.view,
             None if content.delivered == content.view else content.delivered,
             content.trace_length,
-            content.header,
-            content.text,
         ),
+    )
+    writer.execute(
+        "INSERT OR REPLACE INTO text (mail_id, header, folded_header, folded_body)"
+        " VALUES (?, ?, ?, ?)",
+        (mail_id, content.header, fold(decoded(content.header)), fold(content.text)),
     )
 
 
 def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int, str]]:
     """(uid, email id) of messages known less well than `below`, newest first.
 
-    What is CLOSED needs its octets, not its envelope again: for `below` CLOSED it is left out.
+    What is CLOSED needs its octets, not its envelope again: for `below` CLOSED it is left out, as
+    is what failed too often.
     """
     return [
         (uid, email_id)
         for uid, email_id in database.read(
             "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
-            " WHERE m.mailbox_id = ? AND a.state < ? ORDER BY m.uid DESC",
-            (mailbox_id, int(below)),
+            " WHERE m.mailbox_id = ? AND a.state < ? AND a.tries < ? ORDER BY m.uid DESC",
+            (mailbox_id, int(below), MOST_TRIES),
         )
     ]
 
@@ -182,7 +204,7 @@ def sizes(database: Database, mailbox_id: int) -> dict[int, int]:
 def summary(database: Database, email_id: str) -> Summary | None:
     """None while nothing of it was opened."""
     rows = database.read(
-        f"SELECT {SUMMARY_COLUMNS} FROM mail WHERE email_id = ? AND state > 0",
+        f"SELECT {SUMMARY_COLUMNS} FROM mail JOIN summary ON mail_id = id WHERE email_id = ?",
         (email_id,),
     )
     return summary_of(rows[0]) if rows else None
@@ -191,69 +213,102 @@ def summary(database: Database, email_id: str) -> Summary | None:
 def body(database: Database, email_id: str) -> Body | None:
     """None while the octets are not here."""
     rows = database.read(
-        "SELECT b.view, b.delivered, b.trace_length, b.header, b.text FROM body b"
+        "SELECT b.view, b.delivered, b.trace_length, t.header FROM body b"
+        " JOIN text t ON t.mail_id = b.mail_id"
         " JOIN mail a ON a.id = b.mail_id WHERE a.email_id = ?",
         (email_id,),
     )
     if not rows:
         return None
-    view, delivered, trace_length, header, text = rows[0]
-    return Body(view, view if delivered is None else delivered, trace_length, header, text)
+    view, delivered, trace_length, header = rows[0]
+    return Body(view, view if delivered is None else delivered, trace_length, header)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A message as far as it is known; `octets` are None where none were asked for or are here."""
+    """A message as far as it is known and was asked for; what is not here is None."""
 
     uid: int
     received: int
     email_id: str
     state: State
-    summary: Summary | None
-    octets: bytes | None
+    size: int | None
+    envelope: bytes | None
+    structure: bytes | None
+    octets: bytes | None  # the whole view or its header
 
     def __repr__(self) -> str:
         return f"Known({self.uid}, {self.state.name})"
 
 
 class Octets(StrEnum):
-    """What a read brings beside the summaries."""
+    """What a read brings of the view."""
 
     NONE = "NULL"
-    HEADER = "b.header"
+    HEADER = "t.header"
     VIEW = "b.view"
 
 
+_OCTETS = {
+    Octets.NONE: "",
+    Octets.HEADER: " LEFT JOIN text t ON t.mail_id = a.id",
+    Octets.VIEW: " LEFT JOIN body b ON b.mail_id = a.id",
+}
+_STATES = {int(state): state for state in State}
+
+
 def known(
-    database: Database, mailbox_id: int, uids: Sequence[int], octets: Octets = Octets.NONE
+    database: Database,
+    mailbox_id: int,
+    uids: Sequence[int],
+    octets: Octets = Octets.NONE,
+    *,
+    summary: bool = True,
 ) -> list[Known]:
-    """One wide read of these messages, by UID; the caller bounds how many octets that is."""
-    columns = f"m.uid, m.internal_date, a.email_id, a.state, {SUMMARY_COLUMNS}, {octets}"
-    join = "" if octets is Octets.NONE else " LEFT JOIN body b ON b.mail_id = a.id"
-    rows: list[Any] = []
+    """One wide read of these messages, by UID; the caller bounds how many octets that is.
+
+    `summary`: with ENVELOPE and BODYSTRUCTURE.
+    """
+    join = " LEFT JOIN summary s ON s.mail_id = a.id" if summary else ""
+    columns = "s.envelope, s.structure" if summary else "NULL, NULL"
+    found = []
     for chunk in _chunks(uids):
-        rows += database.read(
-            f"SELECT {columns} FROM message m JOIN mail a ON a.id = m.mail_id{join}"
+        rows = database.read(
+            f"SELECT m.uid, m.internal_date, a.email_id, a.state, a.size, {columns}, {octets}"
+            f" FROM message m JOIN mail a ON a.id = m.mail_id{join}{_OCTETS[octets]}"
             f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
             (mailbox_id, *chunk),
         )
-    return [_known(row) for row in rows]
+        found += [Known(u, at, name, _STATES[s], *rest) for u, at, name, s, *rest in rows]
+    return found
 
 
-def _known(row: Sequence[Any]) -> Known:
-    state = State(row[3])
-    summary = summary_of(row[4:16]) if state > State.UNKNOWN else None
-    return Known(row[0], row[1], row[2], state, summary, row[16])
+class Where(StrEnum):
+    """In which folded text a needle is looked for."""
+
+    HEADER = "instr(t.folded_header, ?2)"
+    BODY = "instr(t.folded_body, ?2)"
+    ANYWHERE = "(instr(t.folded_body, ?2) OR instr(t.folded_header, ?2))"
 
 
-def texts(
+def containing(database: Database, mailbox_id: int, needle: str, where: Where) -> set[int]:
+    """UIDs of the opened messages with a folded needle in them."""
+    rows = database.read(
+        "SELECT m.uid FROM message m JOIN text t ON t.mail_id = m.mail_id"
+        f" WHERE m.mailbox_id = ?1 AND {where}",
+        (mailbox_id, needle),
+    )
+    return {uid for (uid,) in rows}
+
+
+def headers(
     database: Database, mailbox_id: int, uids: Sequence[int]
-) -> Iterator[tuple[int, bytes, str]]:
-    """(uid, header, decoded text of the body) of messages that are opened."""
+) -> Iterator[tuple[int, bytes]]:
+    """(uid, header) of messages that are opened."""
     for chunk in _chunks(uids):
         yield from database.read(
-            "SELECT m.uid, b.header, b.text FROM message m JOIN body b ON b.mail_id = m.mail_id"
-            f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
+            "SELECT m.uid, t.header FROM message m JOIN text t ON t.mail_id = m.mail_id"
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)})",
             (mailbox_id, *chunk),
         )
 
@@ -267,9 +322,8 @@ def _marks(chunk: Sequence[int]) -> str:
 
 
 def _values(summary: Summary) -> tuple[Any, ...]:
+    """Of the table `summary`, in the order of _put."""
     return (
-        int(summary.state),
-        summary.size,
         summary.envelope,
         summary.structure,
         summary.fields,

@@ -1,15 +1,17 @@
 """The tables of the local store."""
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
+# What is read of ten thousand messages at a time stands in narrow rows: SQLCipher decrypts pages.
 CACHE = """
 CREATE TABLE mailbox (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,        -- sessions hold it: never another mailbox's
   name TEXT NOT NULL UNIQUE,
   special_use TEXT,
   subscribed INTEGER NOT NULL DEFAULT 1,
   uidvalidity INTEGER NOT NULL,
   uidnext INTEGER NOT NULL DEFAULT 1,
+  announced INTEGER NOT NULL DEFAULT 1,        -- UIDs from here on are not shown yet
   upstream_modseq INTEGER NOT NULL DEFAULT 0,  -- the server's HIGHESTMODSEQ we have caught up with
   modseq INTEGER NOT NULL DEFAULT 1,           -- our own, see local/mailboxes.py
   complete INTEGER NOT NULL DEFAULT 0          -- every UID, its flags and time are here
@@ -18,17 +20,22 @@ CREATE TABLE mail (                            -- one sealed record, in however 
   id INTEGER PRIMARY KEY,
   email_id TEXT NOT NULL UNIQUE,
   state INTEGER NOT NULL DEFAULT 0,            -- local/mails.py: State
+  tries INTEGER NOT NULL DEFAULT 0,            -- how often opening it failed for a passing reason
   size INTEGER,                                -- octets of the opened view
-  envelope BLOB,                               -- IMAP ENVELOPE, as served
-  structure BLOB,                              -- IMAP BODYSTRUCTURE, as served
-  fields BLOB,                                 -- the published header fields, raw
-  preview TEXT,
-  date INTEGER,
-  subject TEXT, sender TEXT, recipients TEXT,  -- decoded, for people
-  attachments INTEGER,
-  security TEXT,                               -- JSON, local/mails.py: Security
-  keywords TEXT NOT NULL DEFAULT '',           -- reserved keywords that say so, local/keywords.py
-  failure TEXT                                 -- why it can never be opened
+  keywords TEXT NOT NULL DEFAULT ''            -- reserved keywords, local/keywords.py
+);
+CREATE TABLE summary (
+  mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
+  envelope BLOB NOT NULL,                      -- IMAP ENVELOPE, as served
+  structure BLOB NOT NULL,                     -- IMAP BODYSTRUCTURE, as served
+  fields BLOB NOT NULL,                        -- the published header fields, raw
+  preview TEXT NOT NULL,
+  date INTEGER NOT NULL,
+  subject TEXT NOT NULL,                       -- decoded, for people
+  sender TEXT NOT NULL,
+  recipients TEXT NOT NULL,
+  attachments INTEGER NOT NULL,
+  security TEXT NOT NULL                       -- JSON, local/mails.py: Security
 );
 CREATE TABLE message (
   mailbox_id INTEGER NOT NULL REFERENCES mailbox(id) ON DELETE CASCADE,
@@ -51,9 +58,13 @@ CREATE TABLE body (
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
   view BLOB NOT NULL,
   delivered BLOB,                              -- the original; NULL: equals the view
-  trace_length INTEGER NOT NULL,               -- how many octets of the original are our own fields
-  header BLOB NOT NULL,                        -- of the view, and
-  text TEXT NOT NULL                           -- decoded text of its body: for exact search
+  trace_length INTEGER NOT NULL                -- how many octets of the original are our own fields
+);
+CREATE TABLE text (                            -- of the view; apart, so that no search reads octets
+  mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
+  header BLOB NOT NULL,
+  folded_header TEXT NOT NULL,                 -- decoded, and both folded as local/fold.py does
+  folded_body TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE words USING fts5 (
   subject, sender, recipients, text,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Iterator, Sequence
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -39,7 +40,7 @@ class ProxyAccount:
     cache: Database
     live: Live
     maildrop_held: bool = False  # by a POP3 session: there is one at a time
-    _views: dict[int, Snapshot] = field(default_factory=dict)
+    _views: dict[int, tuple[int, Snapshot]] = field(default_factory=dict)
 
     async def mailboxes(self) -> list[Mailbox]:
         """Those whose skeleton is complete: the others are not selectable yet."""
@@ -59,24 +60,49 @@ class ProxyAccount:
 
     async def snapshot(self, mailbox_id: int) -> Snapshot:
         """The mailbox as it is; all its sessions share one until it changes."""
-        now = await asyncio.to_thread(mailboxes.by_id, self.cache, mailbox_id)
-        if now is None:
+        generation = self.live.generation
+        known = self._views.get(mailbox_id)
+        if known is not None and known[0] == generation:
+            return known[1]
+        view = await asyncio.to_thread(self._renewed, mailbox_id, known[1] if known else None)
+        if view is None:
             self._views.pop(mailbox_id, None)
             raise errors.NoSuchMailbox("it was deleted")
-        view = self._views.get(mailbox_id)
-        if view is None or view.modseq != now.modseq:
-            found = await asyncio.to_thread(mailboxes.entries, self.cache, mailbox_id)
-            entries = [Entry(one.uid, one.flags, one.modseq) for one in found]
-            uidnext = max(now.uidnext, entries[-1].uid + 1 if entries else 1)
-            view = self._views[mailbox_id] = Snapshot(entries, uidnext, now.modseq)
+        self._views[mailbox_id] = generation, view
         return view
+
+    def _renewed(self, mailbox_id: int, old: Snapshot | None) -> Snapshot | None:
+        """The old one where nothing changed; only what changed is read. None: it is gone."""
+        now = mailboxes.by_id(self.cache, mailbox_id)
+        if now is None or (old is not None and old.modseq == now.modseq):
+            return old if now is not None else None
+        since = old.modseq if old else 0
+        fresh = [Entry(*one) for one in mailboxes.entries(self.cache, mailbox_id, since)]
+        if old is not None:
+            # read after the entries: one removed in between is in neither
+            gone = set(mailboxes.vanished(self.cache, mailbox_id, since))
+            fresh = merged(old.entries, fresh, gone)
+        return Snapshot(fresh, now.announced, now.modseq)
+
+
+def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) -> list[Entry]:
+    """Entries by UID: `fresh` replace or follow `old` ones, `gone` are left out of both."""
+    changed = {one.uid: one for one in fresh}
+    last = old[-1].uid if old else 0
+    kept = [changed.get(one.uid, one) for one in old] if changed else list(old)
+    kept += [one for one in fresh if one.uid > last]
+    return [one for one in kept if one.uid not in gone] if gone else kept
+
+
+# Compared with where there is no such account: as long as a real one, so that it takes as long.
+_NOBODYS = secrets.token_hex(13)
 
 
 def logged_in(accounts: Sequence[ProxyAccount], user: str, password: bytes) -> ProxyAccount | None:
     """Programs log in with the full address and the proxy's password, never the passphrase."""
     name = user.strip().lower()
     account = next((one for one in accounts if one.address == name), None)
-    expected = account.password if account else ""
+    expected = account.password if account else _NOBODYS
     fits = hmac.compare_digest(expected.encode(), password)
     return account if fits else None
 

@@ -11,7 +11,7 @@ from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import Known, Octets, State
 from e2email_client.proxy import search
 from e2email_client.proxy.account import ProxyAccount, upstream
-from e2email_client.proxy.message import ServedMessage
+from e2email_client.proxy.message import MissingMessage, ServedMessage
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.session import (
     Changes,
@@ -30,6 +30,7 @@ SUMMARIES_A_READ = 1_000
 VIEW_OCTETS_A_READ = 8 * 1024 * 1024
 VIEWS_A_READ = 200
 
+_TEXTS = Need.ENVELOPE | Need.STRUCTURE
 _SUMMARY = Need.SIZE | Need.ENVELOPE | Need.STRUCTURE
 
 
@@ -79,14 +80,16 @@ class ProxyMailbox:
         self._generation = await self._account.live.wait(self._generation)
 
     async def fetch(self, uids: Sequence[int], need: Need) -> AsyncGenerator[Message, None]:
+        """What is here is given though something else cannot be had: that fails by itself."""
         octets = _octets(need)
         state = _state(need)
         for page in await self._pages(uids, octets):
-            await self._ensure(page, state)
-            for known in await self._known(page, octets):
+            trouble = await self._ensure(page, state)
+            for known in await self._known(page, octets, summary=bool(need & _TEXTS)):
                 if known.state < state:
-                    raise errors.Unavailable("a message is not here yet")
-                yield ServedMessage(known, octets is Octets.VIEW, self._view)
+                    yield MissingMessage(known, trouble or errors.Unavailable("not opened"))
+                else:
+                    yield ServedMessage(known, octets is Octets.VIEW, self._view)
 
     async def _pages(self, uids: Sequence[int], octets: Octets) -> list[Sequence[int]]:
         if octets is not Octets.VIEW:
@@ -105,26 +108,33 @@ class ProxyMailbox:
             size += sizes.get(uid, 0)
         return [*pages, page] if page else pages
 
-    async def _ensure(self, uids: Sequence[int], state: State) -> None:
+    async def _ensure(self, uids: Sequence[int], state: State) -> errors.Refused | None:
+        """Fetch what is not here; why that failed, if it did."""
+        if state is State.UNKNOWN:
+            return None
         lacking = await asyncio.to_thread(
             mails.lacking, self._account.cache, self._local.id, uids, state
         )
         if lacking:
-            async with upstream():
-                await self._account.live.ensure(self._local, [uid for uid, _ in lacking], state)
+            try:
+                async with upstream():
+                    await self._account.live.ensure(self._local, [uid for uid, _ in lacking], state)
+            except errors.Refused as trouble:
+                return trouble
+        return None
 
-    async def _known(self, uids: Sequence[int], octets: Octets) -> list[Known]:
+    async def _known(self, uids: Sequence[int], octets: Octets, *, summary: bool) -> list[Known]:
         return await asyncio.to_thread(
-            mails.known, self._account.cache, self._local.id, uids, octets
+            mails.known, self._account.cache, self._local.id, uids, octets, summary=summary
         )
 
     async def _view(self, uid: int) -> bytes:
         """The octets of one message, for an item that the wide read did not bring them for."""
-        await self._ensure([uid], State.OPENED)
-        for known in await self._known([uid], Octets.VIEW):
+        trouble = await self._ensure([uid], State.OPENED)
+        for known in await self._known([uid], Octets.VIEW, summary=False):
             if known.octets is not None:
                 return known.octets
-        raise errors.Unavailable("a message is not here yet")
+        raise trouble or errors.Unavailable("a message is not here yet")
 
     async def store(
         self,
@@ -175,9 +185,10 @@ class ProxyMailbox:
     async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:
         """Exact: a message whose octets are not here is fetched first, never passed over."""
         await self._ensure(uids, State.OPENED)
-        return await asyncio.to_thread(
-            search.matching, self._account.cache, self._local.id, list(uids), key
-        )
+        cache, local = self._account.cache, self._local.id
+        if await asyncio.to_thread(mails.lacking, cache, local, uids, State.OPENED):
+            raise errors.Unavailable("a message that is to be searched is not here")
+        return await asyncio.to_thread(search.matching, cache, local, uids, key)
 
     async def close(self) -> None:
         return None

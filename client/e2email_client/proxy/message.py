@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from e2email_client.local.mails import Known, Summary
+from e2email_client.local.mails import Known
+from e2email_protocol.imap.errors import Refused
 from e2email_protocol.imap.session import Section
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import Kind
@@ -36,14 +37,17 @@ class ServedMessage:
 
     @property
     def size(self) -> int:
-        return self._summary.size
+        assert self.known.size is not None
+        return self.known.size
 
     async def envelope(self) -> bytes:
-        return self._summary.envelope
+        assert self.known.envelope is not None
+        return self.known.envelope
 
     async def structure(self, extended: bool) -> bytes:
         if extended:
-            return self._summary.structure
+            assert self.known.structure is not None
+            return self.known.structure
         # BODY without its extension data is asked for by hardly anybody: not kept
         octets = await self.load(self.uid)
         return structure(octets, scan(octets), extended=False)
@@ -67,7 +71,35 @@ class ServedMessage:
             return self.known.octets
         return await self.load(self.uid)
 
+
+@dataclass(frozen=True, slots=True)
+class MissingMessage:
+    """A message that something is asked of which is not here: all of that is refused."""
+
+    known: Known
+    trouble: Refused
+
     @property
-    def _summary(self) -> Summary:
-        assert self.known.summary is not None
-        return self.known.summary
+    def uid(self) -> int:
+        return self.known.uid
+
+    @property
+    def email_id(self) -> str:
+        return self.known.email_id
+
+    @property
+    def internal_date(self) -> datetime:
+        return datetime.fromtimestamp(self.known.received, UTC)
+
+    @property
+    def size(self) -> int:
+        raise self.trouble
+
+    async def envelope(self) -> bytes:
+        raise self.trouble
+
+    async def structure(self, extended: bool) -> bytes:
+        raise self.trouble
+
+    async def section(self, section: Section, partial: tuple[int, int] | None) -> bytes | None:
+        raise self.trouble

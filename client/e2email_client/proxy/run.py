@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from e2email_client.live import Live
 from e2email_client.log import report
 from e2email_client.proxy import secrets, tls
 from e2email_client.proxy.account import ProxyAccount
+from e2email_client.proxy.pop3 import pop3_engine
 from e2email_client.proxy.ports import Ports, holder
 from e2email_client.proxy.session import ProxySession
 from e2email_client.stores import Stores, open_opening, open_stores
@@ -25,6 +25,7 @@ from e2email_client.unlock import Unlocked
 from e2email_protocol.engine import Engine
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
+from e2email_protocol.pop3.context import Settings as Pop3Settings
 from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
 
 HOST = "127.0.0.1"
@@ -32,6 +33,10 @@ CA_NAME = "proxy-ca.pem"
 PORTS_NAME = "proxy.json"
 # Programs of one user: all come from one address.
 LIMITS = Limits(connections=500, per_address=500)
+_Engines = Callable[[Peer], Engine]
+GRACE = 3.0  # seconds for commands that run when the program is stopped
+_IMAP_FULL = b"* BYE too many connections\r\n"
+_POP3_FULL = b"-ERR [SYS/TEMP] too many connections\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +59,26 @@ async def running(unlocked: Unlocked, ports: Ports) -> AsyncIterator[Shown]:
             live = Live(unlocked, stores.cache, opening)
             found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
             account = ProxyAccount(unlocked.settings.address, found.password, stores.cache, live)
-            following = asyncio.create_task(live.run())
             listeners: list[Listener] = []
+            following: asyncio.Task[None] | None = None
             try:
                 chosen = await _listen([account], found, ports, listeners)
+                # only now: who finds its ports taken has not begun anything
+                following = asyncio.create_task(live.run())
                 yield _shown(unlocked, found, chosen)
             finally:
-                following.cancel()
-                for listener in listeners:
-                    await listener.close()
-                await asyncio.gather(following, return_exceptions=True)
+                await _end(listeners, following)
         finally:
             opening.close()
+            # threads that still read or write would do so on closed databases
+            await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def _end(listeners: Sequence[Listener], following: asyncio.Task[None] | None) -> None:
+    if following is not None:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    await asyncio.gather(*(listener.close(GRACE) for listener in listeners))
 
 
 async def _listen(
@@ -80,19 +93,21 @@ async def _listen(
         settings = Settings(starttls=not peer.tls, penalty=growing_delay)
         return Connection(ProxySession(accounts), settings, tls=peer.tls, report=report)
 
-    chosen = {}
-    for name, port, implicit in (("imap", ports.imap, False), ("imaps", ports.imaps, True)):
-        face = _face(imap, b"* BYE too many connections\r\n", context, implicit=implicit)
-        listener = await _one(face, port)
+    def pop3(peer: Peer) -> Engine:
+        settings = Pop3Settings(stls=not peer.tls, penalty=growing_delay)
+        return pop3_engine(accounts, settings, tls=peer.tls, report=report)
+
+    async def start(engine: _Engines, full: bytes, port: int, *, implicit: bool = False) -> int:
+        listener = await _one(Face(engine, full, report, lambda: context, implicit), port)
         listeners.append(listener)
-        chosen[name] = listener.port
-    return Ports(**chosen, pop3=0, pop3s=0)
+        return listener.port
 
-
-def _face(
-    engine: Callable[[Peer], Engine], refusal: bytes, context: ssl.SSLContext, *, implicit: bool
-) -> Face:
-    return Face(engine, refusal, report, lambda: context, implicit)
+    return Ports(
+        imap=await start(imap, _IMAP_FULL, ports.imap),
+        imaps=await start(imap, _IMAP_FULL, ports.imaps, implicit=True),
+        pop3=await start(pop3, _POP3_FULL, ports.pop3),
+        pop3s=await start(pop3, _POP3_FULL, ports.pop3s, implicit=True),
+    )
 
 
 async def _one(face: Face, port: int) -> Listener:

@@ -2,59 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
+from e2email_client.local import mails
 from e2email_client.local.cipher import Database
-from e2email_client.local.mails import texts
+from e2email_client.local.fold import fold
+from e2email_client.local.mails import Where
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import BodyKey, HeaderKey, SentKey, TextKey, TextSearch
 from e2email_protocol.mime.date import parse_date
 from e2email_protocol.mime.header import fields
 from e2email_protocol.mime.words import decode_words
 
-# Octets of text looked at together; a thread does it, and other connections get their turn.
-PAGE = 500
-
-Test = Callable[[bytes, str], bool]
+Test = Callable[[bytes], bool]
 
 
-def matching(database: Database, mailbox_id: int, uids: list[int], key: TextSearch) -> list[int]:
+def matching(
+    database: Database, mailbox_id: int, uids: Sequence[int], key: TextSearch
+) -> Collection[int]:
     """Those of `uids` that match. All of them must be opened."""
-    test = _test(key)
-    found = []
-    for start in range(0, len(uids), PAGE):
-        for uid, header, text in texts(database, mailbox_id, uids[start : start + PAGE]):
-            if test(header, text):
-                found.append(uid)
-    return found
-
-
-def _test(key: TextSearch) -> Test:
     match key:
         case BodyKey():
-            needle = key.text.casefold()
-            return lambda _, text: needle in text.casefold()
+            return mails.containing(database, mailbox_id, fold(key.text), Where.BODY)
         case TextKey():
-            needle = key.text.casefold()
-            return lambda header, text: needle in text.casefold() or needle in _decoded(header)
+            return mails.containing(database, mailbox_id, fold(key.text), Where.ANYWHERE)
         case HeaderKey():
-            return _header_test(key)
+            # a field has it only if the header has it
+            candidates = mails.containing(database, mailbox_id, fold(key.text), Where.HEADER)
+            return _tested(database, mailbox_id, candidates.intersection(uids), _header_test(key))
         case SentKey():
-            return _sent_test(key)
+            return _tested(database, mailbox_id, uids, _sent_test(key))
+
+
+def _tested(
+    database: Database, mailbox_id: int, uids: Collection[int], test: Test
+) -> Collection[int]:
+    found = mails.headers(database, mailbox_id, sorted(uids))
+    return {uid for uid, header in found if test(header)}
 
 
 def _header_test(key: HeaderKey) -> Test:
-    name, needle = key.name.lower().encode("utf-8"), key.text.casefold()
-    return lambda header, _: any(
-        needle in decode_words(one.value).casefold()
+    name, needle = key.name.lower().encode("utf-8"), fold(key.text)
+    return lambda header: any(
+        needle in fold(decode_words(one.value))
         for one in fields(header)
         if one.name.lower() == name
     )
 
 
 def _sent_test(key: SentKey) -> Test:
-    def test(header: bytes, _: str) -> bool:
+    def test(header: bytes) -> bool:
         for one in fields(header):
             if one.name.lower() == b"date":
                 date = parse_date(one.value)
@@ -66,9 +64,3 @@ def _sent_test(key: SentKey) -> Test:
         return False
 
     return test
-
-
-def _decoded(header: bytes) -> str:
-    return "\n".join(
-        f"{decode_words(one.name)}: {decode_words(one.value)}" for one in fields(header)
-    ).casefold()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 from e2email_client.local.cipher import Database
 from e2email_client.proxy import tls
@@ -23,11 +24,12 @@ class ProxySecrets:
 
 def obtain(state: Database, now: dt.datetime) -> ProxySecrets:
     """Those of this machine, made the first time; the certificate anew when it is about to end."""
-    known = _read(state)
-    if known is not None and known.certificate.usable_at(now):
-        return known
-    made = ProxySecrets(known.password if known else _password(), tls.make(now))
+    # in one transaction: two programs that begin at once must not give out different passwords
     with state.write() as writer:
+        known = _read(writer)
+        if known is not None and known.certificate.usable_at(now):
+            return known
+        made = ProxySecrets(known.password if known else _password(), tls.make(now))
         writer.execute(
             "INSERT OR REPLACE INTO proxy VALUES (1, ?, ?, ?, ?)",
             (
@@ -40,11 +42,11 @@ def obtain(state: Database, now: dt.datetime) -> ProxySecrets:
     return made
 
 
-def _read(state: Database) -> ProxySecrets | None:
-    rows = state.read(
+def _read(writer: Any) -> ProxySecrets | None:
+    row = writer.execute(
         "SELECT password, tls_key, tls_certificate, tls_authority FROM proxy WHERE id = 1"
-    )
-    return ProxySecrets(rows[0][0], Certificate(*rows[0][1:])) if rows else None
+    ).fetchone()
+    return ProxySecrets(row[0], Certificate(*row[1:])) if row else None
 
 
 def _password() -> str:

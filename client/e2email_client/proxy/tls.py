@@ -34,8 +34,8 @@ class Certificate:
     authority: bytes
 
     def usable_at(self, now: dt.datetime) -> bool:
-        end = x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
-        return now + RENEW_BEFORE < end
+        leaf = x509.load_pem_x509_certificate(self.certificate)
+        return leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - RENEW_BEFORE
 
 
 def make(now: dt.datetime) -> Certificate:

@@ -25,6 +25,8 @@ from e2email_protocol.imap.sequence import parse_set, render_set
 
 # The bound of DESIGN §7 for commands that name their messages.
 UIDS_A_COMMAND = 500
+# The server takes lines of 64 KiB.
+SET_OCTETS = 60 * 1024
 SKELETONS_A_BATCH = 5_000
 ENVELOPE_ITEM = b"BODY.PEEK[HEADER.FIELDS (E2EMAIL-ENVELOPE)]"
 _ENVELOPE_NAME = b"BODY[HEADER.FIELDS (E2EMAIL-ENVELOPE)]"
@@ -173,7 +175,19 @@ class Remote:
     async def _copy(
         self, verb: bytes, uids: Sequence[int], name: str
     ) -> tuple[int, list[int], list[int]]:
-        # one command: COPY is all or nothing
+        """One command where its line is not too long: then COPY is all or nothing."""
+        validity = 0
+        here: list[int] = []
+        there: list[int] = []
+        for part in _short(uids):
+            validity, source, target = await self._copy_some(verb, part, name)
+            here += source
+            there += target
+        return validity, here, there
+
+    async def _copy_some(
+        self, verb: bytes, uids: Sequence[int], name: str
+    ) -> tuple[int, list[int], list[int]]:
         result = await self._wire.run(verb, render_set(uids), quote_name(name))
         codes = [result.code] + [reply.code for reply in _of(result, Condition)]
         for code in codes:
@@ -210,8 +224,10 @@ class Remote:
     async def subscribe(self, name: str, on: bool) -> None:
         await self._wire.run(b"SUBSCRIBE" if on else b"UNSUBSCRIBE", quote_name(name))
 
-    async def noop(self) -> None:
-        await self._wire.run(b"NOOP")
+    async def unselect(self) -> None:
+        if self.selected is not None:
+            self.selected = None
+            await self._wire.run(b"UNSELECT")
 
 
 def _of(result: Result, kind: type[T]) -> Iterator[T]:
@@ -220,6 +236,10 @@ def _of(result: Result, kind: type[T]) -> Iterator[T]:
 
 def _parts(uids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (uids[at : at + UIDS_A_COMMAND] for at in range(0, len(uids), UIDS_A_COMMAND))
+
+
+def _short(uids: Sequence[int]) -> list[Sequence[int]]:
+    return [uids] if len(render_set(uids)) <= SET_OCTETS else list(_parts(uids))
 
 
 def _flags(result: Result) -> list[tuple[int, frozenset[str]]]:

@@ -148,11 +148,17 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
     async def _await(self, running: _Running) -> tuple[Tagged, list[Response]]:
         """As long as something is heard the command may take its time."""
         self.heard = self.loop.time()
+        unsent = self.transport.get_write_buffer_size()
         while not running.done.done():
             left = self.heard + SILENCE - self.loop.time()
+            if left <= 0 and self.transport.get_write_buffer_size() < unsent:
+                # a large literal on a slow line: it is the server that waits
+                left = SILENCE
+                self.heard = self.loop.time()
             if left <= 0:
                 self.fail(Offline("The server does not answer."))
                 break
+            unsent = self.transport.get_write_buffer_size()
             await asyncio.wait({running.done}, timeout=left)
         return await running.done, running.untagged
 
