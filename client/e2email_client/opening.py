@@ -7,6 +7,7 @@ the sender's own encryption does not open, what was delivered is known all the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,6 +31,7 @@ from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
 
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
+_EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
 UNPROVEN = "unproven"
 _NO_RECORD = "What the server holds is not a sealed message of this program's format."
 
@@ -147,8 +149,8 @@ class Opening:
 
 
 def record_id(email_id: str) -> bytes:
-    """EMAILID is `E` and the record id in hex (docs/specs/sealed-message.md)."""
-    return bytes.fromhex(email_id[1:])
+    """EMAILID is `E` and the record id in hex (docs/specs/sealed-message.md); b"" for another."""
+    return bytes.fromhex(email_id[1:]) if _EMAIL_ID.fullmatch(email_id) else b""
 
 
 def _plaintext(outcome: Opened | OpenFailed) -> bytes | OpenFailed:
@@ -197,7 +199,8 @@ def _summary(opened: sealed.OpenedEnvelope) -> Summary:
     """From the envelope alone. CLOSED where the octets must be opened before anything is shown."""
     envelope = opened.envelope
     seen = people(envelope.fields)
-    final = not envelope.encrypted and not envelope.omitted
+    # an envelope that nobody vouches for could say anything: what was announced never changes
+    final = opened.proven and not envelope.encrypted and not envelope.omitted
     return Summary(
         state=State.READY if final else State.CLOSED,
         size=envelope.size,

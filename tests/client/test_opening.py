@@ -183,6 +183,8 @@ def test_a_signature_by_an_unknown_server_proves_nothing(world: World) -> None:
     summary = world.summary(record)
     assert summary.security.origin == "unproven"
     assert summary.security.verdicts == {}
+    assert summary.state is State.CLOSED  # nothing it says is shown before the octets are seen
+    assert world.body(record)[0].state is State.OPENED
 
 
 def test_mail_for_another_key_is_unreadable_and_the_next_one_opens(world: World) -> None:
@@ -202,6 +204,18 @@ def test_a_worker_that_died_is_a_reason_to_try_again(
     monkeypatch.setattr("e2email_crypto.open.OpenPool.open_many", died)
     assert isinstance(world.summary(record), Later)
     assert isinstance(world.body(record), Later)
+
+
+@pytest.mark.parametrize(
+    "email_id", ["", "E", "Ezz", EMAIL_ID[:-2], EMAIL_ID + " ", "E" + "é" * 32]
+)
+def test_an_email_id_that_is_none_costs_only_its_message(world: World, email_id: str) -> None:
+    record = world.record()
+    found = world.opening.envelopes(
+        [(email_id, envelope_field(record)), (EMAIL_ID, envelope_field(record))]
+    )
+    assert [isinstance(one, Unreadable) for _, one in found] == [True, False]
+    assert world.body(record, email_id)[0].state is State.UNREADABLE
 
 
 def test_record_ids() -> None:
