@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from e2email_client.failure import BadServer
+from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Skeleton
 from e2email_client.upstream.wire import Literal, Result, Wire
 from e2email_protocol.imap.dates import parse_date_time, render_date_time
@@ -244,10 +245,15 @@ def _short(uids: Sequence[int]) -> list[Sequence[int]]:
 
 def _flags(result: Result) -> list[tuple[int, frozenset[str]]]:
     return [
-        (reply.uid, reply.flags - {"\\Recent"})
+        (reply.uid, _believed(reply.flags))
         for reply in _of(result, Fetch)
         if reply.uid is not None and reply.flags is not None
     ]
+
+
+def _believed(flags: frozenset[str]) -> frozenset[str]:
+    """Without what only this client says: a program at the server's own port can store anything."""
+    return without_reserved(flags) - {"\\Recent"}
 
 
 def _skeleton(reply: Fetch) -> Skeleton:
@@ -262,7 +268,7 @@ def _skeleton(reply: Fetch) -> Skeleton:
     return Skeleton(
         uid=reply.uid,
         email_id=email_id[0].decode("ascii", "replace"),
-        flags=(reply.flags or frozenset()) - {"\\Recent"},
+        flags=_believed(reply.flags or frozenset()),
         internal_date=int(date.timestamp()),
     )
 
