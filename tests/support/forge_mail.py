@@ -63,14 +63,13 @@ def deflated(inner: bytes, algorithm: int = 1) -> bytes:
 
 
 def bomb(octets: int, rounds: int = 2) -> bytes:
-    """A literal packet of `octets` zeros, deflated `rounds` times; never whole in memory."""
+    """A literal packet of `octets` zeros (whole MiB), deflated `rounds` times; quickly made."""
     made = zlib.compressobj(9, wbits=-15)
     head = bytes([0xCB, 255]) + (octets + 6).to_bytes(4) + b"b\0" + bytes(4)
-    parts = [made.compress(head)]
-    block = bytes(1 << 20)
-    parts += [made.compress(block) for _ in range(octets >> 20)]
-    parts.append(made.flush())
-    inner = packet(8, b"\1" + b"".join(parts))
+    start = made.compress(head) + made.flush(zlib.Z_FULL_FLUSH)
+    # after a full flush nothing refers to what came before: the same block fits any number of times
+    block = made.compress(bytes(1 << 20)) + made.flush(zlib.Z_FULL_FLUSH)
+    inner = packet(8, b"\1" + start + block * (octets >> 20) + made.flush())
     for _ in range(rounds - 1):
         inner = deflated(inner)
     return inner
