@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.system import Proxy, Server, User, count, eventually, literal, literals
+from support.system import Proxy, Server, User, count, eventually, literal, literals, online
 
 MAIL = b"From: Carol <carol@example.net>\r\nSubject: number %d\r\n\r\nText %d\r\n"
 TOTAL = 6
@@ -39,6 +39,7 @@ def proxy(first: User, second: User):
     with first.proxy() as running:
         with running.imap() as client:
             assert eventually(lambda: count(client) == TOTAL)
+            assert online(client)
         yield running
 
 
