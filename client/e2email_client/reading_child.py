@@ -11,6 +11,7 @@ import resource
 import sys
 from collections.abc import Iterator
 
+from e2email_client.hardening import harden
 from e2email_client.html import to_text
 from e2email_protocol.mime import text as mime_text
 from e2email_protocol.mime.scan import Part, scan
@@ -39,7 +40,7 @@ def main() -> None:
 
 def _limit() -> None:
     """No core dump, no file written, no more memory and time than allowed."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    harden()  # the kernel forgets at exec what the parent forbade itself
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
     try:
