@@ -357,6 +357,14 @@ async def test_bad_logins(alice: Running, name: str) -> None:
     assert headers["www-authenticate"].startswith("Basic")
 
 
+async def test_an_address_that_nobody_can_have_is_not_remembered(alice: Running) -> None:
+    """Ten thousand addresses of 12 KB would be 120 MB of memory, from peers without a login."""
+    long = basic(f"{'a' * 300}:{split().auth.hex()}")
+    for _ in range(5):
+        status, _, _ = await asyncio.to_thread(raw, alice, "GET", "/v1/vault", Authorization=long)
+        assert status == 401  # and not 429: nothing was counted
+
+
 # --- what needs auth afresh -----------------------------------------------------------------
 
 
@@ -694,6 +702,14 @@ async def test_a_peer_has_so_many_connections(monkeypatch: Any) -> None:
             return alive
 
         assert await asyncio.to_thread(many) == [True, True, True, False, False]
+
+
+def test_a_peer_is_a_whole_network_of_ipv6() -> None:
+    from e2email_server.api.listen import source
+
+    assert source(("2001:db8:1:2::1", 443)) == source(("2001:db8:1:2:ffff::9", 444))
+    assert source(("2001:db8:1:3::1", 443)) != source(("2001:db8:1:2::1", 443))
+    assert source(("192.0.2.1", 1)) != source(("192.0.2.2", 1))
 
 
 async def test_unknown_paths_and_methods(running: Running) -> None:

@@ -11,6 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from e2email_server.throttle import network
+
 # A request line and its headers; the longest of ours is below 1 KiB.
 HEADER_CAP = 16 * 1024
 # uvicorn answers 503 above this; a connection costs some 300 KiB with its TLS buffers.
@@ -22,6 +24,11 @@ CONNECTIONS_A_PEER = 40
 PATIENCE_SECONDS = 20.0
 
 
+def source(client: tuple[str, int] | None) -> str | None:
+    """Whose share a connection takes: whoever has one IPv6 address has the /64 around it."""
+    return None if client is None else network(client[0])
+
+
 class Patience(H11Protocol):
     """Closes connections that bring no request, and those beyond a peer's share."""
 
@@ -30,9 +37,8 @@ class Patience(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        mine = self.client and self.client[0]
-        peers = [getattr(one, "client", None) for one in self.connections]
-        if [one and one[0] for one in peers].count(mine) > CONNECTIONS_A_PEER:
+        sources = [source(getattr(one, "client", None)) for one in self.connections]
+        if sources.count(source(self.client)) > CONNECTIONS_A_PEER:
             transport.abort()
             return
         self._check = self.loop.call_later(PATIENCE_SECONDS, self._still_there)

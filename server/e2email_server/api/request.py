@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from e2email_protocol.account import AUTH_LENGTH, REQUEST_CAP
+from e2email_protocol.account import ADDRESS_CAP, AUTH_LENGTH, REQUEST_CAP
 from e2email_protocol.jsonform import Form
 from e2email_server.api.reply import ApiError
 from e2email_server.logins import Identity, LoginRefused, Logins
@@ -92,6 +92,9 @@ def _basic(credential: str) -> tuple[str, bytes]:
     except (binascii.Error, ValueError):
         raise LoginRefused("not Basic") from None
     address, _, auth = pair.partition(":")
+    # nobody has such an address, and the throttle would remember it
+    if len(address) > ADDRESS_CAP:
+        raise LoginRefused("not an address")
     if _AUTH.fullmatch(auth) is None:
         raise LoginRefused("not an auth value")
     return address, bytes.fromhex(auth)
