@@ -212,7 +212,7 @@ def test_a_seal_that_a_sender_wrote_means_nothing() -> None:
 def test_changes_whose_inverse_is_not_proved_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong in the rules above, the mail is carried whole and not lost."""
     mail = Mail(TRACE + b"Subject: x\r\n\r\nhi\r\n", len(TRACE))
-    monkeypatch.setattr("e2email_protocol.sealed.compose.invert", lambda *_: b"other octets")
+    monkeypatch.setattr("e2email_protocol.sealed.compose.restores", lambda *_: False)
     kind, changes, plaintext = body_plaintext(mail, FRONT, BOUNDARY)
     assert kind is Body.WHOLE
     assert len(changes) == 1

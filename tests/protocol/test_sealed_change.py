@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from e2email_protocol.sealed.change import BadChange, Change, apply, invert
+from e2email_protocol.sealed.change import BadChange, Change, apply, invert, restores
 from e2email_protocol.sealed.compose import body_plaintext, seal_field
 from e2email_protocol.sealed.mail import Mail
 from support.sealing import ACCOUNT, BOUNDARY, RECORD_ID, TRACE, FakeIdentity, composed, opened
@@ -52,7 +52,12 @@ def test_inverse_of_any_changes(octets: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=8)))
     spans = list(zip(cuts[::2], cuts[1::2], strict=False))
     changes = [Change(a, octets[a:b], data.draw(st.binary(max_size=9))) for a, b in spans]
-    assert invert(apply(octets, changes), changes) == octets
+    changed = apply(octets, changes)
+    assert invert(changed, changes) == octets
+    assert restores(changed, changes, octets)
+    at = data.draw(st.integers(0, len(octets)))
+    for other in (octets + b"x", octets[:at] + octets[at + 1 :], octets[:at] + b"\xff" + octets):
+        assert restores(changed, changes, other) is (other == octets)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,7 @@ def test_changes_that_do_not_fit_are_refused(changes: list[Change]) -> None:
 def test_inverse_changes_that_do_not_fit_are_refused(changes: list[Change]) -> None:
     with pytest.raises(BadChange):
         invert(b"abc", changes)
+    assert not restores(b"abc", changes, b"abc")
 
 
 def test_changes_have_no_mail_text_in_their_repr() -> None:

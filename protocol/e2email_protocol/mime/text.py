@@ -80,9 +80,12 @@ def preview(octets: bytes, root: Part, limit: int = PREVIEW_LENGTH) -> str:
             shown = text(octets, part, _PREVIEW_OCTETS)
             if media == "text/html":
                 shown = _visible(shown)
-            words = shown.split(None, limit)[:limit]  # each is a character at least
-            if words:
-                return " ".join(words)[:limit]
+            # mostly the beginning has enough; of many words each is a character at least
+            start = " ".join(shown[: 2 * limit].split())
+            if len(start) < limit:
+                start = " ".join(shown.split(None, limit)[:limit])
+            if start:
+                return start[:limit]
     return ""
 
 

@@ -1,6 +1,6 @@
 """Recorded changes: octets, what stood there, what stands there now. Never a pattern."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # One for each Content-* field that is moved and four more; beyond it the mail is wrapped instead.
@@ -26,12 +26,25 @@ class Change:
 
 def apply(octets: bytes, changes: Sequence[Change]) -> bytes:
     """The changed octets. Raises BadChange when out of order, out of bounds or not found."""
-    return _run(octets, ((c.offset, c.removed, c.inserted) for c in changes))
+    return b"".join(_pieces(octets, ((c.offset, c.removed, c.inserted) for c in changes)))
 
 
 def invert(octets: bytes, changes: Sequence[Change]) -> bytes:
     """The octets before apply(). Raises BadChange as apply() does."""
-    return _run(octets, _inverse(changes))
+    return b"".join(_pieces(octets, _inverse(changes)))
+
+
+def restores(octets: bytes, changes: Sequence[Change], wanted: bytes) -> bool:
+    """Whether invert() gives exactly `wanted`; compares in place, large mail is not copied."""
+    position = 0
+    try:
+        for piece in _pieces(octets, _inverse(changes)):
+            if not wanted.startswith(piece, position):
+                return False
+            position += len(piece)
+    except BadChange:
+        return False
+    return position == len(wanted)
 
 
 def _inverse(changes: Sequence[Change]) -> Iterable[tuple[int, bytes, bytes]]:
@@ -41,15 +54,16 @@ def _inverse(changes: Sequence[Change]) -> Iterable[tuple[int, bytes, bytes]]:
         grown += len(change.inserted) - len(change.removed)
 
 
-def _run(octets: bytes, edits: Iterable[tuple[int, bytes, bytes]]) -> bytes:
-    pieces: list[bytes | memoryview] = []
+def _pieces(
+    octets: bytes, edits: Iterable[tuple[int, bytes, bytes]]
+) -> Iterator[bytes | memoryview]:
     view = memoryview(octets)
     position = 0
     for offset, old, new in edits:
         end = offset + len(old)
         if offset < position or end > len(octets) or view[offset:end] != old:
             raise BadChange("a recorded change does not fit the octets")
-        pieces += [view[position:offset], new]
+        yield view[position:offset]
+        yield new
         position = end
-    pieces.append(view[position:])
-    return b"".join(pieces)
+    yield view[position:]

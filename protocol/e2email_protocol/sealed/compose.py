@@ -6,7 +6,7 @@ from urllib.parse import quote
 from e2email_protocol.mime.text import encrypted_body
 from e2email_protocol.sealed.armor import crc24
 from e2email_protocol.sealed.arrival import Arrival
-from e2email_protocol.sealed.change import BadChange, Change, apply, invert
+from e2email_protocol.sealed.change import BadChange, Change, apply, restores
 from e2email_protocol.sealed.envelope import Body, Envelope, json_size
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.marked import marked
@@ -52,6 +52,7 @@ def compose(
         front = seal_field(account, record_id) + hp_outer(outer)
         kind, changes, plaintext = body_plaintext(mail, front, boundary)
         body = sealer.seal(plaintext)
+    summary = summarise(mail)
     envelope = fit(
         Envelope(
             account=account,
@@ -62,16 +63,16 @@ def compose(
             encrypted=encrypted,
             changes=changes,
             sha256=hashlib.sha256(mail.octets).digest(),
-            size=0,
-            header_size=0,
+            size=summary.size,
+            header_size=summary.header_size,
             trace=len(trace),
             key_ids=sealer.key_ids,
-            attachments=0,
-            structure=None,
-            preview=None,
-            fields=b"",
+            attachments=summary.attachments,
+            structure=summary.structure,
+            preview=summary.preview,
+            fields=b"".join(raw for _, raw in summary.fields),
         ),
-        summarise(mail),
+        summary,
     )
     return Record(
         record_id=record_id,
@@ -109,29 +110,35 @@ def body_plaintext(
     mail: Mail, front: bytes, boundary: bytes
 ) -> tuple[Body, tuple[Change, ...], bytes]:
     """(kind, changes, plaintext), chosen so that the inverse gives back the delivered octets."""
-    for kind, changes in (
-        (Body.CHANGED, marked(mail, front)),
-        (Body.WHOLE, mixed(mail, front, boundary)),
-    ):
-        plaintext = None if changes is None else _proved(mail.octets, changes)
-        if changes is not None and plaintext is not None:
-            return kind, changes, plaintext
+    changes = marked(mail, front)
+    plaintext = _proved(mail.octets, changes)
+    if changes is not None and plaintext is not None:
+        return Body.CHANGED, changes, plaintext
+    changes = mixed(mail, front, boundary)
+    plaintext = _proved(mail.octets, changes)
+    if changes is not None and plaintext is not None:
+        return Body.WHOLE, changes, plaintext
     changes = attached(mail, front)
     return Body.WHOLE, changes, apply(mail.octets, changes)
 
 
-def _proved(octets: bytes, changes: tuple[Change, ...]) -> bytes | None:
-    if _json_size(changes) > MAX_CHANGES_SIZE:
+def _proved(octets: bytes, changes: tuple[Change, ...] | None) -> bytes | None:
+    if changes is None or not _few(changes):
         return None
     try:
         plaintext = apply(octets, changes)
-        return plaintext if invert(plaintext, changes) == octets else None
     except BadChange:
         return None
+    return plaintext if restores(plaintext, changes, octets) else None
 
 
-def _json_size(changes: tuple[Change, ...]) -> int:
-    return sum(20 + json_size(c.removed) + json_size(c.inserted) for c in changes)
+def _few(changes: tuple[Change, ...]) -> bool:
+    """Whether the envelope has room for them; their JSON is made only where that is in doubt."""
+    if sum(30 + 6 * (len(c.removed) + len(c.inserted)) for c in changes) <= MAX_CHANGES_SIZE:
+        return True  # no octet takes more than the six of \u00ff
+    return sum(20 + json_size(c.removed) + json_size(c.inserted) for c in changes) <= (
+        MAX_CHANGES_SIZE
+    )
 
 
 def _sign(envelope: bytes, sealer: Sealer) -> bytes:

@@ -85,6 +85,10 @@ class Envelope:
         return f"<Envelope {self.record_id.hex()} {self.arrival.origin} {self.body} {self.size}>"
 
 
+canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+"""A value as the one line of ASCII JSON that it may have; the encoder is made once."""
+
+
 def json_size(value: str | bytes) -> int:
     """Octets that a string takes inside the JSON line."""
     return len(json.dumps(_text(value) if isinstance(value, bytes) else value))
@@ -117,8 +121,7 @@ def encode(envelope: Envelope) -> bytes:
         "omitted": list(envelope.omitted),
         "summary": envelope.summary,
     }
-    line = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    return line.encode("ascii") + b"\n" + envelope.fields
+    return canonical(members).encode("ascii") + b"\n" + envelope.fields
 
 
 def _text(octets: bytes) -> str:

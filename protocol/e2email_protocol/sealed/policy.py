@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from e2email_protocol.mime.header import Field, fields
 from e2email_protocol.sealed.mail import Mail
@@ -97,6 +98,7 @@ def is_outer(outer: bytes, policy: Policy, form: Form) -> bool:
     )
 
 
+@lru_cache(maxsize=4)  # all mail of a second has the same, in several places
 def date(time: int) -> bytes:
     """RFC 5322 §3.3 date-time in UTC of a Unix time."""
     t = datetime.fromtimestamp(time, UTC)

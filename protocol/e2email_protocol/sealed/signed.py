@@ -1,12 +1,11 @@
 """The plaintext of an envelope's OpenPGP message: a line that claims a signature, the envelope."""
 
-import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 
-from e2email_protocol.sealed.envelope import MAX_ENVELOPE, BadEnvelope
+from e2email_protocol.sealed.envelope import MAX_ENVELOPE, BadEnvelope, canonical
 
 _SIGNED = re.compile(
     rb'\{"signature":"([A-Za-z0-9+/]{86}==|)","signer":"([0-9a-f]{16}|)"\}', re.ASCII
@@ -31,8 +30,7 @@ class Signed:
 def join_signed(signed: Signed) -> bytes:
     """The plaintext of the envelope's OpenPGP message: a line with the signature, the envelope."""
     members = {"signature": b64encode(signed.signature).decode(), "signer": signed.signer}
-    line = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    return line.encode("ascii") + b"\n" + signed.envelope
+    return canonical(members).encode("ascii") + b"\n" + signed.envelope
 
 
 def split_signed(plaintext: bytes) -> Signed:

@@ -58,8 +58,9 @@ def summarise(mail: Mail) -> Summary:
 
 
 def fit(envelope: Envelope, summary: Summary) -> bytes:
-    """The envelope bytes with as much of the summary as fits, the rest named in `omitted`."""
-    octets = encode(fill(envelope, summary, ()))
+    """The bytes of an envelope that holds all of its summary, or else as much of it as fits, the
+    rest named in `omitted`."""
+    octets = encode(envelope)
     if len(octets) <= MAX_ENVELOPE:
         return octets
     bare = replace(fill(envelope, summary, KEPT_FIRST), omitted=KEPT_FIRST)
@@ -105,7 +106,7 @@ def agrees(envelope: Envelope, summary: Summary) -> bool:
     better rule would call every older mail a lie.
     """
     if envelope.summary == SUMMARY_VERSION:
-        return fit(envelope, summary) == encode(envelope)
+        return fit(fill(envelope, summary, ()), summary) == encode(envelope)
     exact = fill(envelope, summary, envelope.omitted)
     return (exact.fields, exact.size, exact.header_size) == (
         envelope.fields,
