@@ -30,7 +30,8 @@ class Play:
             name, _, use = box.partition(":")
             self.account.boxes[name] = Box(uidvalidity=7, special_use=use or None)
         settings = Settings(starttls="clear" in given)
-        self.client = Client(self.account, settings, tls="clear" not in given)
+        has = frozenset(filter(None, given.get("has", "").encode().split(b",")))
+        self.client = Client(self.account, settings, tls="clear" not in given, has=has)
         self.options = given
         self.cut = cut
 
@@ -57,6 +58,8 @@ class Play:
                 box.set_flags(int(uid), frozenset(flags))
             case ["expunge", uid]:
                 box.remove(int(uid))
+            case ["forget"]:
+                box.forget()
             case ["drop"]:
                 box.deleted = True
             case ["fail", method, name]:

@@ -61,8 +61,9 @@ class Box:
     entries: dict[int, Entry] = field(default_factory=dict)
     stored: dict[int, Stored] = field(default_factory=dict)
     vanished: list[tuple[int, int]] = field(default_factory=list)  # modseq, uid
+    forgotten: int = 0  # what vanished up to this modseq is remembered no more
     seen_until: int = 1  # what some session has been told is recent no more
-    waiters: set[asyncio.Event] = field(default_factory=set)
+    waiters: dict[asyncio.Event, int] = field(default_factory=dict)  # and the modseq they know
     special_use: str | None = None
     subscribed: bool = True
     deleted: bool = False
@@ -87,6 +88,11 @@ class Box:
     def remove(self, uid: int) -> None:
         del self.entries[uid], self.stored[uid]
         self.vanished.append((self.bump(), uid))
+
+    def forget(self) -> None:
+        """What all open sessions have heard of needs no memory."""
+        self.forgotten = min([self.modseq, *self.waiters.values()])
+        self.vanished = [(modseq, uid) for modseq, uid in self.vanished if modseq > self.forgotten]
 
 
 class Account:
@@ -175,7 +181,7 @@ class MemoryMailbox:
         self.recent_from = self._box.seen_until
         self._stream_above = stream_above
         self._event = asyncio.Event()
-        self._box.waiters.add(self._event)
+        self._box.waiters[self._event] = self._box.modseq
         self.fetched: list[tuple[list[int], object]] = []
         if not readonly:
             self._box.seen_until = self._box.uidnext
@@ -191,7 +197,10 @@ class MemoryMailbox:
         gone = [uid for modseq, uid in self._box.vanished if modseq > since]
         if not self.readonly:
             self._box.seen_until = self._box.uidnext
-        return Changes(entries, gone, self._box.modseq, await self.snapshot())
+        told = self._box.waiters
+        told[self._event] = max(told[self._event], since)
+        complete = since >= self._box.forgotten
+        return Changes(entries, gone, self._box.modseq, await self.snapshot(), complete)
 
     async def wait(self) -> None:
         await self._event.wait()
@@ -204,15 +213,18 @@ class MemoryMailbox:
                 yield MemoryMessage(uid, self._box.stored[uid], self._stream_above)
 
     async def store(self, uids, op, flags, unchangedsince=None) -> StoreResult:
-        result = []
+        result, modified = [], []
         for uid in uids:
             if uid not in self._box.entries:
+                continue
+            if unchangedsince is not None and self._box.entries[uid].modseq > unchangedsince:
+                modified.append(uid)
                 continue
             old = self._box.entries[uid].flags
             new = {StoreOp.ADD: old | flags, StoreOp.REMOVE: old - flags}.get(op, flags)
             self._box.set_flags(uid, new)
             result.append(self._box.entries[uid])
-        return StoreResult(result)
+        return StoreResult(result, modified)
 
     async def expunge(self, uids):
         chosen = [
@@ -259,17 +271,19 @@ class MemoryMailbox:
                 return key.text.lower() in (head + body).lower()
 
     async def close(self) -> None:
-        self._box.waiters.discard(self._event)
+        self._box.waiters.pop(self._event, None)
 
 
 class MemorySession:
     """`fail`: method name → exception to raise, for the unhappy transcripts."""
 
-    capabilities = frozenset({b"STATUS=SIZE"})
     users: ClassVar = {"alice@example.test": b"secret", "bob@example.test": b"secret"}
 
-    def __init__(self, account: Account, stream_above: int = 1 << 16):
+    def __init__(
+        self, account: Account, stream_above: int = 1 << 16, has: frozenset[bytes] = frozenset()
+    ):
         self.account = account
+        self.capabilities = frozenset({b"STATUS=SIZE"}) | has
         self.stream_above = stream_above
         self.fail: dict[str, Exception] = {}
         self.identity: dict[str, str] = {}
@@ -347,8 +361,14 @@ class MemorySession:
 class Client:
     """A conversation without a socket: `ask(octets)` gives everything the engine then says."""
 
-    def __init__(self, account: Account, settings: Settings | None = None, tls: bool = True):
-        self.session = MemorySession(account)
+    def __init__(
+        self,
+        account: Account,
+        settings: Settings | None = None,
+        tls: bool = True,
+        has: frozenset[bytes] = frozenset(),
+    ):
+        self.session = MemorySession(account, has=has)
         self.reports: list[BaseException] = []
         self.connection = Connection(
             self.session, settings or Settings(), tls=tls, report=self.reports.append

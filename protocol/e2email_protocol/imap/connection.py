@@ -15,7 +15,7 @@ from contextlib import aclosing
 
 from . import limits
 from .commands import PARSE
-from .context import Ask, Context, Settings, Steps
+from .context import Ask, Context, Ok, Settings, Steps
 from .cursor import Cursor
 from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, Refused, Torn
 from .reader import Broken, Continue, Fault, Reader, Whole
@@ -236,9 +236,14 @@ class Connection:
         async for octets in self._news(self._verb not in HOLDS_NUMBERS):
             yield octets
         if not self.closing:
-            code = b"[" + step.code + b"] " if step.code else b""
-            yield context.tag + b" OK " + code + step.text + b"\r\n"
+            yield context.tag + b" OK " + self._code(step) + step.text + b"\r\n"
         self._after()
+
+    def _code(self, ok: Ok) -> bytes:
+        context = self._context
+        if ok.modseq and b"QRESYNC" in context.enabled and context.mailbox is not None:
+            return b"[HIGHESTMODSEQ %d] " % context.mailbox.view.known
+        return b"[" + ok.code + b"] " if ok.code else b""
 
     def _after(self) -> None:
         """A command succeeded."""

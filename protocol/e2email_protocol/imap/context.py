@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from . import limits
-from .errors import AuthenticationFailed, NoSuchMailbox, ReadOnly, TryCreate
+from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, ReadOnly, TryCreate
 from .session import Mailbox, Session
 from .state import State
 from .view import Numbered, View
@@ -35,12 +35,20 @@ AUTHENTICATED = (
 )
 
 
+# What changes the replies once a client has shown that it knows it (RFC 5161, RFC 7162)
+ENABLEABLE = frozenset({b"CONDSTORE", b"QRESYNC"})
+
+
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """The end of a command: `tag OK [code] text`."""
+    """The end of a command: `tag OK [code] text`.
+
+    `modseq`: to a client of QRESYNC the code is HIGHESTMODSEQ, as of everything it was told.
+    """
 
     text: bytes = b"done"
     code: bytes = b""
+    modseq: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ class Context:
     bad_logins: int = 0
     upgrade: bool = False  # STARTTLS was accepted: TLS comes after this reply
     in_literal: bool = False  # nothing but the literal's octets may be sent now
+    enabled: set[bytes] = field(default_factory=set)  # of ENABLEABLE, by ENABLE or by use
 
     @property
     def selected(self) -> Selected:
@@ -126,6 +135,25 @@ class Context:
             names += AUTHENTICATED
             names += sorted(self.session.capabilities)
         return b" ".join(name for name in names if name not in self.settings.hidden)
+
+    def has(self, capability: bytes) -> bool:
+        return capability in self.session.capabilities and capability not in self.settings.hidden
+
+    def require(self, capabilities: Iterable[bytes]) -> None:
+        """BadCommand for what this backend does not have, or this listener does not show."""
+        if not all(map(self.has, capabilities)):
+            raise BadCommand(b"that extension is not available here")
+
+    def enable(self, name: bytes) -> bytes:
+        """From now on the client is told more; with a mailbox selected, from which modseq on."""
+        news = {name, b"CONDSTORE"} - self.enabled  # QRESYNC implies it (RFC 7162 §3.2.3)
+        self.enabled |= news
+        if self.mailbox is None:
+            return b""
+        self.mailbox.view.tell(self.enabled)
+        if b"CONDSTORE" not in news:
+            return b""
+        return b"* OK [HIGHESTMODSEQ %d] from here on\r\n" % self.mailbox.view.known
 
     async def log_in(self, user: str, password: bytes) -> Ok:
         """LOGIN's and AUTHENTICATE's common half; AuthenticationFailed comes after the penalty."""

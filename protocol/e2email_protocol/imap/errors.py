@@ -13,7 +13,7 @@ from typing import ClassVar
 class Refused(Exception):
     """The command is answered `NO [code] text` (codes: RFC 5530 and the extension's RFC)."""
 
-    code: ClassVar[bytes] = b""
+    code: bytes = b""
     text: ClassVar[bytes] = b"not done"
 
 
@@ -113,6 +113,19 @@ class Vanished(Refused):
 
     code = b"EXPUNGEISSUED"
     text = b"some of the messages are no longer there"
+
+
+class Modified(Refused):
+    """Messages of a conditional STORE that were expunged by another session, beside those that
+
+    had changed: `numbers` is a sequence-set (RFC 7162 §3.1.3).
+    """
+
+    text = b"some of the messages are no longer there"
+
+    def __init__(self, numbers: bytes):
+        super().__init__("changed or expunged meanwhile")
+        self.code = b"MODIFIED " + numbers
 
 
 class BadCharset(Refused):

@@ -23,13 +23,14 @@ _MACROS = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item that needs the message; UID and FLAGS come from the view."""
+    """An item that needs the message; UID, FLAGS and MODSEQ come from the view."""
 
     label: bytes
     need: Need
     section: Section | None = None
     partial: tuple[int, int] | None = None
     sets_seen: bool = False
+    requires: bytes = b""  # the capability that a backend must have
 
     async def value(self, message: Message) -> bytes | Stream:
         """What stands behind the label; a Stream is sent as a literal by the caller."""
@@ -67,7 +68,13 @@ def literal(octets: bytes) -> bytes:
 class Items:
     uid: bool
     flags: bool
+    modseq: bool
     others: tuple[Item, ...]
+
+    @property
+    def requires(self) -> set[bytes]:
+        found = {item.requires for item in self.others if item.requires}
+        return found | {b"CONDSTORE"} if self.modseq else found
 
     @property
     def need(self) -> Need:
@@ -107,12 +114,12 @@ def parse_items(cursor: Cursor, uid: bool) -> Items:
     else:
         found = _parse_single(cursor)
     others = dict.fromkeys(item for item in found if isinstance(item, Item))
-    return Items(uid or b"UID" in found, b"FLAGS" in found, tuple(others))
+    return Items(uid or b"UID" in found, b"FLAGS" in found, b"MODSEQ" in found, tuple(others))
 
 
 def _parse_single(cursor: Cursor) -> list[Item | bytes]:
     for macro, names in _MACROS.items():
-        if cursor.take(macro) and cursor.at_end():
+        if cursor.take(macro) and cursor.peek() in (b"", b" "):
             return [_SIMPLE.get(name, _BODY if name == b"BODY" else name) for name in names]
     return [_parse_item(cursor)]
 
@@ -120,9 +127,10 @@ def _parse_single(cursor: Cursor) -> list[Item | bytes]:
 # fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 #             "BODY" ["STRUCTURE"] / "UID" / "BODY" [".PEEK"] section ["<" number "." nz-number ">"]
 #             / "EMAILID" ; RFC 8474 §7
+#             / "MODSEQ" ; RFC 7162 §7
 def _parse_item(cursor: Cursor) -> Item | bytes:
     name = cursor.item()
-    if name in (b"UID", b"FLAGS"):
+    if name in (b"UID", b"FLAGS", b"MODSEQ"):
         return name
     if name in (b"BODY", b"BODY.PEEK") and cursor.take(b"["):
         return _parse_body(cursor, sets_seen=name == b"BODY")

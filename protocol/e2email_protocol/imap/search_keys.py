@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -75,13 +75,39 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Modseq:
+    """This modseq or a higher one (RFC 7162 §3.1.5)."""
+
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
 class InText:
     """The backend's to answer."""
 
     search: TextSearch
 
 
-Key = And | Or | Not | All | HasFlag | Recent | Uids | Numbers | Larger | Smaller | Arrived | InText
+Leaf = All | HasFlag | Recent | Uids | Numbers | Larger | Smaller | Arrived | Modseq | InText
+Key = And | Or | Not | Leaf
+
+# What a backend must have for a key to be accepted
+REQUIRES: dict[type[Key], bytes] = {Modseq: b"CONDSTORE"}
+
+
+def leaves(key: Key) -> Iterator[Leaf]:
+    waiting = [key]
+    while waiting:
+        match waiting.pop():
+            case And(keys):
+                waiting += keys
+            case Or(one, other):
+                waiting += (one, other)
+            case Not(inner):
+                waiting.append(inner)
+            case leaf:
+                yield leaf
+
 
 _SIMPLE: dict[bytes, Key] = {
     b"ALL": All(),
@@ -197,10 +223,24 @@ def _keyword(cursor: Cursor) -> Key:
     return HasFlag(cursor.flag().decode("ascii"))
 
 
+# "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer
+def _modseq(cursor: Cursor) -> Key:
+    """Flags have no modseqs of their own here: whichever is named, the message's counts."""
+    if cursor.peek() == b'"':
+        if not cursor.string().lower().startswith(b"/flags/"):
+            raise BadCommand(b"unknown entry")
+        cursor.space()
+        if cursor.word() not in (b"PRIV", b"SHARED", b"ALL"):
+            raise BadCommand(b"unknown entry type")
+        cursor.space()
+    return Modseq(cursor.number(2**63 - 1))
+
+
 _ARGUMENTS: dict[bytes, Callable[[Cursor], Key]] = {
     b"KEYWORD": _keyword,
     b"UNKEYWORD": lambda cursor: Not(_keyword(cursor)),
     b"UID": lambda cursor: Uids(cursor.set()),
+    b"MODSEQ": _modseq,
     b"LARGER": lambda cursor: Larger(cursor.number(2**63 - 1)),
     b"SMALLER": lambda cursor: Smaller(cursor.number(2**63 - 1)),
     b"BEFORE": lambda cursor: Arrived(When.BEFORE, parse_date(cursor.astring())),

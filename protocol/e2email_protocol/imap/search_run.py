@@ -17,12 +17,14 @@ from .search_keys import (
     InText,
     Key,
     Larger,
+    Modseq,
     Not,
     Numbers,
     Or,
     Recent,
     Smaller,
     Uids,
+    leaves,
 )
 from .sequence import Ranges, normal
 from .session import Message, Need, When
@@ -80,6 +82,8 @@ class Search:
                 largest = view.entries[-1].uid if view.entries else 0
                 within = _within(key.ranges, largest)
                 return lambda message: within(message.entry.uid)
+            case Modseq():
+                return lambda message: message.entry.modseq >= key.least
             case Numbers():
                 within = _within(key.ranges, len(view))
                 return lambda message: within(message.number)
@@ -126,16 +130,7 @@ def _within(ranges: Ranges, largest: int) -> Callable[[int], bool]:
 
 def _cost(key: Key) -> int:
     """0: the view knows; 1: sizes and dates are read; 2: text is read."""
-    match key:
-        case And():
-            return max(map(_cost, key.keys))
-        case Or():
-            return max(_cost(key.one), _cost(key.other))
-        case Not():
-            return _cost(key.key)
-        case InText():
-            return 2
-        case Larger() | Smaller() | Arrived():
-            return 1
-        case _:
-            return 0
+    return max(_LEAF_COST.get(type(leaf), 0) for leaf in leaves(key))
+
+
+_LEAF_COST: dict[type[Key], int] = {Larger: 1, Smaller: 1, Arrived: 1, InText: 2}

@@ -47,6 +47,7 @@ class Changes(NamedTuple):
     vanished: Sequence[int]
     modseq: int  # give this as `since` next time
     now: Snapshot | None = None  # the mailbox at `modseq`, where a tuple of it is at hand
+    complete: bool = True  # False: more uids are gone since then than the backend remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,9 @@ class Mailbox(Protocol):
         """What happened after modseq `since`; asked after every command, so cheap when nothing.
 
         This session's own changes are in it too. NoSuchMailbox: it was deleted (ends in BYE).
+        Where `capabilities` has QRESYNC, `since` may be any modseq that some session of this
+        uidvalidity was ever told; only to one from before this selection may the answer be
+        incomplete.
         """
         ...
 

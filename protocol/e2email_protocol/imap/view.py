@@ -7,13 +7,13 @@ place until the client may be told (RFC 3501 §7.4.1, RFC 2180 §4.1.2).
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from .errors import BadCommand
 from .flags import SYSTEM, keywords, render_flags, render_recent
-from .sequence import Ranges, normal
+from .sequence import Ranges, Spans, between, common, normal, runs, vanished_lines
 from .session import Changes, Entry, Snapshot
 
 _uid = attrgetter("uid")
@@ -33,7 +33,11 @@ class View:
         if not isinstance(snapshot.entries, tuple):
             self._mine()
         self.since = snapshot.modseq
+        self.known = snapshot.modseq  # all that happened up to here has been told
+        self.uidnext = snapshot.uidnext
         self.gone: set[int] = set()
+        self._modseqs = False  # the client is told modseqs: CONDSTORE is enabled
+        self._by_uid = False  # and expunges as VANISHED: QRESYNC
         self._recent_from = recent_from
         self._told = len(self.entries)
         self._changed: set[int] = set()  # uids whose flags the client does not know
@@ -57,6 +61,11 @@ class View:
             and not (self.gone or self._changed)
         ):
             self.entries, self._own = now.entries, None
+
+    def tell(self, enabled: Collection[bytes]) -> None:
+        """What the client has enabled decides what it is told."""
+        self._modseqs = b"CONDSTORE" in enabled
+        self._by_uid = b"QRESYNC" in enabled
 
     # messages
 
@@ -101,6 +110,34 @@ class View:
             for start, end in spans
             for number, entry in enumerate(self.entries[start:end], start + 1)
         ]
+
+    def missing(self, changes: Changes, among: Spans) -> Spans:
+        """The uids `among` those given that are gone, as far as this client was told already."""
+        if changes.complete:
+            gone = (uid for uid in changes.vanished if self._place(uid) is None)
+            return common(runs(uid for uid in gone if uid < self.uidnext), among)
+        return common(between((entry.uid for entry in self.entries), self.uidnext), among)
+
+    def renderer(self, uid: bool, flags: bool, modseq: bool) -> Callable[[Numbered], bytes]:
+        """What writes a FETCH reply out of the view alone."""
+        show = self.flags
+        if uid and flags and not modseq:  # what every client asks of every message
+            return lambda m: (
+                b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (m.number, m.entry.uid, show(m.entry))
+            )
+
+        def render(message: Numbered) -> bytes:
+            number, entry = message
+            items = []
+            if uid:
+                items.append(b"UID %d" % entry.uid)
+            if flags:
+                items.append(b"FLAGS (%b)" % show(entry))
+            if modseq:
+                items.append(b"MODSEQ (%d)" % entry.modseq)
+            return b"* %d FETCH (%b)\r\n" % (number, b" ".join(items))
+
+        return render
 
     def _place(self, uid: int) -> int | None:
         place = bisect_left(self.entries, uid, key=_uid)
@@ -148,9 +185,11 @@ class View:
                 self._changed.add(entry.uid)
         self.gone.update(changes.vanished)
         self.since = max(self.since, changes.modseq)
+        if self.entries:
+            self.uidnext = max(self.uidnext, self.entries[-1].uid + 1)
 
     def replace(self, entry: Entry) -> bool:
-        """Note a message's new state; did its flags change? The caller tells the client."""
+        """Note a message's new state; is that news? The caller tells the client."""
         place = self._place(entry.uid)
         if place is None:
             return False
@@ -159,7 +198,7 @@ class View:
             return False
         self._mine()[place] = entry
         if known.flags == entry.flags:
-            return False
+            return self._modseqs and known.modseq != entry.modseq
         self._learn_keywords(entry.flags)
         return True
 
@@ -180,24 +219,32 @@ class View:
         yield self.keyword_news()
         if self._changed:
             yield from self._tell_changed()
+        if not self.gone:
+            self.known = self.since
 
     def _tell_gone(self) -> Iterator[bytes]:
         """Highest first: each number is right when read, and deleting from the end is cheap."""
+        vanished = []
         for uid in sorted(self.gone, reverse=True):
             place = self._place(uid)
             if place is None:
                 continue
             del self._mine()[place]
-            if place < self._told:
-                self._told -= 1
+            if place >= self._told:
+                continue
+            self._told -= 1
+            if self._by_uid:
+                vanished.append(uid)
+            else:
                 yield b"* %d EXPUNGE\r\n" % (place + 1)
+        yield from vanished_lines(runs(vanished))
         self._changed -= self.gone
         self.gone = set()
 
     def _tell_changed(self) -> Iterator[bytes]:
+        render = self.renderer(uid=True, flags=True, modseq=self._modseqs)
         for uid in sorted(self._changed):
             place = self._place(uid)
             if place is not None:
-                entry = self.entries[place]
-                yield b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (place + 1, uid, self.flags(entry))
+                yield render(Numbered(place + 1, self.entries[place]))
         self._changed = set()

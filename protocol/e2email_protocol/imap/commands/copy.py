@@ -39,7 +39,7 @@ class Copy:
         # before the EXPUNGE replies, so that nobody loses track (RFC 6851 §4.3)
         yield b"* OK [" + code + b"] moved\r\n"
         view.lose(result.source)
-        yield Ok(b"moved")
+        yield Ok(b"moved", modseq=True)
 
     async def _transfer(self, selected: Selected, chosen: list[int], name: str) -> CopyResult:
         with creatable():

@@ -1,10 +1,10 @@
-"""ENABLE (RFC 5161). Nothing here needs it yet: unknown names are ignored, as the RFC wants."""
+"""ENABLE (RFC 5161). Unknown names are ignored, as the RFC wants."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..context import Context, Ok, Steps
+from ..context import ENABLEABLE, Context, Ok, Steps
 from ..cursor import Cursor
 
 
@@ -13,14 +13,17 @@ class Enable:
     names: tuple[bytes, ...]
 
     async def run(self, context: Context) -> Steps:
-        yield b"* ENABLED\r\n"
+        known = [name for name in self.names if name in ENABLEABLE and context.has(name)]
+        yield b"* ENABLED" + b"".join(b" " + name for name in known) + b"\r\n"
+        for name in known:
+            yield context.enable(name)
         yield Ok()
 
 
 # enable = "ENABLE" 1*(SP capability)
 def parse(cursor: Cursor) -> Enable:
-    names: list[bytes] = []
+    names: dict[bytes, None] = {}
     while not names or not cursor.at_end():
         cursor.space()
-        names.append(cursor.word())
+        names[cursor.word()] = None
     return Enable(tuple(names))

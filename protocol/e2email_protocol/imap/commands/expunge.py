@@ -18,7 +18,7 @@ class Expunge:
         mailbox = context.selected.writable()
         only = None if self.only is None else uids(view.by_uid(self.only))
         view.lose(await mailbox.expunge(only))
-        yield Ok()
+        yield Ok(modseq=True)  # RFC 7162 §3.2.7
 
 
 # expunge = "EXPUNGE"; uid-expunge = "UID" SP "EXPUNGE" SP sequence-set

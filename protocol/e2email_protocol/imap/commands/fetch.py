@@ -1,18 +1,21 @@
-"""FETCH and UID FETCH (RFC 3501 §6.4.5). UID comes first in every reply: Thunderbird wants it."""
+"""FETCH and UID FETCH (RFC 3501 §6.4.5), with CHANGEDSINCE and VANISHED (RFC 7162).
+
+UID comes first in every reply: Thunderbird wants it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
-from ..errors import Refused, Torn, Vanished
+from ..errors import BadCommand, Refused, Torn, Vanished
 from ..fetch_items import Items, parse_items
 from ..limits import FETCH_BATCH
-from ..sequence import Ranges
+from ..sequence import Ranges, normal, vanished_lines
 from ..session import Message, StoreOp, Stream
 from ..view import Numbered, View
 
@@ -24,11 +27,26 @@ class Fetch:
     messages: Ranges
     items: Items
     uid: bool
+    since: int | None = None  # only messages whose modseq is above it
+    vanished: bool = False
 
     async def run(self, context: Context) -> Steps:
+        context.require(self.items.requires)
+        if self.vanished and b"QRESYNC" not in context.enabled:
+            raise BadCommand(b"QRESYNC is not enabled")
+        if self.items.modseq:
+            yield context.enable(b"CONDSTORE")
         selected = context.selected
         view = selected.view
         chosen = view.by_uid(self.messages) if self.uid else view.by_number(self.messages)
+        if self.since is not None:
+            since = self.since
+            chosen = [message for message in chosen if message.entry.modseq > since]
+            if self.vanished:
+                changes = await selected.mailbox.changes(since)
+                among = normal(self.messages, view.uidnext - 1)
+                for octets in vanished_lines(view.missing(changes, among), b"(EARLIER) "):
+                    yield octets
         if not self.items.others:
             for octets in self._from_view(view, chosen):
                 yield octets
@@ -48,18 +66,11 @@ class Fetch:
         yield Ok()
 
     def _from_view(self, view: View, chosen: list[Numbered]) -> Iterator[bytes]:
-        """UID and FLAGS alone: the backend is not asked."""
+        """UID, FLAGS and MODSEQ alone: the backend is not asked."""
         out = Chunks()
-        show_uid, show_flags = self.items.uid, self.items.flags
-        for number, entry in chosen:
-            if show_uid and show_flags:
-                out.add(
-                    b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (number, entry.uid, view.flags(entry))
-                )
-            elif show_flags:
-                out.add(b"* %d FETCH (FLAGS (%b))\r\n" % (number, view.flags(entry)))
-            else:
-                out.add(b"* %d FETCH (UID %d)\r\n" % (number, entry.uid))
+        render = view.renderer(self.items.uid, self.items.flags, self.items.modseq)
+        for message in chosen:
+            out.add(render(message))
             if out.full:
                 yield out.take()
         yield out.take()
@@ -124,8 +135,11 @@ class Batch:
         head = b"* %d FETCH (" % number
         if self._items.uid:
             head += b"UID %d " % entry.uid
-        if self._items.flags or entry.uid in self._flags_changed:
+        changed = entry.uid in self._flags_changed
+        if self._items.flags or changed:
             head += b"FLAGS (%b) " % self._selected.view.flags(entry)
+        if self._items.modseq or (changed and b"CONDSTORE" in self._context.enabled):
+            head += b"MODSEQ (%d) " % entry.modseq
         return head
 
     async def _body(self, values: list[bytes | Stream], out: Chunks) -> AsyncIterator[bytes]:
@@ -161,11 +175,33 @@ async def _exactly(stream: Stream) -> AsyncIterator[bytes]:
 
 
 # fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
-#         "(" fetch-att *(SP fetch-att) ")")
+#         "(" fetch-att *(SP fetch-att) ")") [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
+# fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"
 def parse(cursor: Cursor, uid: bool) -> Fetch:
     cursor.space()
     messages = cursor.set()
     cursor.space()
     items = parse_items(cursor, uid)
-    cursor.end()
-    return Fetch(messages, items, uid)
+    since, vanished = _parse_modifiers(cursor)
+    if vanished and (since is None or not uid):
+        raise BadCommand(b"VANISHED needs UID FETCH and CHANGEDSINCE")
+    if since is not None:
+        items = replace(items, modseq=True)  # CHANGEDSINCE asks for it (RFC 7162 §3.1.4.1)
+    return Fetch(messages, items, uid, since, vanished)
+
+
+def _parse_modifiers(cursor: Cursor) -> tuple[int | None, bool]:
+    since, vanished = None, False
+    if not cursor.at_end():
+        cursor.expect(b" (")
+        more = True
+        while more:
+            if cursor.take(b"CHANGEDSINCE "):
+                since = cursor.number(2**63 - 1)
+            else:
+                cursor.expect(b"VANISHED")
+                vanished = True
+            more = cursor.take(b" ")
+        cursor.expect(b")")
+        cursor.end()
+    return since, vanished

@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731)."""
+"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731) and MODSEQ (RFC 7162)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand
-from ..search_keys import And, Key, parse_charset, parse_keys
+from ..search_keys import REQUIRES, And, Key, Modseq, leaves, parse_charset, parse_keys
 from ..search_run import Search as Run
 from ..sequence import render_set
+from ..view import Numbered
 
 _RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT"})
 _SLICE = 5000  # numbers that are put into one piece of the reply
@@ -24,13 +25,23 @@ class Search:
     uid: bool
 
     async def run(self, context: Context) -> Steps:
+        kinds = {type(leaf) for leaf in leaves(self.key)}
+        context.require(REQUIRES[kind] for kind in kinds if kind in REQUIRES)
+        by_modseq = Modseq in kinds
+        if by_modseq:
+            yield context.enable(b"CONDSTORE")
         found = await Run(context.selected).run(self.key)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
         if self.returns is None:
-            for octets in _plain(numbers):
+            modseq = _highest(found) if by_modseq else b""
+            for octets in _plain(numbers, b" (MODSEQ" + modseq + b")" if modseq else b""):
                 yield octets
         else:
-            yield self._extended(context.tag, numbers, self.returns)
+            reply = self._extended(context.tag, numbers, self.returns)
+            if by_modseq:
+                shown = _shown(found, self.returns)
+                reply += b" MODSEQ" + _highest(shown) if shown else b""
+            yield reply + b"\r\n"
         yield Ok()
 
     def _extended(self, tag: bytes, numbers: list[int], returns: frozenset[bytes]) -> bytes:
@@ -43,17 +54,28 @@ class Search:
             reply += b" COUNT %d" % len(numbers)
         if numbers and b"ALL" in returns:
             reply += b" ALL " + render_set(numbers)
-        return reply + b"\r\n"
+        return reply
 
 
-def _plain(numbers: list[int]) -> Iterator[bytes]:
+def _shown(found: list[Numbered], returns: frozenset[bytes]) -> list[Numbered]:
+    """Those that the MODSEQ of ESEARCH is about (RFC 7162 §3.1.10)."""
+    if found and returns <= {b"MIN", b"MAX"}:
+        return [found[0 if name == b"MIN" else -1] for name in returns]
+    return found
+
+
+def _highest(messages: list[Numbered]) -> bytes:
+    return b" %d" % max(m.entry.modseq for m in messages) if messages else b""
+
+
+def _plain(numbers: list[int], modseq: bytes) -> Iterator[bytes]:
     out = Chunks()
     out.add(b"* SEARCH")
     for start in range(0, len(numbers), _SLICE):
         out.add(b"".join(b" %d" % number for number in numbers[start : start + _SLICE]))
         if out.full:
             yield out.take()
-    out.add(b"\r\n")
+    out.add(modseq + b"\r\n")
     yield out.take()
 
 

@@ -18,7 +18,7 @@ ITEMS = {
     b"UNSEEN": "unseen",
     b"SIZE": "size",
     b"DELETED": "deleted",
-    b"HIGHESTMODSEQ": "highestmodseq",  # answered, not advertised: CONDSTORE has more to it
+    b"HIGHESTMODSEQ": "highestmodseq",  # answered without CONDSTORE, too: it costs nothing
 }
 
 
@@ -29,6 +29,8 @@ class Status:
 
     async def run(self, context: Context) -> Steps:
         name = decode_name(self.name)
+        if b"HIGHESTMODSEQ" in self.items and context.has(b"CONDSTORE"):
+            yield context.enable(b"CONDSTORE")
         yield render(name, await context.session.status(name), self.items)
         yield Ok()
 
