@@ -267,3 +267,15 @@ def test_a_closed_pipe_is_quiet() -> None:
     )  # fmt: skip
     assert done.stdout == b"x" * 10
     assert done.stderr == b""
+
+
+def test_an_invite_need_not_stand_in_the_list_of_processes() -> None:
+    from click.testing import CliRunner
+
+    asks = importlib.import_module("e2email_client.cli.setup").command
+    (invite,) = (one for one in asks.params if one.name == "invite")
+    said = click.Command("x", params=[invite], callback=lambda invite: click.echo(f"<{invite}>"))
+    given = CliRunner().invoke(said, ["--invite", "-"], input="e2i_secret\n")
+    assert given.stdout.endswith("<e2i_secret>\n")
+    assert CliRunner().invoke(said, ["--invite", "e2i_other"]).stdout == "<e2i_other>\n"
+    assert CliRunner().invoke(said, []).stdout == "<None>\n"

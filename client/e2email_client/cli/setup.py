@@ -18,6 +18,11 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     return value.lower()
 
 
+def _invite(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """`-`: asked for, so that it stands in no list of processes while the passphrase is typed."""
+    return click.prompt("Invite", type=str, err=True) if value == "-" else value
+
+
 @click.command("setup", short_help="Set up an account on this machine.")
 @click.argument("address", callback=_address)
 @click.option("--server", required=True, metavar="URL", help="https://HOST or https://HOST:PORT.")
@@ -27,7 +32,12 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="PEM file of the certificate authority to trust for this server, and no other.",
 )
-@click.option("--invite", metavar="TOKEN", help="Make a new account with this invite.")
+@click.option(
+    "--invite",
+    metavar="TOKEN",
+    callback=_invite,
+    help="Make a new account with this invite; - asks for it.",
+)
 @click.option("--name", help="Your name, as it stands in the new key.")
 @click.option(
     "--policy",
