@@ -172,6 +172,7 @@ class Sync:
             now = await asyncio.to_thread(mailboxes.by_id, self._cache, local.id)
             if now is None:
                 raise Stale
+            await remote.noop()
             highest = await self._list(remote, now, now.uidnext, 0, 0)
             await asyncio.to_thread(
                 mailboxes.listed,

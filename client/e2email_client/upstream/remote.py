@@ -104,6 +104,11 @@ class Remote:
             highestmodseq=items.get(b"HIGHESTMODSEQ", 0),
         )
 
+    async def noop(self) -> None:
+        """Make the server's picture of the selected mailbox current: a UID FETCH alone is answered
+        from the old one, in which new mail does not exist (RFC 9051, 7.5.1)."""
+        await self._wire.run(b"NOOP")
+
     async def skeletons(self, first: int) -> AsyncIterator[list[Skeleton]]:
         """Messages with a UID from `first` on."""
         result = await self._wire.run(b"UID FETCH %d:* (FLAGS INTERNALDATE EMAILID)" % first)
