@@ -11,7 +11,7 @@ from e2email_crypto.errors import SealFailed
 from e2email_protocol.address import Address
 from e2email_protocol.sealed.arrival import SMTP, Arrival
 from e2email_protocol.sealed.record import RECORD_ID_SIZE, Record
-from e2email_protocol.sealed.render import render
+from e2email_protocol.sealed.render import rendered_sizes
 from e2email_server.clock import Clock
 from e2email_server.recipients import Recipients
 from e2email_server.sealing.job import Job
@@ -108,5 +108,5 @@ def _job(mail: Mail, front: bytes, arrival: Arrival, target: Target) -> Job:
 
 
 def _message(record: Record, target: Target, time: int) -> NewMessage:
-    rendered = render(record)
-    return NewMessage(target.inbox, record, rendered.size, len(rendered.header), time)
+    size, header_size = rendered_sizes(record)
+    return NewMessage(target.inbox, record, size, header_size, time)

@@ -63,16 +63,17 @@ def crc24(octets: bytes) -> int:
 
 def armored_size(size: int) -> int:
     """Octets of the armor around `size` octets."""
-    return len(_HEAD) + _lines_size(size) + _CRC_LINE + len(_TAIL)
+    return len(_HEAD) + base64_size(size) + _CRC_LINE + len(_TAIL)
 
 
-def _lines_size(size: int) -> int:
-    return (size + 2) // 3 * 4 + (size + _OCTETS - 1) // _OCTETS * 2
+def base64_size(size: int, indent: int = 0) -> int:
+    """Octets of base64_lines() of `size` octets."""
+    return (size + 2) // 3 * 4 + (size + _OCTETS - 1) // _OCTETS * (indent + 2)
 
 
 def armored_slice(read: Read, size: int, crc: int, start: int, count: int) -> bytes:
     """Octets start … start + count of the armor; reads no more of the message than they need."""
-    lines = _lines_size(size)
+    lines = base64_size(size)
     end = len(_HEAD) + lines
     tail = b"=" + b64encode(crc.to_bytes(3)) + b"\r\n" + _TAIL
     stop = start + count

@@ -13,6 +13,7 @@ from e2email_protocol.sealed.armor import (
     armored_size,
     armored_slice,
     base64_lines,
+    base64_size,
     crc24,
     dearmor,
 )
@@ -49,6 +50,9 @@ _ENCRYPTED = (
     b"\r\n"
 )
 _TAIL = b"\r\n--%b--\r\n"
+_INDENT = b" "
+_ENCRYPTED_SIZE = len(_ENCRYPTED % {b"boundary": b""})
+_HEADER_SIZE = (_ENCRYPTED % {b"boundary": b""}).index(b"\r\n\r\n") + 4
 _NO_BOUNDARY = b"0" * 16  # of a verbatim record that was read back: it renders none
 _BOUNDARY_LINE = re.compile(rb' boundary="([0-9A-Za-z]{16,60})"\r\n')
 
@@ -111,19 +115,28 @@ def render(record: Record) -> Rendered:
     return Rendered(record, lambda start, count: record.body[start : start + count])
 
 
-def rendered_size(record: RecordHead) -> int:
-    """RFC822.SIZE of a record, without its body."""
-    return len(_head(record)) + _body_size(record) + len(_tail(record))
+def rendered_sizes(record: RecordHead) -> tuple[int, int]:
+    """(RFC822.SIZE, size of the header) of a record: arithmetic, nothing is rendered."""
+    field = len(_field_start(record)) + base64_size(len(record.envelope), len(_INDENT))
+    if record.form is Form.VERBATIM:
+        return field + record.body_size, field
+    boundary = len(record.boundary)
+    header = len(record.outer) + field + _HEADER_SIZE + boundary
+    rest = _ENCRYPTED_SIZE - _HEADER_SIZE + 2 * boundary + armored_size(record.body_size)
+    return header + rest + len(_tail(record)), header
 
 
 def envelope_field(record: RecordHead) -> bytes:
     """The header field that a client lists a mailbox by."""
-    return b"%b: %d; id=%b; policy=%b;\r\n%b" % (
+    return _field_start(record) + base64_lines(record.envelope, _INDENT)
+
+
+def _field_start(record: RecordHead) -> bytes:
+    return b"%b: %d; id=%b; policy=%b;\r\n" % (
         ENVELOPE_FIELD,
         record.version,
         record.record_id.hex().encode(),
         record.policy.encode(),
-        base64_lines(record.envelope, b" "),
     )
 
 

@@ -22,7 +22,7 @@ from e2email_crypto.seal import seal  # noqa: E402
 from e2email_protocol.sealed.armor import crc24  # noqa: E402
 from e2email_protocol.sealed.arrival import appended  # noqa: E402
 from e2email_protocol.sealed.record import Policy, Record  # noqa: E402
-from e2email_protocol.sealed.render import render, rendered_size  # noqa: E402
+from e2email_protocol.sealed.render import render, rendered_sizes  # noqa: E402
 from e2email_protocol.sealed.signed import Signed, join_signed, split_signed  # noqa: E402
 from support.sealing import (  # noqa: E402
     ACCOUNT,
@@ -193,7 +193,7 @@ def vector(expect: str, what: str, record: Record, opener: RealOpener) -> dict[s
         "id": record.record_id.hex(),
         "form": record.form,
         "policy": record.policy,
-        "size": rendered_size(record),
+        "size": rendered_sizes(record)[0],
         "crc": f"{record.crc:06x}",
     }
     if not expect.startswith("refused"):
