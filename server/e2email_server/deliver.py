@@ -41,7 +41,6 @@ class LocalDelivery:
     ) -> None:
         self._store, self._recipients, self._sealing = store, recipients, sealing
         self._hostname, self._clock = hostname, clock
-        self._room, self._room_asked = True, 0
 
     async def judge(self, recipient: Address) -> Refusal | None:
         """Looks as far as a key that passes; asks the disk before a mail is sent in vain."""
@@ -49,14 +48,7 @@ class LocalDelivery:
             await self._recipients.resolve(recipient)
         except NotTaken as reason:
             return reason.refusal
-        return None if self._has_room() else Refusal.STORAGE_FULL
-
-    def _has_room(self) -> bool:
-        """Asked once a second: it costs more than all else that judging does."""
-        now = self._clock()
-        if now != self._room_asked:
-            self._room, self._room_asked = self._store.has_room(), now
-        return self._room
+        return None if self._store.has_room() else Refusal.STORAGE_FULL
 
     async def deliver(self, mail: Mail) -> Refusal | None:
         try:
