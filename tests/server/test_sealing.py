@@ -16,7 +16,8 @@ from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.record import Form, Policy
 from e2email_server.sealing import child, frames, job
 from e2email_server.sealing.job import AccountSealer, Job
-from e2email_server.sealing.pool import WORKERS, Sealing
+from e2email_server.sealing.pool import INLINE, WORKERS, Sealing, is_quick
+from support.corpus import messages
 from support.residents import ARRIVAL_KEY, CREATED, resident
 from support.sealing import encrypted_mail
 
@@ -66,6 +67,26 @@ async def test_small_mail_needs_no_worker(sealing: Sealing) -> None:
     assert [worker.pid for worker in sealing.workers] == [None] * WORKERS
     await sealing.seal(make_job(LARGE))
     assert sum(worker.pid is not None for worker in sealing.workers) == 1
+
+
+HOSTILE = {
+    "boundaries": b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\n" * 10_000,
+    "fields": b"a:\r\n" * 15_000 + b"\r\nbody\r\n",
+    "one field": b"Content-Type: text/plain; " + b"hp " * 20_000 + b"\r\n\r\nbody\r\n",
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+async def test_small_mail_made_to_take_long_holds_up_nobody(sealing: Sealing, shape: str) -> None:
+    assert len(HOSTILE[shape]) <= INLINE
+    record = await sealing.seal(make_job(HOSTILE[shape]))
+    assert resident().open(record).delivered == TRACE + HOSTILE[shape]
+    assert sum(worker.pid is not None for worker in sealing.workers) == 1
+
+
+def test_what_people_send_is_quick() -> None:
+    slow = [name for name, mail in messages() if len(mail) <= INLINE and not is_quick(mail)]
+    assert len(slow) <= sum(1 for _ in messages()) // 50, slow
 
 
 async def test_there_are_never_more_workers(sealing: Sealing) -> None:
