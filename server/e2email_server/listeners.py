@@ -83,7 +83,11 @@ class _Https:
 async def _https(parts: Parts, chosen: Chosen) -> Listener:
     """Last, because it tells clients the ports of the others."""
     app = build(
-        parts.accounts, parts.logins, parts.store, _info(parts, chosen), parts.config.domains
+        parts.accounts,
+        parts.logins,
+        parts.store,
+        _info(parts, chosen),
+        lambda: parts.recipients.config.domains,  # SIGHUP changes them
     )
     listeners = [
         HttpsListener(app, endpoint.host, endpoint.port, parts.tls.context)

@@ -95,7 +95,7 @@ async def account_server(
     logins = Logins(store, b"k" * 32, throttle, clock)
     accounts = Accounts(store, logins, throttle, clock)
     info = messages.ServerInfo(name, messages.API_VERSION, arrival.public, successors, PORTS)
-    app = build(accounts, logins, store, info, ["example.test"])
+    app = build(accounts, logins, store, info, lambda: ["example.test"])
     listener = HttpsListener(app, "127.0.0.1", 0, server_tls(*(names or (name,))))
     await listener.start()
     ca = authority().cert_pem.bytes()

@@ -1,9 +1,11 @@
 """DESIGN §8 at the door: what the running server answers. docs/specs/limits.md is the table."""
 
+import http.client
 import os
 import signal
 import socket
 import sqlite3
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -308,12 +310,22 @@ def test_sighup_reads_domains_and_aliases_again(hasty: User, tmp_path: Path) -> 
         assert client.send(MAIL, [f"Sales@{DOMAIN}"])[-1].startswith("250")
         assert client.send(MAIL, [f"info@{new}"])[-1].startswith("250")
         assert client.send(MAIL, [f"postmaster@{new}"])[-1].startswith("250")
+    assert f"<domain>{new}</domain>" in _autoconfig(server)
     text = server.config.read_text()
     server.config.write_text(text + "\n[nonsense\n")
     _hang_up(server, "not read again")
     with server.smtp() as client:
         assert client.send(MAIL, [f"info@{new}"])[-1].startswith("250")
     server.config.write_text(text)
+
+
+def _autoconfig(server: Server) -> str:
+    context = ssl.create_default_context(cafile=str(server.ca))
+    client = http.client.HTTPSConnection("localhost", server.port("https"), context=context)
+    client.request("GET", "/mail/config-v1.1.xml")
+    text = client.getresponse().read().decode()
+    client.close()
+    return text
 
 
 def _hang_up(server: Server, told: str) -> None:

@@ -1,6 +1,6 @@
 """The routes. Each handler: who is it, what do they want, one call, one answer."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -115,9 +115,13 @@ def _number(text: str) -> int:
 
 
 def build(
-    accounts: Accounts, logins: Logins, store: Store, info: ServerInfo, domains: Collection[str]
+    accounts: Accounts,
+    logins: Logins,
+    store: Store,
+    info: ServerInfo,
+    domains: Callable[[], Collection[str]],
 ) -> ASGIApp:
-    """The application. `info` names the ports that are really open."""
+    """The application. `info` names the ports that are really open; `domains` are asked anew."""
     api = AccountApi(accounts, logins, info)
 
     async def health(_request: Request) -> Response:
@@ -126,7 +130,7 @@ def build(
         return no_content()
 
     async def settings(_request: Request) -> Response:
-        return autoconfig(info, domains)
+        return autoconfig(info, domains())
 
     resources = {
         "/v1/server": Resource(get=api.server),
