@@ -1,5 +1,7 @@
 """What transcripts cannot show: streams that break, faults of a backend, reprs fit for a log."""
 
+import base64
+
 import pytest
 
 from e2email_protocol import sasl
@@ -57,6 +59,54 @@ async def test_a_stream_of_another_length_ends_the_connection(given, monkeypatch
     assert b"a OK" not in said
     assert client.connection.closing
     assert isinstance(client.reports[-1], Torn)
+
+
+async def test_binary_parts_with_nul_and_long_ones_are_literal8():
+    head = b"Content-Transfer-Encoding: base64\r\n\r\n"
+    mails = [head + base64.b64encode(b"a\0b"), head + base64.b64encode(b"\0" * 100_000)]
+    client = Client(Account(*mails), has=frozenset({b"BINARY"}))
+    await client.select()
+    said = await client.ask(b"a FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1])\r\n")
+    assert said == b"* 1 FETCH (BINARY[1] ~{3}\r\na\0b BINARY.SIZE[1] 3)\r\na OK done\r\n"
+    client.connection.receive_data(b"b FETCH 2 BINARY.PEEK[1]\r\n")
+    chunks = [chunk async for chunk in client.connection.replies()]
+    assert max(map(len, chunks)) <= CHUNK
+    assert b"".join(chunks) == (
+        b"* 2 FETCH (BINARY[1] ~{100000}\r\n" + b"\0" * 100_000 + b")\r\nb OK done\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        (None, b"NIL"),
+        ("", b'""'),
+        ('say "hi" \\', b'"say \\"hi\\" \\\\"'),
+        ("Grüße", "{7}\r\nGrüße".encode()),
+        ("é" * 300, b"{400}\r\n" + "é".encode() * 200),
+    ],
+)
+async def test_previews(text, wire):
+    client = Client(Account(MAIL), has=frozenset({b"PREVIEW"}))
+    client.session.account.boxes["INBOX"].stored[1].preview = text
+    await client.select()
+    said = await client.ask(b"a FETCH 1 PREVIEW\r\n")
+    assert said == b"* 1 FETCH (PREVIEW " + wire + b")\r\na OK done\r\n"
+
+
+async def test_what_a_backend_names_it_must_have():
+    class Bare(MemoryMailbox):
+        replace = None
+
+    client = Client(Account(MAIL), has=frozenset({b"REPLACE"}))
+    client.session.select = lambda name, readonly: bare(client, name, readonly)
+
+    async def bare(client, name, readonly):
+        return Bare(client.session.account, name, readonly, 1 << 16)
+
+    await client.select()
+    said = await client.ask(b"a REPLACE 1 INBOX {2+}\r\nhi\r\n")
+    assert said == b"a NO [SERVERBUG] internal error\r\n"
 
 
 async def test_inside_a_literal_the_driver_may_say_nothing(monkeypatch):
@@ -200,6 +250,7 @@ async def test_the_client_says_who_it_is():
         (b"LOGIN", [b" alice {7}", b"canary1", b""]),
         (b"AUTHENTICATE", [b" PLAIN canary1"]),
         (b"APPEND", [b" INBOX {7}", b"canary1", b""]),
+        (b"REPLACE", [b" 1 INBOX {7}", b"canary1", b""]),
         (b"SEARCH", [b" SUBJECT canary1"]),
         (b"SEARCH", [b" OR BODY canary1 TEXT canary1"]),
     ],

@@ -1,6 +1,7 @@
 """An IMAP backend in memory, the twin of the real ones, and a driver that is a transcript."""
 
 import asyncio
+import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -11,6 +12,8 @@ from e2email_protocol.imap.errors import (
     AlreadyExists,
     AuthenticationFailed,
     NoSuchMailbox,
+    UnknownEncoding,
+    Vanished,
 )
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import (
@@ -21,6 +24,7 @@ from e2email_protocol.imap.session import (
     Entry,
     HeaderKey,
     MailboxInfo,
+    Section,
     SentKey,
     Snapshot,
     Status,
@@ -49,6 +53,7 @@ class Stored:
     envelope: bytes = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
     structure: bytes = b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 15 1)'
     email_id: str | None = "E00"
+    preview: str | None = "Eggs at nine?"
 
 
 @dataclass
@@ -126,6 +131,27 @@ class MemoryMessage:
     def email_id(self) -> str | None:
         return self._stored.email_id
 
+    async def preview(self, lazy: bool) -> str | None:
+        return None if lazy and self.uid > 2 else self._stored.preview
+
+    async def binary(self, path, partial):
+        octets = cut(self._stored.octets, Section(path))
+        if octets is None:
+            return None
+        if path and b"Encoding: x-" in self._stored.octets:
+            raise UnknownEncoding
+        if path and b"Encoding: base64" in self._stored.octets:
+            octets = base64.b64decode(octets)
+        if partial is not None:
+            octets = octets[partial[0] : sum(partial)]
+        if len(octets) > self._stream_above:
+            return Stream(len(octets), pieces(octets, self._stream_above))
+        return octets
+
+    async def binary_size(self, path):
+        octets = await self.binary(path, None)
+        return None if octets is None else len(octets)
+
     async def envelope(self) -> bytes:
         return self._stored.envelope
 
@@ -178,6 +204,7 @@ class MemoryMailbox:
         self._box = account.box(name)
         self.readonly = readonly
         self.uidvalidity = self._box.uidvalidity
+        self.mailbox_id = f"F{self._box.uidvalidity}"
         self.recent_from = self._box.seen_until
         self._stream_above = stream_above
         self._event = asyncio.Event()
@@ -247,6 +274,14 @@ class MemoryMailbox:
         for uid in result.source:
             self._box.remove(uid)
         return result
+
+    async def replace(self, uid, name, octets, flags, when) -> AppendResult:
+        target = self._account.box(name)
+        if uid not in self._box.stored:
+            raise Vanished
+        made = target.add(Stored(octets, when or WHEN), flags)
+        self._box.remove(uid)
+        return AppendResult(target.uidvalidity, made)
 
     async def search(self, key, uids):
         return [uid for uid in uids if uid in self._box.stored and self._matches(key, uid)]
@@ -323,6 +358,7 @@ class MemorySession:
             size=sum(len(m.octets) for m in box.stored.values()),
             deleted=sum("\\Deleted" in e.flags for e in entries),
             recent=sum(e.uid >= box.seen_until for e in entries),
+            mailbox_id=f"F{box.uidvalidity}",
         )
 
     async def create(self, name: str, special_use=None) -> None:

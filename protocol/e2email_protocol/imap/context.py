@@ -139,6 +139,14 @@ class Context:
     def has(self, capability: bytes) -> bool:
         return capability in self.session.capabilities and capability not in self.settings.hidden
 
+    @property
+    def append_limit(self) -> int:
+        """APPENDLIMIT=n of the session (RFC 7889); BadCommand where it names none."""
+        for name in self.session.capabilities - self.settings.hidden:
+            if name.startswith(b"APPENDLIMIT="):
+                return int(name.removeprefix(b"APPENDLIMIT="))
+        raise BadCommand(b"that extension is not available here")
+
     def require(self, capabilities: Iterable[bytes]) -> None:
         """BadCommand for what this backend does not have, or this listener does not show."""
         if not all(map(self.has, capabilities)):

@@ -104,6 +104,11 @@ class Cursor:
     def nstring(self) -> bytes | None:
         return None if self.take(b"NIL") else self.string()
 
+    def literal8(self) -> bytes:
+        """A literal or a literal8 (RFC 3516): here any literal may hold any octet."""
+        self.take(b"~")
+        return self.literal()
+
     def literal(self) -> bytes:
         """The octets of a literal; NUL in them is the caller's business (RFC 3501 allows none)."""
         self._match(_LITERAL, b"literal")

@@ -128,6 +128,19 @@ class Modified(Refused):
         self.code = b"MODIFIED " + numbers
 
 
+class UnknownEncoding(Refused):
+    """BINARY of a part in a transfer encoding that is not known (RFC 3516 §4.3)."""
+
+    code = b"UNKNOWN-CTE"
+    text = b"that part's transfer encoding is not known"
+
+
+class NoSuchPart(Refused):
+    """BINARY.SIZE of a part that is not there: its value is a number, never NIL."""
+
+    text = b"there is no such part"
+
+
 class BadCharset(Refused):
     """SEARCH in a charset that is not known (RFC 3501 §6.4.4)."""
 

@@ -19,6 +19,7 @@ KEYWORD = 255  # octets of one keyword; how many there are is not bounded
 NESTING = 50  # SEARCH parentheses, NOT and OR: the evaluation recurses
 TEXT_KEYS = 64  # SEARCH keys that each read every message's text
 FETCH_ITEMS = 256  # each names a section that is read for every message
+PREVIEW = 200  # characters (RFC 8970 §3.2)
 ID_FIELDS = 30  # RFC 2971 §3.3
 ID_VALUE = 1024  # RFC 2971 §3.3
 

@@ -16,7 +16,7 @@ from .limits import InputLimits
 
 _LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
 _TAIL = 32  # holds any "{n+}" that _LITERAL takes, and a CR
-_APPEND = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
+_APPEND = re.compile(rb"[^ ]+ (?:APPEND|(?:UID )?REPLACE) ", re.IGNORECASE)
 
 
 class Fault(Enum):

@@ -82,17 +82,35 @@ class Modseq:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailId:
+    """RFC 8474 §4.2."""
+
+    email_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """RFC 8474 §4.2: no message has one here."""
+
+
+@dataclass(frozen=True, slots=True)
 class InText:
     """The backend's to answer."""
 
     search: TextSearch
 
 
-Leaf = All | HasFlag | Recent | Uids | Numbers | Larger | Smaller | Arrived | Modseq | InText
+Flagged = HasFlag | Recent | Modseq
+Meta = Larger | Smaller | Arrived | EmailId
+Leaf = All | Uids | Numbers | ThreadId | Flagged | Meta | InText
 Key = And | Or | Not | Leaf
 
 # What a backend must have for a key to be accepted
-REQUIRES: dict[type[Key], bytes] = {Modseq: b"CONDSTORE"}
+REQUIRES: dict[type[Key], bytes] = {
+    Modseq: b"CONDSTORE",
+    EmailId: b"OBJECTID",
+    ThreadId: b"OBJECTID",
+}
 
 
 def leaves(key: Key) -> Iterator[Leaf]:
@@ -236,11 +254,18 @@ def _modseq(cursor: Cursor) -> Key:
     return Modseq(cursor.number(2**63 - 1))
 
 
+def _thread_id(cursor: Cursor) -> Key:
+    cursor.atom()
+    return ThreadId()
+
+
 _ARGUMENTS: dict[bytes, Callable[[Cursor], Key]] = {
     b"KEYWORD": _keyword,
     b"UNKEYWORD": lambda cursor: Not(_keyword(cursor)),
     b"UID": lambda cursor: Uids(cursor.set()),
     b"MODSEQ": _modseq,
+    b"EMAILID": lambda cursor: EmailId(cursor.atom().decode("ascii")),
+    b"THREADID": _thread_id,
     b"LARGER": lambda cursor: Larger(cursor.number(2**63 - 1)),
     b"SMALLER": lambda cursor: Smaller(cursor.number(2**63 - 1)),
     b"BEFORE": lambda cursor: Arrived(When.BEFORE, parse_date(cursor.astring())),

@@ -13,16 +13,19 @@ from .search_keys import (
     All,
     And,
     Arrived,
+    EmailId,
     HasFlag,
     InText,
     Key,
     Larger,
+    Meta,
     Modseq,
     Not,
     Numbers,
     Or,
     Recent,
     Smaller,
+    ThreadId,
     Uids,
     leaves,
 )
@@ -30,7 +33,12 @@ from .sequence import Ranges, normal
 from .session import Message, Need, When
 from .view import Numbered
 
-_MetaKey = Larger | Smaller | Arrived
+_NEEDS: dict[type[Key], Need] = {
+    Larger: Need.SIZE,
+    Smaller: Need.SIZE,
+    Arrived: Need.DATE,
+    EmailId: Need.ID,
+}
 
 
 class Search:
@@ -62,7 +70,7 @@ class Search:
             case InText():
                 found = set(await self._mailbox.search(key.search, uids(among)))
                 return [message for message in among if message.entry.uid in found]
-            case Larger() | Smaller() | Arrived():
+            case Larger() | Smaller() | Arrived() | EmailId():
                 return await self._by_meta(key, among)
             case _:
                 return list(filter(self._simple(key), among))
@@ -71,8 +79,8 @@ class Search:
         """A test that the view answers alone."""
         view = self._view
         match key:
-            case All():
-                return lambda message: True
+            case All() | ThreadId():
+                return lambda message: isinstance(key, All)
             case HasFlag():
                 (flag,) = view.spell({key.flag})
                 return lambda message: flag in message.entry.flags
@@ -90,9 +98,9 @@ class Search:
             case _:
                 raise AssertionError(key)
 
-    async def _by_meta(self, key: _MetaKey, among: list[Numbered]) -> list[Numbered]:
+    async def _by_meta(self, key: Meta, among: list[Numbered]) -> list[Numbered]:
         test = _meta_test(key)
-        need = Need.DATE if isinstance(key, Arrived) else Need.SIZE
+        need = _NEEDS[type(key)]
         found: set[int] = set()
         if among:
             async with aclosing(self._mailbox.fetch(uids(among), need)) as messages:
@@ -100,7 +108,7 @@ class Search:
         return [message for message in among if message.entry.uid in found]
 
 
-def _meta_test(key: _MetaKey) -> Callable[[Message], bool]:
+def _meta_test(key: Meta) -> Callable[[Message], bool]:
     match key:
         case Larger():
             return lambda message: message.size > key.size
@@ -108,6 +116,8 @@ def _meta_test(key: _MetaKey) -> Callable[[Message], bool]:
             return lambda message: message.size < key.size
         case Arrived():
             return lambda message: is_when(message.internal_date.date(), key.when, key.day)
+        case EmailId():
+            return lambda message: message.email_id == key.email_id
 
 
 def is_when(actual: date, when: When, day: date) -> bool:
@@ -133,4 +143,4 @@ def _cost(key: Key) -> int:
     return max(_LEAF_COST.get(type(leaf), 0) for leaf in leaves(key))
 
 
-_LEAF_COST: dict[type[Key], int] = {Larger: 1, Smaller: 1, Arrived: 1, InText: 2}
+_LEAF_COST: dict[type[Key], int] = {**dict.fromkeys(_NEEDS, 1), InText: 2}

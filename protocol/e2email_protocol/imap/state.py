@@ -43,6 +43,8 @@ _SELECTED = _AUTHENTICATED | {
     b"STORE",
     b"COPY",
     b"MOVE",
+    b"REPLACE",
+    b"UID REPLACE",
     b"UID EXPUNGE",
     b"UID SEARCH",
     b"UID FETCH",

@@ -25,17 +25,22 @@ class Append:
     octets: bytes = field(repr=False)
 
     async def run(self, context: Context) -> Steps:
-        if not self.octets:  # how RFC 3502 clients call an APPEND off
-            raise EmptyMessage
-        flags, name = self.flags, decode_name(self.name)
-        if context.mailbox is not None and context.mailbox.name == name:
-            flags = context.mailbox.view.spell(flags)
+        name, flags = self.target(context)
         with creatable():
             result = await context.session.append(name, self.octets, flags, self.when)
         yield Ok(b"stored", b"APPENDUID %d %d" % (result.uidvalidity, result.uid))
 
+    def target(self, context: Context) -> tuple[str, frozenset[str]]:
+        """Where it goes, and its flags as they are spelt there."""
+        if not self.octets:  # how RFC 3502 clients call an APPEND off
+            raise EmptyMessage
+        name = decode_name(self.name)
+        if context.mailbox is not None and context.mailbox.name == name:
+            return name, context.mailbox.view.spell(self.flags)
+        return name, self.flags
 
-# append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal
+
+# append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP (literal / literal8)
 def parse(cursor: Cursor) -> Append:
     cursor.space()
     name = cursor.astring()
@@ -48,6 +53,6 @@ def parse(cursor: Cursor) -> Append:
     if cursor.peek() == b'"':
         when = parse_date_time(cursor.string())
         cursor.space()
-    octets = cursor.literal()
+    octets = cursor.literal8()
     cursor.end()
     return Append(name, flags, when, octets)

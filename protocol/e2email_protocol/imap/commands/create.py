@@ -1,4 +1,4 @@
-"""CREATE (RFC 3501 §6.3.3), with USE (RFC 6154 §3)."""
+"""CREATE (RFC 3501 §6.3.3), with USE (RFC 6154 §3) and MAILBOXID (RFC 8474 §4.1)."""
 
 from __future__ import annotations
 
@@ -21,29 +21,40 @@ class UseNotPossible(Refused):
 @dataclass(frozen=True, slots=True)
 class Create:
     name: bytes
-    use: bytes | None
+    uses: tuple[bytes, ...]
 
     async def run(self, context: Context) -> Steps:
         name = new_name(self.name)
         if name == "INBOX":
             raise AlreadyExists
-        use = None if self.use is None else _CANONICAL.get(self.use.lower())
-        if self.use is not None and use is None:
+        await context.session.create(name, self._use())
+        if not context.has(b"OBJECTID"):
+            yield Ok()
+            return
+        made = await context.session.status(name)
+        yield Ok(b"created", b"MAILBOXID (%b)" % made.mailbox_id.encode())
+
+    def _use(self) -> str | None:
+        if not self.uses:
+            return None
+        use = _CANONICAL.get(self.uses[0].lower())
+        if use is None or len(self.uses) > 1:
             raise UseNotPossible
-        await context.session.create(name, use)
-        yield Ok()
+        return use
 
 
-# create = "CREATE" SP mailbox [SP "(" "USE" SP "(" use-attr ")" ")"]
+# create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"]
 def parse(cursor: Cursor) -> Create:
     cursor.space()
     name = cursor.astring()
-    use = None
+    uses: list[bytes] = []
     if not cursor.at_end():
         cursor.expect(b" (USE (")
-        use = cursor.flag()
-        cursor.expect(b"))")
+        while not cursor.take(b"))"):
+            if uses:
+                cursor.space()
+            uses.append(cursor.flag())
         cursor.end()
-    if use is not None and not use.startswith(b"\\"):
+    if not all(use.startswith(b"\\") for use in uses):
         raise BadCommand(b"use expected")
-    return Create(name, use)
+    return Create(name, tuple(uses))

@@ -13,7 +13,8 @@ from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand, Refused, Torn, Vanished
-from ..fetch_items import Items, parse_items
+from ..fetch_items import Items
+from ..fetch_parse import parse_items
 from ..limits import FETCH_BATCH
 from ..sequence import Ranges, normal, vanished_lines
 from ..session import Message, StoreOp, Stream
@@ -150,7 +151,7 @@ class Batch:
             if isinstance(value, bytes):
                 out.add(label + value)
                 continue
-            out.add(label + b"{%d}\r\n" % value.size)
+            out.add(label + item.opening(value.size))
             self._context.in_literal = True
             yield out.take()
             async for octets in _exactly(value):
@@ -193,14 +194,16 @@ def parse(cursor: Cursor, uid: bool) -> Fetch:
 def _parse_modifiers(cursor: Cursor) -> tuple[int | None, bool]:
     since, vanished = None, False
     if not cursor.at_end():
-        cursor.expect(b" (")
+        cursor.space()
+        cursor.expect(b"(")
         more = True
         while more:
             if cursor.take(b"CHANGEDSINCE "):
                 since = cursor.number(2**63 - 1)
-            else:
-                cursor.expect(b"VANISHED")
+            elif cursor.take(b"VANISHED"):
                 vanished = True
+            else:
+                raise BadCommand(b"unknown FETCH modifier")
             more = cursor.take(b" ")
         cursor.expect(b")")
         cursor.end()

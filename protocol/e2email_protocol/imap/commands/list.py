@@ -33,6 +33,7 @@ class List:
             yield b'* LIST (\\Noselect) "/" ""\r\n'
             yield Ok()
             return
+        status.check(context, self.items)
         tree = Tree(await context.session.list_mailboxes())
         out = Chunks()
         for info in self._chosen(tree):
@@ -88,7 +89,7 @@ class List:
 
     async def _status(self, context: Context, name: str) -> bytes:
         try:
-            return status.render(name, await context.session.status(name), self.items)
+            return status.render(context, name, await context.session.status(name), self.items)
         except Refused:
             return b""  # RFC 5819 §2: the STATUS reply is left out
 

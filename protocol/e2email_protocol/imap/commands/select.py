@@ -12,7 +12,7 @@ from ..errors import BadCommand
 from ..flags import SYSTEM
 from ..names import decode_name
 from ..sequence import STAR, Ranges, normal, vanished_lines
-from ..session import Changes, Mailbox, Snapshot
+from ..session import Changes, IdentifiedMailbox, Mailbox, Snapshot
 from ..state import State
 from ..view import View
 
@@ -56,6 +56,9 @@ class Select:
             context.enable(b"CONDSTORE")
         selected.view.tell(context.enabled)
         yield _describe(selected, snapshot)
+        if context.has(b"OBJECTID"):
+            assert isinstance(mailbox, IdentifiedMailbox)
+            yield b"* OK [MAILBOXID (%b)] its id\r\n" % mailbox.mailbox_id.encode()
         if context.has(b"CONDSTORE"):
             yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % snapshot.modseq
         if changes is not None:
@@ -117,14 +120,16 @@ def parse(cursor: Cursor, readonly: bool) -> Select:
     name = cursor.astring()
     condstore, resync = False, None
     if not cursor.at_end():
-        cursor.expect(b" (")
+        cursor.space()
+        cursor.expect(b"(")
         more = True
         while more:
             if cursor.take(b"QRESYNC ("):
                 resync = _parse_resync(cursor)
-            else:
-                cursor.expect(b"CONDSTORE")
+            elif cursor.take(b"CONDSTORE"):
                 condstore = True
+            else:
+                raise BadCommand(b"unknown SELECT parameter")
             more = cursor.take(b" ")
         cursor.expect(b")")
         cursor.end()

@@ -1,4 +1,7 @@
-"""STATUS (RFC 3501 §6.3.10), with SIZE (RFC 8438) and DELETED (RFC 9051)."""
+"""STATUS (RFC 3501 §6.3.10), with SIZE (RFC 8438), DELETED (9051), HIGHESTMODSEQ (7162),
+
+MAILBOXID (8474) and APPENDLIMIT (7889).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from ..cursor import Cursor
 from ..errors import BadCommand
 from ..names import decode_name, quote_name
 
-ITEMS = {
+NUMBERS = {
     b"MESSAGES": "messages",
     b"RECENT": "recent",
     b"UIDNEXT": "uidnext",
@@ -20,6 +23,7 @@ ITEMS = {
     b"DELETED": "deleted",
     b"HIGHESTMODSEQ": "highestmodseq",  # answered without CONDSTORE, too: it costs nothing
 }
+ITEMS = NUMBERS.keys() | {b"MAILBOXID", b"APPENDLIMIT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,32 @@ class Status:
 
     async def run(self, context: Context) -> Steps:
         name = decode_name(self.name)
+        check(context, self.items)
         if b"HIGHESTMODSEQ" in self.items and context.has(b"CONDSTORE"):
             yield context.enable(b"CONDSTORE")
-        yield render(name, await context.session.status(name), self.items)
+        yield render(context, name, await context.session.status(name), self.items)
         yield Ok()
 
 
-def render(name: str, status: session.Status, items: tuple[bytes, ...]) -> bytes:
-    values = b" ".join(b"%b %d" % (item, getattr(status, ITEMS[item])) for item in items)
+def check(context: Context, items: tuple[bytes, ...]) -> None:
+    """BadCommand for items that this backend does not have."""
+    if b"MAILBOXID" in items:
+        context.require((b"OBJECTID",))
+    if b"APPENDLIMIT" in items:
+        _ = context.append_limit
+
+
+def render(context: Context, name: str, status: session.Status, items: tuple[bytes, ...]) -> bytes:
+    values = b" ".join(item + b" " + _value(context, status, item) for item in items)
     return b"* STATUS " + quote_name(name) + b" (" + values + b")\r\n"
+
+
+def _value(context: Context, status: session.Status, item: bytes) -> bytes:
+    if item == b"MAILBOXID":
+        return b"(%b)" % status.mailbox_id.encode()
+    if item == b"APPENDLIMIT":
+        return b"%d" % context.append_limit
+    return b"%d" % getattr(status, NUMBERS[item])
 
 
 # status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"
