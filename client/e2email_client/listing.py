@@ -132,4 +132,5 @@ def protection(security: Security) -> list[str]:
 
 def origin(security: Security) -> str:
     known = _ORIGINS.get(security.origin)
-    return known or f"stored by {security.origin.removeprefix('append:')}"
+    # the program chose its name, which could be one of ours
+    return known or f'stored by a program that calls itself "{security.origin[len("append:") :]}"'

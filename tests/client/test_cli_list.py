@@ -166,6 +166,14 @@ def test_marks() -> None:
     assert listing.mark(Security("sealed on arrival", "smtp", alarms=("x",))) == "!"
 
 
+@pytest.mark.parametrize("name", ["your device", "e2email", "smtp", "device", ""])
+def test_a_program_cannot_name_itself_as_one_of_ours(name: str) -> None:
+    from e2email_client.local.mails import Security
+
+    said = listing.origin(Security("sealed when it was stored", f"append:{name}"))
+    assert said == f'stored by a program that calls itself "{name}"'
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -343,6 +343,7 @@ def test_an_unproven_origin_has_no_verdicts(stranger: FakeIdentity) -> None:
     mail = opened(composed(RECEIVED, stranger), ALICE)
     assert not mail.envelope.proven
     assert mail.envelope.verdicts == ()
+    assert mail.envelope.security is Security.STORED  # "on arrival" is the server's word
     assert mail.received == RECEIVED
 
 

@@ -78,7 +78,8 @@ class OpenedEnvelope:
         """What may be said to the user about who encrypted this mail."""
         if self.envelope.encrypted:
             return Security.SENDER
-        return Security.ARRIVAL if self.envelope.arrival.origin == SMTP else Security.STORED
+        arrived = self.proven and self.envelope.arrival.origin == SMTP
+        return Security.ARRIVAL if arrived else Security.STORED
 
 
 @dataclass(frozen=True, slots=True, repr=False)
