@@ -298,6 +298,8 @@ class Live:
         async def act(remote: Remote) -> None:
             await remote.unselect()
             await remote.rename(old, new)
+            if old != INBOX:  # whose messages move, and itself stays (RFC 9051, 6.3.6)
+                await asyncio.to_thread(mailboxes.rename, self._cache, old, new)
 
         await self._mailboxes(act)
 

@@ -119,6 +119,16 @@ def put(
     return found
 
 
+def rename(database: Database, old: str, new: str) -> None:
+    """A mailbox and those below it, with all that is known of what lies in them."""
+    with database.write() as writer:
+        writer.execute(
+            "UPDATE mailbox SET name = ?2 || substr(name, length(?1) + 1)"
+            " WHERE name = ?1 OR substr(name, 1, length(?1) + 1) = ?1 || '/'",
+            (old, new),
+        )
+
+
 def drop(database: Database, names: Iterable[str]) -> None:
     with database.write() as writer:
         writer.executemany("DELETE FROM mailbox WHERE name = ?", [(name,) for name in names])

@@ -105,6 +105,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
         for running in self._running.values():
             if not running.done.done():
                 running.done.set_exception(self._failure)
+                running.done.exception()  # nobody may be waiting: that is no fault to report
         self._running.clear()
         if self._going_on is not None and not self._going_on.done():
             self._going_on.set_exception(self._failure)
