@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
+from typing import Any
 
 from e2email_protocol.imap.errors import Refused
 
@@ -21,6 +23,15 @@ def start_logging(level: str) -> None:
     )
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def report_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For the event loop, whose own report prints exceptions and objects, which may hold mail."""
+    fault = context.get("exception")
+    if fault is None:
+        log.error("internal error in the event loop")
+    else:
+        report(fault)
 
 
 def report(fault: BaseException) -> None:

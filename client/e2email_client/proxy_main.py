@@ -33,7 +33,7 @@ def e2email_proxy() -> None:
 @json_option
 def run_command(access: Access, ports: str, level: str, as_json: bool) -> None:
     """Serve opened mail on this machine until Ctrl-C, and keep it in step with the server."""
-    from e2email_client.log import start_logging
+    from e2email_client.log import report_unhandled, start_logging
     from e2email_client.proxy.ports import AUTO, Ports
     from e2email_client.proxy.run import running, until_stopped
 
@@ -41,6 +41,7 @@ def run_command(access: Access, ports: str, level: str, as_json: bool) -> None:
     unlocked = access.unlock()
 
     async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(report_unhandled)
         async with running(unlocked, AUTO if ports == "auto" else Ports()) as shown:
             _print(shown, as_json)
             await until_stopped()
