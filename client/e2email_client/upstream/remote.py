@@ -230,10 +230,6 @@ class Remote:
     async def subscribe(self, name: str, on: bool) -> None:
         await self._wire.run(b"SUBSCRIBE" if on else b"UNSUBSCRIBE", quote_name(name))
 
-    async def noop(self) -> None:
-        """Afterwards the selected mailbox is as it is now: UIDs mean what a session was told of."""
-        await self._wire.run(b"NOOP")
-
     async def unselect(self) -> None:
         if self.selected is not None:
             self.selected = None
