@@ -60,9 +60,18 @@ def _engine(path: Path, begin: str, *pragmas: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver(connection).execute(begin)
 
     return engine
+
+
+def driver(connection: Connection) -> DriverConnection:
+    """The sqlite3 connection beneath, for the few statements of every delivery: around each of
+    them SQLAlchemy takes several times what SQLite does. Its errors are sqlite3.Error.
+    """
+    beneath = connection.connection.dbapi_connection
+    assert isinstance(beneath, DriverConnection)
+    return beneath
 
 
 class Readers:

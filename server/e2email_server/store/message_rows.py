@@ -1,18 +1,20 @@
 """Messages, records and bodies in SQL: what is written.
 
 UID and MODSEQ are drawn from the mailbox row inside the transaction that inserts. The statements
-of the delivery path are compiled once and executed for a whole batch.
+of the delivery path are few, each for a whole batch: after every step of SQLite the thread waits
+for the interpreter again, which the event loop holds.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy import Connection, Table, delete, select
 
 from e2email_server.store import message_reads
+from e2email_server.store.engine import driver
 from e2email_server.store.errors import NotFound
 from e2email_server.store.names import DELETED, flags_text, select_changes
 from e2email_server.store.schema import (
@@ -34,6 +36,7 @@ from e2email_server.store.types import (
 )
 from e2email_server.store.writer import Transaction
 
+_ROWS = 64  # in one INSERT: no more than 999 values, which older SQLite takes
 _CHUNK = 500  # values in one IN (...): well below what SQLite takes, and one statement text
 
 
@@ -45,15 +48,6 @@ class Arrival:
     file: str | None
 
 
-def _compiled(statement: Insert) -> str:
-    return str(statement.compile(dialect=sqlite.dialect()))  # positional, columns in table order
-
-
-_INSERT_RECORD = _compiled(insert(records))
-_INSERT_BODY = _compiled(insert(bodies))
-_INSERT_FILE = _compiled(insert(body_files))
-_INSERT_MESSAGE = _compiled(insert(messages))
-_INSERT_EXPUNGED = _compiled(insert(expunged))
 _SET_COUNTERS = "UPDATE mailboxes SET uidnext = ?, highest_modseq = ? WHERE id = ?"
 _READ_COUNTERS = (
     "SELECT id, uidvalidity, uidnext, highest_modseq, account_id FROM mailboxes WHERE id IN "
@@ -71,7 +65,7 @@ class Counters:
         self._transaction = transaction
         wanted = set(mailbox_ids)
         marks = ",".join("?" * len(wanted))
-        found = transaction.connection.exec_driver_sql(
+        found = driver(transaction.connection).execute(
             f"{_READ_COUNTERS}({marks})",  # the marks are all that is put in
             tuple(wanted),
         )
@@ -99,7 +93,7 @@ class Counters:
 
     def flush(self) -> None:
         rows = [(uid, modseq, mailbox) for mailbox, (_, uid, modseq, _) in self._rows.items()]
-        self._transaction.connection.exec_driver_sql(_SET_COUNTERS, rows)
+        driver(self._transaction.connection).executemany(_SET_COUNTERS, rows)
         self._transaction.highest.update({row[2]: row[1] for row in rows})
 
 
@@ -107,21 +101,21 @@ def add(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Placed]:
     """Insert them all with a handful of statements, however many they are."""
     connection = transaction.connection
     counters = Counters(transaction, *(arrival.message.mailbox_id for arrival in arrivals))
-    first = connection.exec_driver_sql(_MAX_RECORD).scalar_one() + 1
+    first = driver(connection).execute(_MAX_RECORD).fetchone()[0] + 1
     placed = [counters.place(arrival.message.mailbox_id) for arrival in arrivals]
     numbered = list(enumerate(arrivals, first))
-    _many(connection, _INSERT_RECORD, [_record_row(n, a.message) for n, a in numbered])
-    _many(
+    _insert(connection, records, [_record_row(n, a.message) for n, a in numbered])
+    _insert(
         connection,
-        _INSERT_BODY,
+        bodies,
         [(n, a.message.record.body) for n, a in numbered if a.file is None],
     )
-    _many(connection, _INSERT_FILE, [(n, a.file) for n, a in numbered if a.file is not None])
+    _insert(connection, body_files, [(n, a.file) for n, a in numbered if a.file is not None])
     rows = [
         _message_row(number, arrival.message, place)
         for (number, arrival), place in zip(numbered, placed, strict=True)
     ]
-    _many(connection, _INSERT_MESSAGE, rows)
+    _insert(connection, messages, rows)
     counters.flush()
     return placed
 
@@ -155,9 +149,19 @@ def _message_row(number: int, message: NewMessage, placed: Placed) -> tuple[Any,
     )
 
 
-def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, rows)
+def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Whole rows, their values in the order of the table's columns."""
+    for start in range(0, len(rows), _ROWS):
+        chunk = rows[start : start + _ROWS]
+        values = list(chain.from_iterable(chunk))
+        driver(connection).execute(_statement(table, len(chunk)), values)
+
+
+@cache
+def _statement(table: Table, rows: int) -> str:
+    names = ",".join(f'"{name}"' for name in table.columns.keys())
+    marks = ",".join([f"({','.join('?' * len(table.columns))})"] * rows)
+    return f"INSERT INTO {table.name} ({names}) VALUES {marks}"  # noqa: S608  # our own names
 
 
 def append(transaction: Transaction, arrival: Arrival) -> Placed:
@@ -194,7 +198,7 @@ def store_flags(
     if not changes:
         return FlagsStored((), tuple(modified))
     modseq = counters.bump(mailbox_id)
-    connection.exec_driver_sql(
+    driver(connection).executemany(
         "UPDATE messages SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
         [(flags_text(new), modseq, mailbox_id, entry.uid) for entry, new in changes],
     )
@@ -234,11 +238,11 @@ def _take_out(
     connection = transaction.connection
     held = message_reads.rows(connection, messages, mailbox_id, uids)
     modseq = counters.bump(mailbox_id)
-    connection.exec_driver_sql(
+    driver(connection).executemany(
         "DELETE FROM messages WHERE mailbox_id = ? AND uid = ?",
         [(mailbox_id, row.uid) for row in held],
     )
-    _many(connection, _INSERT_EXPUNGED, [(mailbox_id, row.uid, modseq) for row in held])
+    _insert(connection, expunged, [(mailbox_id, row.uid, modseq) for row in held])
     return held
 
 
@@ -266,9 +270,9 @@ def _put_in(
     transaction: Transaction, counters: Counters, rows: Sequence[Any], target_id: int
 ) -> Copied:
     placed = [counters.place(target_id) for _ in rows]
-    _many(
+    _insert(
         transaction.connection,
-        _INSERT_MESSAGE,
+        messages,
         [
             (target_id, place.uid, place.modseq, *row[3:])
             for row, place in zip(rows, placed, strict=True)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Error as DriverError
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -24,7 +25,7 @@ from e2email_server.store import (
 )
 from e2email_server.store.blobs import BlobFiles
 from e2email_server.store.disk import FreeSpace
-from e2email_server.store.engine import Readers, read_engine, write_engine
+from e2email_server.store.engine import Readers, driver, read_engine, write_engine
 from e2email_server.store.errors import DiskFull, NotFound, StoreFailed
 from e2email_server.store.message_rows import Arrival
 from e2email_server.store.migrate import migrate
@@ -140,7 +141,7 @@ class SqlStore:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._readers.pool, self._readers.call, function)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, DriverError, OSError) as error:
             raise translate(error) from error
 
     def has_room(self) -> bool:
@@ -392,7 +393,7 @@ def _insert(transaction: Transaction, run: Sequence[_Delivery]) -> list[list[Pla
 
 def _data_version(connection: Connection) -> int:
     """Stays the same over our own commits on this connection."""
-    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+    return int(driver(connection).execute("PRAGMA data_version").fetchone()[0])
 
 
 def _deliveries(works: Sequence[_Work], start: int) -> list[_Delivery]:

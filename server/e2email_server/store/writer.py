@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from sqlite3 import Error as DriverError
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -146,7 +147,7 @@ class Writer(Generic[W]):
                 transaction = Transaction(connection)
                 results = self._apply(transaction, [job.work for job in batch])
                 working = False
-        except (StoreError, SQLAlchemyError, OSError) as error:
+        except (StoreError, SQLAlchemyError, DriverError, OSError) as error:
             reason = translate(error)
             if working:
                 return _WorkFailed(reason)
