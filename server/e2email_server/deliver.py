@@ -54,6 +54,9 @@ class LocalDelivery:
         try:
             targets = await self._targets(mail)
             messages = await self._seal(mail, targets)
+            if _sealed_to(await self._targets(mail)) != _sealed_to(targets):
+                log.info("%s not stored: keys or policy changed while it was sealed", mail.id)
+                return Refusal.FAILED
             await self._store.deliver(messages)
         except NotTaken as reason:
             # was taken at RCPT: the sender comes again and hears it there, for that one alone
@@ -82,6 +85,11 @@ class LocalDelivery:
             record = await self._sealing.seal(_job(mail, front, arrival, target))
             messages.append(_message(record, target, time))
         return messages
+
+
+def _sealed_to(targets: Sequence[Target]) -> list[object]:
+    """What a mail was sealed by; looked at once more, for a large one takes seconds."""
+    return [(one.account_id, one.inbox, one.policy, one.keys) for one in targets]
 
 
 def _job(mail: Mail, front: bytes, arrival: Arrival, target: Target) -> Job:

@@ -4,14 +4,19 @@ import asyncio
 import os
 import signal
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from e2email_crypto.errors import OpenFailed
+from e2email_crypto.statement import Entry
+from e2email_crypto.statement import Policy as StatedPolicy
 from e2email_protocol.address import Address
+from e2email_protocol.sealed.record import Policy
 from e2email_protocol.sealed.render import parse_rendered, render
 from e2email_server.smtp.delivery import Arrival, Mail, Refusal
 from e2email_server.store.errors import DiskFull, StoreFailed
+from e2email_server.store.types import Statement
 from support import corpus
 from support.residents import resident
 from support.smtp_dialog import Peer
@@ -231,3 +236,31 @@ async def test_real_mail_comes_back_octet_for_octet(tmp_path, policy):
     assert len(received) == len(sent)
     for (name, content), back in zip(sent, received, strict=True):
         assert back == content, name
+
+
+async def test_nothing_is_stored_under_keys_or_a_policy_that_were_replaced_meanwhile(
+    world, monkeypatch
+):
+    """A large mail takes seconds to seal; who has published since does not get it the old way."""
+    alice = world.people[ALICE]
+    after = Entry.decode(alice.account.statement.octets).digest
+    newest = replace(alice.stated, sequence=2, previous=after, policy=StatedPolicy.BASELINE)
+    seal, published = world.sealing.seal, []
+
+    async def publishing(job):
+        record = await seal(job)
+        if not published:
+            account = await world.store.account(ALICE)
+            entry = Statement(2, alice.entry(newest))
+            await world.store.publish(
+                account.account_id, alice.account.certificates, entry, Policy.BASELINE
+            )
+            published.append(job.policy)
+        return record
+
+    monkeypatch.setattr(world.sealing, "seal", publishing)
+    assert await send(world, MAIL, ALICE, BOB) == STORE_FAILED
+    assert published == [Policy.SEALED]
+    assert await world.records(ALICE) == await world.records(BOB) == []
+    assert (await send(world, MAIL, ALICE, BOB)).startswith("250")
+    assert [record.policy for record in await world.records(ALICE)] == [Policy.BASELINE]
