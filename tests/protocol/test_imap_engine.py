@@ -252,6 +252,8 @@ async def test_the_client_says_who_it_is():
         (b"APPEND", [b" INBOX {7}", b"canary1", b""]),
         (b"REPLACE", [b" 1 INBOX {7}", b"canary1", b""]),
         (b"SEARCH", [b" SUBJECT canary1"]),
+        (b"SORT", [b" (DATE) UTF-8 SUBJECT canary1"]),
+        (b"THREAD", [b" REFERENCES UTF-8 TEXT canary1"]),
         (b"SEARCH", [b" OR BODY canary1 TEXT canary1"]),
     ],
 )

@@ -15,6 +15,7 @@ from e2email_protocol.imap.errors import (
     UnknownEncoding,
     Vanished,
 )
+from e2email_protocol.imap.outline import outline_of
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import (
     AppendResult,
@@ -282,6 +283,13 @@ class MemoryMailbox:
         made = target.add(Stored(octets, when or WHEN), flags)
         self._box.remove(uid)
         return AppendResult(target.uidvalidity, made)
+
+    async def outlines(self, uids):
+        return [
+            outline_of(uid, int(one.when.timestamp()), len(one.octets), one.octets)
+            for uid in uids
+            if (one := self._box.stored.get(uid))
+        ]
 
     async def search(self, key, uids):
         return [uid for uid in uids if uid in self._box.stored and self._matches(key, uid)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ..mime import quote
 from .dates import render_date_time
 from .errors import Cannot, NoSuchPart
+from .extensions import BinaryMessage, PreviewMessage
 from .limits import PREVIEW
-from .session import BinaryMessage, Message, Need, PreviewMessage, Section, Stream
+from .session import Message, Need, Section, Stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, 
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum, Flag, auto
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 DELIMITER = "/"
 
@@ -121,7 +121,7 @@ class Need(Flag):
     STRUCTURE = auto()  # BODY, BODYSTRUCTURE
     HEADER = auto()  # sections answered from the top header only
     BODY = auto()  # any other section
-    PREVIEW = auto()  # PreviewMessage.preview
+    PREVIEW = auto()  # extensions.PreviewMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +298,9 @@ class Mailbox(Protocol):
 class Session(Protocol):
     """One connection's backend. `capabilities`: what it has beyond the engine's own.
 
-    The engine shows what is named there and accepts it, nothing else of it: CONDSTORE, QRESYNC,
-    OBJECTID, BINARY, PREVIEW, REPLACE (the Protocols below), APPENDLIMIT=n, and names
-    that are promises only (STATUS=SIZE, CREATE-SPECIAL-USE).
+    What is named there the engine shows and accepts: CONDSTORE, QRESYNC (see changes()),
+    APPENDLIMIT=n, those of extensions.py, and names that only promise (STATUS=SIZE,
+    CREATE-SPECIAL-USE).
     """
 
     @property
@@ -344,60 +344,4 @@ class Session(Protocol):
         self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
     ) -> AppendResult:
         """Durable before it returns. NoSuchMailbox, TooBig, OverQuota, Unavailable."""
-        ...
-
-
-# What only some backends have: the Protocol that must be there where `capabilities` names it.
-
-
-@runtime_checkable
-class IdentifiedMailbox(Protocol):
-    """OBJECTID (RFC 8474), beside Status.mailbox_id and Message.email_id: a Mailbox."""
-
-    @property
-    def mailbox_id(self) -> str:
-        """1 to 255 of A-Z a-z 0-9 _ -; RENAME keeps it, a mailbox made anew has another."""
-        ...
-
-
-@runtime_checkable
-class BinaryMessage(Protocol):
-    """BINARY (RFC 3516): a Message whose parts can be had without their transfer encoding."""
-
-    async def binary(
-        self, path: tuple[int, ...], partial: tuple[int, int] | None
-    ) -> bytes | Stream | None:
-        """Like section(), decoded. UnknownEncoding where the encoding is not known."""
-        ...
-
-    async def binary_size(self, path: tuple[int, ...]) -> int | None:
-        """The length of binary(); None: there is no such part."""
-        ...
-
-
-@runtime_checkable
-class PreviewMessage(Protocol):
-    """PREVIEW (RFC 8970): a Message."""
-
-    async def preview(self, lazy: bool) -> str | None:
-        """At most 200 characters on one line; None: not at hand, which `lazy` allows, or never."""
-        ...
-
-
-@runtime_checkable
-class ReplacingMailbox(Protocol):
-    """REPLACE (RFC 8508): a Mailbox."""
-
-    async def replace(
-        self,
-        uid: int,
-        name: str,
-        octets: bytes,
-        flags: frozenset[str],
-        when: datetime | None,
-    ) -> AppendResult:
-        """append() to `name` and expunge `uid` of this mailbox in one step, all or nothing.
-
-        Vanished where `uid` is gone; else as append().
-        """
         ...

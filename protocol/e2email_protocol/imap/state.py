@@ -44,6 +44,10 @@ _SELECTED = _AUTHENTICATED | {
     b"COPY",
     b"MOVE",
     b"REPLACE",
+    b"SORT",
+    b"THREAD",
+    b"UID SORT",
+    b"UID THREAD",
     b"UID REPLACE",
     b"UID EXPUNGE",
     b"UID SEARCH",
@@ -61,4 +65,5 @@ ALLOWED: dict[State, frozenset[bytes]] = {
 }
 
 # No EXPUNGE reply while the client counts messages (RFC 3501 §7.4.1)
-HOLDS_NUMBERS = frozenset({b"FETCH", b"STORE", b"SEARCH"})
+# (RFC 5256 §3 for SORT and THREAD)
+HOLDS_NUMBERS = frozenset({b"FETCH", b"STORE", b"SEARCH", b"SORT", b"THREAD"})

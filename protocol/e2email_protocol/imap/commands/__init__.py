@@ -30,10 +30,12 @@ from . import (
     replace,
     search,
     select,
+    sort,
     starttls,
     status,
     store,
     subscribe,
+    thread,
 )
 
 Parse = Callable[[Cursor], Command]
@@ -72,6 +74,10 @@ PARSE: dict[bytes, Parse] = {
     b"REPLACE": partial(replace.parse, uid=False),
     b"UID REPLACE": partial(replace.parse, uid=True),
     b"UID EXPUNGE": partial(expunge.parse, uid=True),
+    b"SORT": partial(sort.parse, uid=False),
+    b"UID SORT": partial(sort.parse, uid=True),
+    b"THREAD": partial(thread.parse, uid=False),
+    b"UID THREAD": partial(thread.parse, uid=True),
     b"UID SEARCH": partial(search.parse, uid=True),
     b"UID FETCH": partial(fetch.parse, uid=True),
     b"UID STORE": partial(store.parse, uid=True),

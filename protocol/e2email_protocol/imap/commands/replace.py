@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..context import Context, Ok, Steps, creatable
 from ..cursor import Cursor
 from ..errors import BadCommand, Vanished
+from ..extensions import ReplacingMailbox
 from ..sequence import Ranges
-from ..session import ReplacingMailbox
 from . import append
 
 

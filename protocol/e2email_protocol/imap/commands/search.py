@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..chunks import Chunks
-from ..context import Context, Ok, Steps
+from ..context import Context, Ok, Selected, Steps, uids
 from ..cursor import Cursor
 from ..errors import BadCommand
+from ..extensions import Outline, OutlinedMailbox
 from ..search_keys import REQUIRES, And, Key, Modseq, leaves, parse_charset, parse_keys
 from ..search_run import Search as Run
 from ..sequence import render_set
@@ -25,23 +26,17 @@ class Search:
     uid: bool
 
     async def run(self, context: Context) -> Steps:
-        kinds = {type(leaf) for leaf in leaves(self.key)}
-        context.require(REQUIRES[kind] for kind in kinds if kind in REQUIRES)
-        by_modseq = Modseq in kinds
-        if by_modseq:
-            yield context.enable(b"CONDSTORE")
+        yield admit(context, self.key)
         found = await Run(context.selected).run(self.key)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
+        by_modseq = modseq_asked(self.key)
         if self.returns is None:
-            modseq = _highest(found) if by_modseq else b""
-            for octets in _plain(numbers, b" (MODSEQ" + modseq + b")" if modseq else b""):
+            for octets in numbers_reply(b"SEARCH", numbers, highest(found) if by_modseq else b""):
                 yield octets
         else:
+            shown = _shown(found, self.returns) if by_modseq else []
             reply = self._extended(context.tag, numbers, self.returns)
-            if by_modseq:
-                shown = _shown(found, self.returns)
-                reply += b" MODSEQ" + _highest(shown) if shown else b""
-            yield reply + b"\r\n"
+            yield reply + (b" MODSEQ " + highest(shown) if shown else b"") + b"\r\n"
         yield Ok()
 
     def _extended(self, tag: bytes, numbers: list[int], returns: frozenset[bytes]) -> bytes:
@@ -64,19 +59,52 @@ def _shown(found: list[Numbered], returns: frozenset[bytes]) -> list[Numbered]:
     return found
 
 
-def _highest(messages: list[Numbered]) -> bytes:
-    return b" %d" % max(m.entry.modseq for m in messages) if messages else b""
+def highest(messages: list[Numbered]) -> bytes:
+    return b"%d" % max(m.entry.modseq for m in messages) if messages else b""
 
 
-def _plain(numbers: list[int], modseq: bytes) -> Iterator[bytes]:
+def modseq_asked(key: Key) -> bool:
+    return any(isinstance(leaf, Modseq) for leaf in leaves(key))
+
+
+def admit(context: Context, key: Key) -> bytes:
+    """BadCommand for keys that are not to be had here; one for modseqs enables CONDSTORE."""
+    kinds = {type(leaf) for leaf in leaves(key)}
+    context.require(REQUIRES[kind] for kind in kinds if kind in REQUIRES)
+    return context.enable(b"CONDSTORE") if Modseq in kinds else b""
+
+
+def numbers_reply(name: bytes, numbers: list[int], modseq: bytes) -> Iterator[bytes]:
+    """`* SEARCH` or `* SORT`."""
     out = Chunks()
-    out.add(b"* SEARCH")
+    out.add(b"* " + name)
     for start in range(0, len(numbers), _SLICE):
         out.add(b"".join(b" %d" % number for number in numbers[start : start + _SLICE]))
         if out.full:
             yield out.take()
-    out.add(modseq + b"\r\n")
+    out.add((b" (MODSEQ " + modseq + b")" if modseq else b"") + b"\r\n")
     yield out.take()
+
+
+async def outlines(selected: Selected, key: Key) -> list[tuple[Numbered, Outline]]:
+    """What matches, ascending, for SORT and THREAD; what is gone meanwhile is left out."""
+    found = await Run(selected).run(key)
+    if not found:
+        return []
+    mailbox = selected.mailbox
+    assert isinstance(mailbox, OutlinedMailbox)
+    known = {outline.uid: outline for outline in await mailbox.outlines(uids(found))}
+    return [(m, known[m.entry.uid]) for m in found if m.entry.uid in known]
+
+
+# search-criteria = charset 1*(SP search-key)
+def parse_criteria(cursor: Cursor) -> Key:
+    """The end of SORT and THREAD."""
+    charset = parse_charset(cursor.astring())
+    cursor.space()
+    keys = parse_keys(cursor, charset)
+    cursor.end()
+    return And(keys)
 
 
 # search = "SEARCH" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]

@@ -9,10 +9,11 @@ from ..chunks import Chunks
 from ..context import Context, Ok, Selected, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand
+from ..extensions import IdentifiedMailbox
 from ..flags import SYSTEM
 from ..names import decode_name
 from ..sequence import STAR, Ranges, normal, vanished_lines
-from ..session import Changes, IdentifiedMailbox, Mailbox, Snapshot
+from ..session import Changes, Mailbox, Snapshot
 from ..state import State
 from ..view import View
 

@@ -1,0 +1,95 @@
+"""What only some backends have: the Protocol that must be there where `capabilities` names it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from .session import AppendResult, Stream
+
+
+@runtime_checkable
+class IdentifiedMailbox(Protocol):
+    """OBJECTID (RFC 8474), beside Status.mailbox_id and Message.email_id: a Mailbox."""
+
+    @property
+    def mailbox_id(self) -> str:
+        """1 to 255 of A-Z a-z 0-9 _ -; RENAME keeps it, a mailbox made anew has another."""
+        ...
+
+
+@runtime_checkable
+class BinaryMessage(Protocol):
+    """BINARY (RFC 3516): a Message whose parts can be had without their transfer encoding."""
+
+    async def binary(
+        self, path: tuple[int, ...], partial: tuple[int, int] | None
+    ) -> bytes | Stream | None:
+        """Like section(), decoded. UnknownEncoding where the encoding is not known."""
+        ...
+
+    async def binary_size(self, path: tuple[int, ...]) -> int | None:
+        """The length of binary(); None: there is no such part."""
+        ...
+
+
+@runtime_checkable
+class PreviewMessage(Protocol):
+    """PREVIEW (RFC 8970): a Message."""
+
+    async def preview(self, lazy: bool) -> str | None:
+        """At most 200 characters on one line; None: not at hand, which `lazy` allows, or never."""
+        ...
+
+
+@runtime_checkable
+class ReplacingMailbox(Protocol):
+    """REPLACE (RFC 8508): a Mailbox."""
+
+    async def replace(
+        self,
+        uid: int,
+        name: str,
+        octets: bytes,
+        flags: frozenset[str],
+        when: datetime | None,
+    ) -> AppendResult:
+        """append() to `name` and expunge `uid` of this mailbox in one step, all or nothing.
+
+        Vanished where `uid` is gone; else as append().
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What SORT and THREAD compare of one message; outline.py makes it of a header.
+
+    Times are seconds since 1970. Texts are decoded; of address fields, the first address's local
+    part. `references`: the message ids it names, the oldest first, "<" and ">" not included.
+    """
+
+    uid: int
+    arrived: int  # INTERNALDATE
+    sent: int  # the Date field; `arrived` where it cannot be read (RFC 5256 §2.2)
+    size: int
+    subject: str = field(repr=False)
+    sender: str = field(repr=False)
+    to: str = field(repr=False)
+    cc: str = field(repr=False)
+    message_id: str = field(repr=False)
+    references: tuple[str, ...] = field(repr=False)
+
+
+@runtime_checkable
+class OutlinedMailbox(Protocol):
+    """SORT, THREAD=REFERENCES, THREAD=ORDEREDSUBJECT (RFC 5256): a Mailbox."""
+
+    async def outlines(self, uids: Sequence[int]) -> Sequence[Outline]:
+        """Of those of `uids` that are still there, in any order.
+
+        Unavailable where one that is there cannot be had: a short list would look like the truth.
+        """
+        ...
