@@ -57,7 +57,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+SELDOM = {"no rename", "the log cannot be written"}  # much like another one here
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(one, marks=[pytest.mark.slow] if one in SELDOM else []) for one in FAULTS],
+)
 def test_what_a_broken_disk_refuses_is_not_acknowledged(
     otto: User, ledger: Ledger, tmp_path: Path, fault: str
 ) -> None:
@@ -160,7 +166,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("size", [SMALL * 8, LARGE], ids=["rows", "files"])
+@pytest.mark.parametrize(
+    "size", [SMALL * 8, pytest.param(LARGE, marks=pytest.mark.slow)], ids=["rows", "files"]
+)
 def test_a_disk_that_is_full_to_the_last_block(small_disk: Path, tmp_path: Path, size: int) -> None:
     """The settings keep nothing free, so that mail runs into the wall itself."""
     server = Server(small_disk / "server")

@@ -48,7 +48,7 @@ def good(number: int) -> bytes:
     return b"From: a@example.net\r\nSubject: good %d\r\n\r\nGood mail %d.\r\n" % (number, number)
 
 
-@pytest.fixture(scope="module", params=["sealed", "baseline"])
+@pytest.fixture(scope="module", params=["sealed", pytest.param("baseline", marks=pytest.mark.slow)])
 def bombed(request: pytest.FixtureRequest, house: Server, users) -> Bombed:
     user = users(f"bombed-{request.param}", request.param)
     cert = certificate(house, user)
