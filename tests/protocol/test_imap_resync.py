@@ -198,3 +198,31 @@ async def run(script: list) -> None:
 @given(st.lists(st.tuples(st.integers(0, 1), steps), max_size=30))
 def test_a_client_that_was_away_knows_the_mailbox_again(script):
     asyncio.run(run(script))
+
+
+async def test_a_forgetful_mailbox_of_many_uids_costs_what_it_holds():
+    account = Account()
+    box = account.boxes["INBOX"]
+    for uid in (7, 3_000_000_000):
+        box.uidnext = uid
+        box.add(Stored(MAIL))
+    box.forget()
+    client = Client(account, has=HAS)
+    await client.login()
+    await client.ask(b"a ENABLE QRESYNC\r\n")
+    said = await client.ask(b"b SELECT INBOX (QRESYNC (1 2 1:4294967295 (1:4294967295 1:9)))\r\n")
+    assert b"* VANISHED (EARLIER) 1:6,8:2999999999\r\n" in said
+    assert said.count(b" FETCH (") == 1
+    said = await client.ask(b"c UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)\r\n")
+    assert said.startswith(b"* VANISHED (EARLIER) 1:6,8:2999999999\r\n")
+
+
+async def test_a_thousand_expunges_are_one_reply():
+    account = Account(*[MAIL] * 1000)
+    client = Client(account, has=HAS)
+    await client.login()
+    await client.ask(b"a ENABLE QRESYNC\r\nb SELECT INBOX\r\n")
+    box = account.boxes["INBOX"]
+    for uid in list(box.entries)[1:]:
+        box.remove(uid)
+    assert await client.ask(b"c NOOP\r\n") == b"* VANISHED 2:1000\r\nc OK done\r\n"

@@ -18,7 +18,15 @@ from e2email_protocol.imap.names import (
     new_name,
     quote_name,
 )
-from e2email_protocol.imap.sequence import normal, parse_set, render_set
+from e2email_protocol.imap.sequence import (
+    between,
+    common,
+    normal,
+    parse_set,
+    render_set,
+    runs,
+    vanished_lines,
+)
 
 
 def zone(minutes: int) -> timezone:
@@ -128,3 +136,33 @@ def test_sets():
     for wire in (b"", b"0", b"1,", b"1:", b"a", b"1:2:3", b"4294967296", b"01"):
         with pytest.raises(BadCommand):
             parse_set(wire)
+
+
+def members(spans) -> list[int]:
+    return [number for low, high in spans for number in range(low, high + 1)]
+
+
+few = st.frozensets(st.integers(1, 40), max_size=25)
+
+
+@given(few, few)
+def test_what_is_common_to_two_sets(one, other):
+    assert members(common(runs(one), runs(other))) == sorted(one & other)
+
+
+@given(few, st.integers(1, 45))
+def test_what_is_missing_from_a_set(numbers, end):
+    below = sorted(n for n in numbers if n < end)
+    assert members(between(below, end)) == sorted(set(range(1, end)) - numbers)
+
+
+def test_sets_are_ranges_however_much_they_say():
+    assert between([5], 4_000_000_000) == [(1, 4), (6, 3_999_999_999)]
+    assert common([(1, 4_000_000_000)], [(7, 2**32 - 1)]) == [(7, 4_000_000_000)]
+
+
+def test_vanished_in_lines_of_a_bounded_length():
+    lines = list(vanished_lines(runs(range(4_000_000_000, 4_000_010_000, 2)), b"(EARLIER) "))
+    assert len(lines) > 1
+    assert max(map(len, lines)) < 16_000
+    assert list(vanished_lines([])) == []
