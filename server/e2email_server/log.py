@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 import traceback
+from functools import lru_cache
 
 OURS = "e2email"
 # These write peers, addresses or mail at INFO and DEBUG.
@@ -34,7 +35,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         ours = record.name.startswith(OURS)
         fields = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "time": _second(int(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "msg": record.getMessage() if ours else str(record.msg).split("\n", 1)[0],
@@ -44,6 +45,11 @@ class LineFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1]:
             fields["error"] = describe(record.exc_info[1])
         return " ".join(f"{key}={quote(value)}" for key, value in fields.items())
+
+
+@lru_cache(maxsize=1)
+def _second(unix: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix))
 
 
 def describe(error: BaseException) -> str:

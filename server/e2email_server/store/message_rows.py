@@ -159,7 +159,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]
 
 @cache
 def _statement(table: Table, rows: int) -> str:
-    names = ",".join(f'"{name}"' for name in table.columns.keys())
+    names = ",".join(f'"{column.name}"' for column in table.columns)
     marks = ",".join([f"({','.join('?' * len(table.columns))})"] * rows)
     return f"INSERT INTO {table.name} ({names}) VALUES {marks}"  # noqa: S608  # our own names
 
