@@ -32,6 +32,7 @@ AUTHENTICATED = (
     b"LIST-EXTENDED",
     b"LIST-STATUS",
     b"ESEARCH",
+    b"SEARCHRES",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .errors import BadCommand
-from .sequence import Ranges, parse_set
+from .sequence import SAVED, Ranges, parse_set
 
 _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]+")
 _ASTRING = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
@@ -82,6 +82,8 @@ class Cursor:
         return number
 
     def set(self) -> Ranges:
+        if self.take(b"$"):
+            return SAVED
         return parse_set(self._match(_SET, b"message set"))
 
     def astring(self) -> bytes:

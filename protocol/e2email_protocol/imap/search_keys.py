@@ -187,7 +187,7 @@ class _Parser:
             raise BadCommand(b"too deep")
         if cursor.take(b"("):
             return And(self.keys(b")", depth + 1))
-        if cursor.peek() in (b"*", *(b"%d" % digit for digit in range(10))):
+        if cursor.peek() in _NUMBERS:
             return Numbers(cursor.set())
         name = cursor.word()
         if name in _SIMPLE:
@@ -234,6 +234,7 @@ class _Parser:
             raise BadCommand(b"text is not in that charset") from error
 
 
+_NUMBERS = frozenset((b"*", b"$", *(b"%d" % digit for digit in range(10))))
 _WHEN = {when.value.encode(): when for when in When}
 
 

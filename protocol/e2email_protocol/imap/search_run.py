@@ -29,7 +29,7 @@ from .search_keys import (
     Uids,
     leaves,
 )
-from .sequence import Ranges, normal
+from .sequence import SAVED, Ranges, normal
 from .session import Message, Need, When
 from .view import Numbered
 
@@ -86,17 +86,23 @@ class Search:
                 return lambda message: flag in message.entry.flags
             case Recent():
                 return lambda message: view.is_recent(message.entry.uid)
-            case Uids():
-                largest = view.entries[-1].uid if view.entries else 0
-                within = _within(key.ranges, largest)
-                return lambda message: within(message.entry.uid)
+            case Uids() | Numbers():
+                return self._in_set(key)
             case Modseq():
                 return lambda message: message.entry.modseq >= key.least
-            case Numbers():
-                within = _within(key.ranges, len(view))
-                return lambda message: within(message.number)
             case _:
                 raise AssertionError(key)
+
+    def _in_set(self, key: Uids | Numbers) -> Callable[[Numbered], bool]:
+        view = self._view
+        if key.ranges == SAVED:
+            saved = set(view.saved)
+            return lambda message: message.entry.uid in saved
+        if isinstance(key, Numbers):
+            among = _within(key.ranges, len(view))
+            return lambda message: among(message.number)
+        within = _within(key.ranges, view.entries[-1].uid if view.entries else 0)
+        return lambda message: within(message.entry.uid)
 
     async def _by_meta(self, key: Meta, among: list[Numbered]) -> list[Numbered]:
         test = _meta_test(key)

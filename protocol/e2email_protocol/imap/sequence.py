@@ -11,6 +11,8 @@ STAR = 0  # "*", the largest number in use
 Ranges = tuple[tuple[int, int], ...]
 Spans = list[tuple[int, int]]  # ascending and disjoint, without "*"
 
+SAVED: Ranges = ((-1, -1),)  # "$": what the last SEARCH RETURN (SAVE) found (RFC 5182)
+
 _RANGE = re.compile(rb"([1-9][0-9]{0,9}|\*)(?::([1-9][0-9]{0,9}|\*))?")
 _MAX = 2**32 - 1
 _SPANS = 400  # ranges of one VANISHED reply: at most some 8 KiB

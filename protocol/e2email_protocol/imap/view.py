@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .errors import BadCommand
 from .flags import SYSTEM, keywords, render_flags, render_recent
-from .sequence import Ranges, Spans, between, common, normal, runs, vanished_lines
+from .sequence import SAVED, Ranges, Spans, between, common, normal, runs, vanished_lines
 from .session import Changes, Entry, Snapshot
 
 _uid = attrgetter("uid")
@@ -35,6 +35,7 @@ class View:
         self.since = snapshot.modseq
         self.known = snapshot.modseq  # all that happened up to here has been told
         self.uidnext = snapshot.uidnext
+        self.saved: list[int] = []  # uids that "$" stands for
         self.gone: set[int] = set()
         self._modseqs = False  # the client is told modseqs: CONDSTORE is enabled
         self._by_uid = False  # and expunges as VANISHED: QRESYNC
@@ -87,6 +88,8 @@ class View:
 
     def by_number(self, ranges: Ranges) -> list[Numbered]:
         """BadCommand for a number that no message has; "*" of nothing is nothing."""
+        if ranges == SAVED:
+            return self._pick_saved()
         total = len(self.entries)
         if not total and all(0 in pair for pair in ranges):
             return []
@@ -97,6 +100,8 @@ class View:
 
     def by_uid(self, ranges: Ranges) -> list[Numbered]:
         """Uids that do not exist mean nothing (RFC 3501 §6.4.8)."""
+        if ranges == SAVED:
+            return self._pick_saved()
         if not self.entries:
             return []
         return self._pick(
@@ -110,6 +115,15 @@ class View:
             for start, end in spans
             for number, entry in enumerate(self.entries[start:end], start + 1)
         ]
+
+    def _pick_saved(self) -> list[Numbered]:
+        """Those of them that are still there (RFC 5182 §2.1)."""
+        places = (self._place(uid) for uid in self.saved)
+        return [Numbered(place + 1, self.entries[place]) for place in places if place is not None]
+
+    def spans(self, ranges: Ranges) -> Spans:
+        """The uids that are meant, whether they are there or not."""
+        return runs(self.saved) if ranges == SAVED else normal(ranges, self.uidnext - 1)
 
     def missing(self, changes: Changes, among: Spans) -> Spans:
         """The uids `among` those given that are gone, as far as this client was told already."""

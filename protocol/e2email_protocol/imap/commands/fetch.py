@@ -16,7 +16,7 @@ from ..errors import BadCommand, Refused, Torn, Vanished
 from ..fetch_items import Items
 from ..fetch_parse import parse_items
 from ..limits import FETCH_BATCH
-from ..sequence import Ranges, normal, vanished_lines
+from ..sequence import Ranges, vanished_lines
 from ..session import Message, StoreOp, Stream
 from ..view import Numbered, View
 
@@ -45,7 +45,7 @@ class Fetch:
             chosen = [message for message in chosen if message.entry.modseq > since]
             if self.vanished:
                 changes = await selected.mailbox.changes(since)
-                among = normal(self.messages, view.uidnext - 1)
+                among = view.spans(self.messages)
                 for octets in vanished_lines(view.missing(changes, among), b"(EARLIER) "):
                     yield octets
         if not self.items.others:

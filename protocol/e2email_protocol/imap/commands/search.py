@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731) and MODSEQ (RFC 7162)."""
+"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731), SAVE (5182), MODSEQ (7162)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from ..chunks import Chunks
 from ..context import Context, Ok, Selected, Steps, uids
 from ..cursor import Cursor
-from ..errors import BadCommand
+from ..errors import BadCharset, BadCommand
 from ..extensions import Outline, OutlinedMailbox
 from ..search_keys import REQUIRES, And, Key, Modseq, leaves, parse_charset, parse_keys
 from ..search_run import Search as Run
 from ..sequence import render_set
 from ..view import Numbered
 
-_RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT"})
+_RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"})
+_SAVE_ONLY = frozenset({b"SAVE"})
 _SLICE = 5000  # numbers that are put into one piece of the reply
 
 
@@ -27,17 +28,31 @@ class Search:
 
     async def run(self, context: Context) -> Steps:
         yield admit(context, self.key)
-        found = await Run(context.selected).run(self.key)
+        found = await self._found(context.selected)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
         by_modseq = modseq_asked(self.key)
-        if self.returns is None:
+        if self.returns == _SAVE_ONLY:
+            pass  # RFC 5182 §2.1: nothing else was asked for
+        elif self.returns is None:
             for octets in numbers_reply(b"SEARCH", numbers, highest(found) if by_modseq else b""):
                 yield octets
         else:
-            shown = _shown(found, self.returns) if by_modseq else []
+            shown = _shown(found, self.returns - _SAVE_ONLY) if by_modseq else []
             reply = self._extended(context.tag, numbers, self.returns)
             yield reply + (b" MODSEQ " + highest(shown) if shown else b"") + b"\r\n"
         yield Ok()
+
+    async def _found(self, selected: Selected) -> list[Numbered]:
+        """What matches, saved for "$" where that is wanted; a search that fails saves nothing."""
+        if self.returns is None or b"SAVE" not in self.returns:
+            return await Run(selected).run(self.key)
+        saved: list[int] = []
+        try:
+            found = await Run(selected).run(self.key)
+            saved = sorted(set(uids(_shown(found, self.returns - _SAVE_ONLY))))
+        finally:
+            selected.view.saved = saved
+        return found
 
     def _extended(self, tag: bytes, numbers: list[int], returns: frozenset[bytes]) -> bytes:
         reply = b'* ESEARCH (TAG "' + tag + b'")' + (b" UID" if self.uid else b"")
@@ -52,9 +67,19 @@ class Search:
         return reply
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A SEARCH with SAVE in a charset that is not known: it fails, and so saves nothing."""
+
+    async def run(self, context: Context) -> Steps:
+        context.selected.view.saved = []
+        raise BadCharset
+        yield
+
+
 def _shown(found: list[Numbered], returns: frozenset[bytes]) -> list[Numbered]:
-    """Those that the MODSEQ of ESEARCH is about (RFC 7162 §3.1.10)."""
-    if found and returns <= {b"MIN", b"MAX"}:
+    """Those that MODSEQ is about (RFC 7162 §3.1.10), or that "$" then means (RFC 5182 §2.1)."""
+    if found and returns and returns <= {b"MIN", b"MAX"}:
         return [found[0 if name == b"MIN" else -1] for name in returns]
     return found
 
@@ -109,7 +134,7 @@ def parse_criteria(cursor: Cursor) -> Key:
 
 # search = "SEARCH" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
 #          [SP "CHARSET" SP astring] 1*(SP search-key)
-def parse(cursor: Cursor, uid: bool) -> Search:
+def parse(cursor: Cursor, uid: bool) -> Search | Unreadable:
     cursor.space()
     returns = None
     if cursor.take(b"RETURN ("):
@@ -117,7 +142,12 @@ def parse(cursor: Cursor, uid: bool) -> Search:
         cursor.space()
     charset = None
     if cursor.take(b"CHARSET "):
-        charset = parse_charset(cursor.astring())
+        try:
+            charset = parse_charset(cursor.astring())
+        except BadCharset:
+            if returns is None or b"SAVE" not in returns:
+                raise
+            return Unreadable()
         cursor.space()
     keys = parse_keys(cursor, charset)
     cursor.end()

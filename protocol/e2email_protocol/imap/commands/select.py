@@ -161,6 +161,6 @@ def _parse_resync(cursor: Cursor) -> Resync:
 
 def _known(cursor: Cursor) -> Ranges:
     ranges = cursor.set()
-    if any(STAR in pair for pair in ranges):
-        raise BadCommand(b"what is known has no *")
+    if any(min(pair) <= STAR for pair in ranges):
+        raise BadCommand(b"what is known has no * and no $")
     return ranges
