@@ -284,9 +284,11 @@ class MemoryMailbox:
         self._box.remove(uid)
         return AppendResult(target.uidvalidity, made)
 
-    async def outlines(self, uids):
+    async def outlines(self, uids, header):
         return [
-            outline_of(uid, int(one.when.timestamp()), len(one.octets), one.octets)
+            outline_of(
+                uid, int(one.when.timestamp()), len(one.octets), one.octets if header else b""
+            )
             for uid in uids
             if (one := self._box.stored.get(uid))
         ]

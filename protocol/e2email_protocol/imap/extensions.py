@@ -87,9 +87,10 @@ class Outline:
 class OutlinedMailbox(Protocol):
     """SORT, THREAD=REFERENCES, THREAD=ORDEREDSUBJECT (RFC 5256): a Mailbox."""
 
-    async def outlines(self, uids: Sequence[int]) -> Sequence[Outline]:
-        """Of those of `uids` that are still there, in any order.
+    async def outlines(self, uids: Sequence[int], header: bool) -> Sequence[Outline]:
+        """Of those of `uids` that are still there, in any order; only `arrived` and `size` are
 
+        looked at unless `header`. Headers are some 50 µs each to parse: not on the event loop.
         Unavailable where one that is there cannot be had: a short list would look like the truth.
         """
         ...

@@ -111,14 +111,16 @@ def numbers_reply(name: bytes, numbers: list[int], modseq: bytes) -> Iterator[by
     yield out.take()
 
 
-async def outlines(selected: Selected, key: Key) -> list[tuple[Numbered, Outline]]:
+async def outlines(
+    selected: Selected, key: Key, header: bool = True
+) -> list[tuple[Numbered, Outline]]:
     """What matches, ascending, for SORT and THREAD; what is gone meanwhile is left out."""
     found = await Run(selected).run(key)
     if not found:
         return []
     mailbox = selected.mailbox
     assert isinstance(mailbox, OutlinedMailbox)
-    known = {outline.uid: outline for outline in await mailbox.outlines(uids(found))}
+    known = {outline.uid: outline for outline in await mailbox.outlines(uids(found), header)}
     return [(m, known[m.entry.uid]) for m in found if m.entry.uid in known]
 
 

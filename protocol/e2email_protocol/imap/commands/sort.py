@@ -23,6 +23,7 @@ KEYS: dict[bytes, Callable[[Outline], int | str]] = {
     b"SUBJECT": lambda outline: base_subject(outline.subject)[0],
     b"TO": lambda outline: outline.to.casefold(),
 }
+_META = frozenset((b"ARRIVAL", b"SIZE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Sort:
     async def run(self, context: Context) -> Steps:
         context.require((b"SORT",))
         yield admit(context, self.key)
-        found = await outlines(context.selected, self.key)
+        header = any(criterion.name not in _META for criterion in self.criteria)
+        found = await outlines(context.selected, self.key, header)
         # by the last criterion first: sorting is stable, and numbers ascend to begin with
         for criterion in reversed(self.criteria):
             value = KEYS[criterion.name]
