@@ -5,7 +5,7 @@ All recipients or none: a plain SMTP reply speaks for the whole transaction.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from e2email_crypto.errors import SealFailed
 from e2email_protocol.address import Address
@@ -26,6 +26,10 @@ from e2email_server.trace import trace
 log = logging.getLogger("e2email.deliver")
 
 BOUNDARY_SIZE = 16  # random octets; hexadecimal in the record
+
+
+class _Changed(Exception):
+    """What the mail was sealed to is not what it would be sealed to now."""
 
 
 class LocalDelivery:
@@ -53,16 +57,15 @@ class LocalDelivery:
     async def deliver(self, mail: Mail) -> Refusal | None:
         try:
             targets = await self._targets(mail)
-            messages = await self._seal(mail, targets)
-            if _sealed_to(await self._targets(mail)) != _sealed_to(targets):
-                log.info("%s not stored: keys or policy changed while it was sealed", mail.id)
-                return Refusal.FAILED
-            await self._store.deliver(messages)
+            await self._store.deliver(self._sealed(mail, targets))
         except NotTaken as reason:
             # was taken at RCPT: the sender comes again and hears it there, for that one alone
             return reason.refusal if reason.refusal.temporary else Refusal.FAILED
         except DiskFull:
             return Refusal.STORAGE_FULL
+        except _Changed:
+            log.info("%s not stored: keys or policy changed while it was sealed", mail.id)
+            return Refusal.FAILED
         except (SealFailed, StoreError) as error:
             log.error("%s not stored: %s", mail.id, error)
             return Refusal.FAILED
@@ -76,15 +79,18 @@ class LocalDelivery:
                 found[target.account_id] = target
         return list(found.values())
 
-    async def _seal(self, mail: Mail, targets: Sequence[Target]) -> list[NewMessage]:
+    async def _sealed(self, mail: Mail, targets: Sequence[Target]) -> AsyncIterator[NewMessage]:
+        """One after another: the store writes out a large one before the next is sealed."""
         time = self._clock()
         front = trace(mail, self._hostname, time)
         arrival = Arrival(SMTP, mail.arrival.tls[0] if mail.arrival.tls else "", time)
-        messages = []
         for target in targets:
-            record = await self._sealing.seal(_job(mail, front, arrival, target))
-            messages.append(_message(record, target, time))
-        return messages
+            yield _message(
+                await self._sealing.seal(_job(mail, front, arrival, target)), target, time
+            )
+        now = await self._targets(mail)
+        if now != targets and _sealed_to(now) != _sealed_to(targets):
+            raise _Changed
 
 
 def _sealed_to(targets: Sequence[Target]) -> list[object]:

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import OperationalError
 
+from e2email_server.smtp.delivery import Refusal
 from e2email_server.store import blobs, engine, message_rows
 from e2email_server.store.errors import (
     DiskFull,
@@ -23,8 +24,9 @@ from e2email_server.store.migrate import migrate
 from e2email_server.store.rowmac import RowMacs
 from e2email_server.store.schema import metadata
 from e2email_server.store.sql import BODY_IN_ROW, SqlStore
-from e2email_server.store.types import Account, FlagOp, Invite, NewToken
+from e2email_server.store.types import Account, FlagOp, Invite, NewMessage, NewToken
 from e2email_server.store.writer import MAX_BATCH, translate
+from e2email_server.targets import NotTaken
 from support.store_data import message, new_account, sql_store
 
 LARGE = b"x" * (BODY_IN_ROW + 1)
@@ -310,6 +312,42 @@ async def test_a_refused_delivery_leaves_no_file(
     with pytest.raises(NotFound):
         await store.append(message(9999, LARGE))
     assert files(tmp_path) == []
+
+
+async def test_of_messages_made_one_by_one_only_one_large_body_is_held(
+    store: SqlStore, alice: Account, tmp_path: Path
+) -> None:
+    written = []
+
+    async def making() -> AsyncIterator[NewMessage]:
+        for _ in range(3):
+            written.append(len(files(tmp_path)))
+            yield message(alice.inbox, LARGE)
+
+    assert [placed.uid for placed in await store.deliver(making())] == [1, 2, 3]
+    assert written == [0, 1, 2]
+
+
+async def test_small_bodies_of_one_delivery_are_held_up_to_a_bound(
+    store: SqlStore, alice: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2email_server.store.sql.BODIES_HELD", 1000)
+    await store.deliver([message(alice.inbox, b"x" * 400) for _ in range(5)])
+    assert len(files(tmp_path)) == 3
+    assert [await store.body(alice.inbox, uid, 0, 999) for uid in range(1, 6)] == [b"x" * 400] * 5
+
+
+async def test_what_making_a_message_raises_leaves_nothing(
+    store: SqlStore, alice: Account, tmp_path: Path
+) -> None:
+    async def making() -> AsyncIterator[NewMessage]:
+        yield message(alice.inbox, LARGE)
+        raise NotTaken(Refusal.NO_KEY)
+
+    with pytest.raises(NotTaken):
+        await store.deliver(making())
+    assert files(tmp_path) == []
+    assert (await store.mailbox(alice.inbox)).uidnext == 1
 
 
 async def test_a_second_append_leaves_no_second_file(

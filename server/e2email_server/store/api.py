@@ -21,6 +21,7 @@ from e2email_server.store.types import (
     Invite,
     Kdf,
     Mailbox,
+    Messages,
     NewAccount,
     NewMessage,
     NewToken,
@@ -174,8 +175,11 @@ class MessageStore(Protocol):
         """Whether new mail would find free space above the floor (ask before sealing)."""
         ...
 
-    async def deliver(self, messages: Sequence[NewMessage]) -> list[Placed]:
+    async def deliver(self, messages: Messages) -> list[Placed]:
         """Store them all, durably, or none. Raises NotFound (a mailbox), DiskFull.
+
+        Messages may be made while it runs; then nothing large is held, and what making them
+        raises passes through.
 
         The first delivery after another process wrote to the database fails (StoreFailed, with a
         new epoch): its certificates may have been looked up before.

@@ -43,6 +43,7 @@ from e2email_server.store.types import (
     Invite,
     Kdf,
     Mailbox,
+    Messages,
     NewAccount,
     NewMessage,
     NewToken,
@@ -51,6 +52,7 @@ from e2email_server.store.types import (
     Statement,
     StoredMessage,
     Token,
+    one_by_one,
 )
 from e2email_server.store.waiters import Waiters
 
@@ -370,8 +372,9 @@ class MemoryStore:
 
     # --- messages ---------------------------------------------------------------------------
 
-    async def deliver(self, messages: Sequence[NewMessage]) -> list[Placed]:
+    async def deliver(self, messages: Messages) -> list[Placed]:
         self._require_room()
+        messages = [message async for message in one_by_one(messages)]
         for message in messages:
             self._box(message.mailbox_id)  # all or nothing
         placed = [self._put(message) for message in messages]

@@ -6,13 +6,14 @@ for the interpreter again, which the event loop holds.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select
 
+from e2email_protocol.sealed.record import RecordHead
 from e2email_server.store import message_reads
 from e2email_server.store.engine import driver
 from e2email_server.store.errors import NotFound
@@ -42,10 +43,37 @@ _CHUNK = 500  # values in one IN (...): well below what SQLite takes, and one st
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A new message and, when its body stands in a file already, the file's name."""
+    """A new message whose body is here or stands in a file already, whose name this is."""
 
-    message: NewMessage
-    file: str | None
+    mailbox_id: int
+    record: RecordHead
+    body: bytes | str = field(repr=False)
+    size: int
+    header_size: int
+    internal_date: int
+    flags: Flags
+
+    @property
+    def file(self) -> str | None:
+        return self.body if isinstance(self.body, str) else None
+
+
+def arrival(message: NewMessage, file: str | None) -> Arrival:
+    """Nothing of it refers to the body where that is in a file."""
+    record = message.record
+    return Arrival(
+        message.mailbox_id,
+        record if file is None else _head(record),
+        record.body if file is None else file,
+        message.size,
+        message.header_size,
+        message.internal_date,
+        message.flags,
+    )
+
+
+def _head(record: RecordHead) -> RecordHead:
+    return RecordHead(*(getattr(record, one.name) for one in fields(RecordHead)))
 
 
 _SET_COUNTERS = "UPDATE mailboxes SET uidnext = ?, highest_modseq = ? WHERE id = ?"
@@ -100,28 +128,27 @@ class Counters:
 def add(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Placed]:
     """Insert them all with a handful of statements, however many they are."""
     connection = transaction.connection
-    counters = Counters(transaction, *(arrival.message.mailbox_id for arrival in arrivals))
+    counters = Counters(transaction, *(one.mailbox_id for one in arrivals))
     first = driver(connection).execute(_MAX_RECORD).fetchone()[0] + 1
-    placed = [counters.place(arrival.message.mailbox_id) for arrival in arrivals]
+    placed = [counters.place(one.mailbox_id) for one in arrivals]
     numbered = list(enumerate(arrivals, first))
-    _insert(connection, records, [_record_row(n, a.message) for n, a in numbered])
+    _insert(connection, records, [_record_row(n, a.record) for n, a in numbered])
     _insert(
         connection,
         bodies,
-        [(n, a.message.record.body) for n, a in numbered if a.file is None],
+        [(n, a.body) for n, a in numbered if a.file is None],
     )
     _insert(connection, body_files, [(n, a.file) for n, a in numbered if a.file is not None])
     rows = [
-        _message_row(number, arrival.message, place)
-        for (number, arrival), place in zip(numbered, placed, strict=True)
+        _message_row(number, one, place)
+        for (number, one), place in zip(numbered, placed, strict=True)
     ]
     _insert(connection, messages, rows)
     counters.flush()
     return placed
 
 
-def _record_row(number: int, message: NewMessage) -> tuple[Any, ...]:
-    record = message.record
+def _record_row(number: int, record: RecordHead) -> tuple[Any, ...]:
     return (
         number,
         record.form.value,
@@ -135,7 +162,7 @@ def _record_row(number: int, message: NewMessage) -> tuple[Any, ...]:
     )
 
 
-def _message_row(number: int, message: NewMessage, placed: Placed) -> tuple[Any, ...]:
+def _message_row(number: int, message: Arrival, placed: Placed) -> tuple[Any, ...]:
     return (
         message.mailbox_id,
         placed.uid,
@@ -164,9 +191,8 @@ def _statement(table: Table, rows: int) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES {marks}"  # noqa: S608  # our own names
 
 
-def append(transaction: Transaction, arrival: Arrival) -> Placed:
+def append(transaction: Transaction, message: Arrival) -> Placed:
     """As add; a record that lies in the mailbox already is answered with its first place."""
-    message = arrival.message
     earlier = transaction.connection.execute(
         select(mailboxes.c.uidvalidity, messages.c.uid, messages.c.modseq)
         .join(messages, messages.c.mailbox_id == mailboxes.c.id)
@@ -178,9 +204,9 @@ def append(transaction: Transaction, arrival: Arrival) -> Placed:
         .limit(1)
     ).one_or_none()
     if earlier is None:
-        return add(transaction, [arrival])[0]
-    if arrival.file is not None:
-        transaction.unlink.append(arrival.file)
+        return add(transaction, [message])[0]
+    if message.file is not None:
+        transaction.unlink.append(message.file)
     return Placed(*earlier)
 
 

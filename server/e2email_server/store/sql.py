@@ -27,7 +27,7 @@ from e2email_server.store.blobs import BlobFiles
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.engine import Readers, driver, read_engine, write_engine
 from e2email_server.store.errors import DiskFull, NotFound, StoreFailed
-from e2email_server.store.message_rows import Arrival
+from e2email_server.store.message_rows import Arrival, arrival
 from e2email_server.store.migrate import migrate
 from e2email_server.store.rowmac import RowMacs
 from e2email_server.store.types import (
@@ -43,6 +43,7 @@ from e2email_server.store.types import (
     Invite,
     Kdf,
     Mailbox,
+    Messages,
     NewAccount,
     NewMessage,
     NewToken,
@@ -51,6 +52,7 @@ from e2email_server.store.types import (
     Statement,
     StoredMessage,
     Token,
+    one_by_one,
 )
 from e2email_server.store.waiters import Waiters
 from e2email_server.store.writer import Transaction, Writer, translate
@@ -62,6 +64,9 @@ BLOBS = "blobs"
 # Larger bodies are files: SQLite keeps a large value as a chain of pages that it walks from the
 # start for every range, and its log would carry each of them twice.
 BODY_IN_ROW = 256 * 1024
+# Of one delivery to many: beyond it small bodies are files too, so that it needs no more memory
+# than this and the mail itself, however many accounts an alias names.
+BODIES_HELD = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +278,7 @@ class SqlStore:
 
     # --- messages ---------------------------------------------------------------------------
 
-    async def deliver(self, messages: Sequence[NewMessage]) -> list[Placed]:
+    async def deliver(self, messages: Messages) -> list[Placed]:
         arrivals = await self._arrivals(messages)
         try:
             placed: list[Placed] = await self._writer.do(_Delivery(arrivals))
@@ -290,22 +295,25 @@ class SqlStore:
             await self._discard(arrivals)
             raise
 
-    async def _arrivals(self, messages: Sequence[NewMessage]) -> list[Arrival]:
+    async def _arrivals(self, messages: Messages) -> list[Arrival]:
         """Large bodies go to their files first, outside the writer: a sync takes its time."""
         self._require_room()
         arrivals: list[Arrival] = []
+        held = 0
         try:
-            for message in messages:
-                arrivals.append(Arrival(message, await self._file(message)))
+            async for message in one_by_one(messages):
+                body, file = message.record.body, None
+                if len(body) > min(BODY_IN_ROW, BODIES_HELD - held):
+                    file = await self._file(body)
+                else:
+                    held += len(body)
+                arrivals.append(arrival(message, file))
         except Exception:
             await self._discard(arrivals)
             raise
         return arrivals
 
-    async def _file(self, message: NewMessage) -> str | None:
-        body = message.record.body
-        if len(body) <= BODY_IN_ROW:
-            return None
+    async def _file(self, body: bytes) -> str:
         try:
             return await asyncio.to_thread(self._blobs.write, body)
         except OSError as error:
@@ -313,7 +321,7 @@ class SqlStore:
 
     async def _discard(self, arrivals: Sequence[Arrival]) -> None:
         """Of work that is known not to be committed; a cancelled one's are swept at next start."""
-        names = [arrival.file for arrival in arrivals if arrival.file is not None]
+        names = [one.file for one in arrivals if one.file is not None]
         if names:
             await asyncio.to_thread(self._blobs.unlink, names)
 

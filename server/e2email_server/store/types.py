@@ -4,6 +4,7 @@ Ids of accounts and mailboxes are small integers, never used twice. Times are wh
 Unix time. A flag is a str as IMAP writes it ("\\Seen", "$Forwarded").
 """
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -168,6 +169,19 @@ class NewMessage:
     header_size: int
     internal_date: int
     flags: Flags = frozenset()
+
+
+Messages = Iterable[NewMessage] | AsyncIterable[NewMessage]
+"""Made already, or made one by one when the one before has gone where it goes."""
+
+
+async def one_by_one(messages: Messages) -> AsyncIterator[NewMessage]:
+    if isinstance(messages, AsyncIterable):
+        async for message in messages:
+            yield message
+    else:
+        for message in messages:
+            yield message
 
 
 @dataclass(frozen=True, slots=True)
