@@ -4,7 +4,6 @@ pysequoia can raise PanicException, which is a BaseException, and its error text
 C backtrace when RUST_BACKTRACE is set; both end here.
 """
 
-import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ _WEAK_HASHES = (
     pysequoia.packet.HashAlgorithm.SHA1,
     pysequoia.packet.HashAlgorithm.RipeMD,
 )
-
-CRC24_INIT = 0xB704CE  # RFC 9580, 6.1.1
 
 
 class LibraryRefused(Exception):
@@ -126,16 +123,3 @@ def revocation(tsk: bytes) -> bytes:
     """A binary revocation signature of the whole key, no reason given, made now."""
     key = _call(pysequoia.Tsk.from_bytes, tsk)
     return _call(lambda: bytes(key.extract_certificate().revoke(key.certifier())))
-
-
-def crc24(data: bytes) -> int:
-    """The CRC-24 of `data` (RFC 9580, 6.1.1), taken from the foot of an armor made for it.
-
-    0.02 ms for 4 KiB, 140 ms for 25 MiB. Pure Python needs 0.25 ms and 1,600 ms; folding in
-    arbitrary precision integers 0.03 ms and 225 ms.
-    """
-    if not data:
-        return CRC24_INIT
-    text = _call(pysequoia.armor, data, pysequoia.ArmorKind.Message)
-    foot = text.rindex("\n=") + 2
-    return int.from_bytes(base64.b64decode(text[foot : foot + 4]))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from e2email_crypto.armor import armor, dearmor
+from e2email_crypto.armor import dearmor
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import new_identity, sign_detached
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
 from e2email_crypto.verify import SignatureState, verify_detached
 from support.forge import DAY, NOW, SOON
+from support.sealing import armored
 
 # LF, since gosop writes no CR whatever the message says of itself
 TEXT = "Grüße,\nzweite Zeile\n".encode()
@@ -46,16 +47,16 @@ def sop(request: pytest.FixtureRequest, tmp_path: Path) -> Sop:
 
 def test_they_use_our_compat_identity(sop: Sop) -> None:
     ann = new_identity("ann@example.org", "Ann", NOW - DAY)
-    key = sop.file("secret.key", armor(ann.tsk, b"PRIVATE KEY BLOCK"))
-    cert = sop.file("public.cert", armor(ann.cert, b"PUBLIC KEY BLOCK"))
+    key = sop.file("secret.key", ann.tsk)
+    cert = sop.file("public.cert", ann.cert)
     sealed = seal(TEXT, [recipient(ann.cert, NOW)])
-    assert sop.run("decrypt", key, stdin=armor(sealed)) == TEXT
+    assert sop.run("decrypt", key, stdin=armored(sealed)) == TEXT
     made = sop.run("encrypt", f"--sign-with={key}", cert, stdin=TEXT)
     with OpenWorker(ann.tsk) as worker:
         opened = worker.open(dearmor(made, b"MESSAGE", LIMIT), certs=[ann.cert])
     assert opened.plaintext == TEXT
     assert [v.state for v in opened.signatures] == [SignatureState.VALID]
-    signature = sop.file("detached.sig", armor(sign_detached(ann.tsk, TEXT), b"SIGNATURE"))
+    signature = sop.file("detached.sig", sign_detached(ann.tsk, TEXT))
     assert ann.fingerprint.encode() in sop.run("verify", signature, cert, stdin=TEXT)
     theirs = dearmor(sop.run("sign", key, stdin=TEXT), b"SIGNATURE", LIMIT)
     assert verify_detached(TEXT, theirs, [ann.cert], SOON).state is SignatureState.VALID
@@ -65,6 +66,6 @@ def test_we_use_their_keys(sop: Sop) -> None:
     key = sop.run("generate-key", "--no-armor", "Ben <ben@example.org>")
     cert = sop.run("extract-cert", "--no-armor", stdin=key)
     sealed = seal(TEXT, [recipient(cert, SOON)])
-    assert sop.run("decrypt", sop.file("secret.key", key), stdin=armor(sealed)) == TEXT
+    assert sop.run("decrypt", sop.file("secret.key", key), stdin=armored(sealed)) == TEXT
     with OpenWorker(key) as worker:
         assert worker.open(sealed).plaintext == TEXT

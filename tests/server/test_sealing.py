@@ -19,7 +19,7 @@ from e2email_server.sealing.job import AccountSealer, Job
 from e2email_server.sealing.pool import INLINE, WORKERS, Sealing, is_quick
 from support.corpus import messages
 from support.residents import ARRIVAL_KEY, CREATED, resident
-from support.sealing import encrypted_mail
+from support.sealing import armored, encrypted_mail
 
 TRACE = b"Return-Path: <>\r\nReceived: from x ([192.0.2.1]) by y with ESMTP\r\n\tid 1; z\r\n"
 MAIL = b"Subject: hello\r\n\r\nbody\r\n"
@@ -98,19 +98,13 @@ async def test_there_are_never_more_workers(sealing: Sealing) -> None:
 async def test_the_form_survives_the_worker(sealing: Sealing) -> None:
     owner = resident("bob@example.test")
     key = gate.recipient(owner.identity.cert, CREATED + 100)
-    armored = job_armor(seal.seal(LARGE, [key]))
-    work = make_job(encrypted_mail(armored), owner.address, policy=Policy.BASELINE)
+    mail = encrypted_mail(armored(seal.seal(LARGE, [key])))
+    work = make_job(mail, owner.address, policy=Policy.BASELINE)
     record = await sealing.seal(work)
     assert record.form is Form.VERBATIM
     assert record.body == TRACE + work.received
     other = make_job(work.received, policy=Policy.BASELINE)
     assert (await sealing.seal(other)).form is Form.SEALED  # it names nobody here
-
-
-def job_armor(message: bytes) -> bytes:
-    from e2email_crypto.armor import armor
-
-    return armor(message)
 
 
 # --- workers die ----------------------------------------------------------------------------
@@ -209,7 +203,7 @@ def test_the_sealer_reads_packets_and_never_fails() -> None:
     message = sealer.seal(b"x")
     ids = resident().stated.key_ids
     assert sealer.key_ids == sealer.message_key_ids(message) == ids
-    assert sealer.message_key_ids(b"\r\n" + job_armor(message) + b"\r\n") == ids
+    assert sealer.message_key_ids(b"\r\n" + armored(message) + b"\r\n") == ids
     for bad in (
         b"",
         b"x",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from e2email_crypto.armor import armor
 from e2email_protocol.sealed.render import parse_rendered
+from support.sealing import armored as armor
 from support.system import Server, User, count, eventually, literals
 
 SECRET = b"From: Bank <bank@example.net>\r\nSubject: your code\r\n\r\nThe code is 4711-0815.\r\n"
