@@ -38,8 +38,9 @@ def client_context() -> ssl.SSLContext:
 class House:
     """A listener with everything that went through it."""
 
-    def __init__(self, account: Account, mode: str, limits: Limits):
+    def __init__(self, account: Account, mode: str, limits: Limits, has: frozenset[bytes]):
         self.account = account
+        self.has = has
         self.mode = mode
         self.limits = limits
         self.reports: list[BaseException] = []
@@ -48,7 +49,7 @@ class House:
 
     def engine(self, peer):
         settings = Settings(starttls=self.mode == "starttls", clear_login=self.mode == "clear")
-        self.sessions.append(MemorySession(self.account))
+        self.sessions.append(MemorySession(self.account, has=self.has))
         self.engines.append(
             Connection(self.sessions[-1], settings, tls=peer.tls, report=self.reports.append)
         )
@@ -80,8 +81,13 @@ class House:
         return reader, writer
 
 
-def house(*mails: bytes, mode: str = "clear", limits: Limits | None = None) -> House:
-    return House(Account(*mails), mode, limits or Limits(tick=0.05))
+def house(
+    *mails: bytes,
+    mode: str = "clear",
+    limits: Limits | None = None,
+    has: frozenset[bytes] = frozenset(),
+) -> House:
+    return House(Account(*mails), mode, limits or Limits(tick=0.05), has)
 
 
 # real clients
@@ -154,6 +160,31 @@ async def test_imapclient():
         await asyncio.to_thread(use_imapclient, it.listener.port)
         assert it.reports == []
         assert it.sessions[0].identity == {"name": "test"}
+
+
+def use_extensions(port: int) -> None:
+    with IMAPClient("localhost", port, ssl_context=client_context()) as client:
+        client.plain_login("alice@example.test", "secret")
+        highest = client.select_folder("INBOX")[b"HIGHESTMODSEQ"]
+        client.add_flags([2], ["\\Flagged"])
+        changed = client.fetch([1, 2, 3], ["FLAGS"], [f"CHANGEDSINCE {highest}"])
+        assert list(changed) == [2]
+        assert changed[2][b"MODSEQ"] == (highest + 1,)
+        assert client.search(["MODSEQ", str(highest + 1)]).modseq == highest + 1
+        assert client.sort("REVERSE ARRIVAL", ["ALL"]) == [1, 2, 3]
+        assert client.sort(["REVERSE SIZE"]) == [3, 1, 2]
+        assert client.thread("REFERENCES") == (((1,), (2,)), (3,))
+        assert client.fetch([1], ["PREVIEW"])[1][b"PREVIEW"] == b"Eggs at nine?"
+        assert client.fetch([1], ["BINARY.PEEK[1]"])[1][b"BINARY[1]"] == b"Eggs at nine?\r\n"
+        assert client.folder_status("INBOX", ["MAILBOXID"]) == {b"MAILBOXID": (b"F1",)}
+
+
+async def test_imapclient_and_the_extensions():
+    has = {b"CONDSTORE", b"SORT", b"THREAD=REFERENCES", b"PREVIEW", b"BINARY", b"OBJECTID"}
+    async with house(MAIL, MAIL, MAIL + MAIL, mode="tls", has=frozenset(has)) as it:
+        it.account.boxes["INBOX"].stored[3].octets = b"Subject: x\r\n\r\n" + MAIL
+        await asyncio.to_thread(use_extensions, it.listener.port)
+        assert it.reports == []
 
 
 async def test_new_mail_reaches_an_idle_client():

@@ -121,6 +121,7 @@ def test_of_very_many_references_the_first_and_the_last_count():
             "(1 (3)(2))",
         ),
         ([outline(1, sent=9), outline(2, sent=8)], "(2)(1)"),
+        ([outline(1, sent=5), outline(2, ["x"], sent=5), outline(3, ["x"], sent=5)], "(1)((2)(3))"),
         # by subject: a reply below what it answers, equals beside each other
         ([outline(1, subject="a"), outline(2, subject="Re: a")], "(1 2)"),
         ([outline(1, subject="Re: a"), outline(2, subject="a")], "(2 1)"),

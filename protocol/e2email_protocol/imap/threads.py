@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
-from operator import attrgetter
 
 from .extensions import Outline
 from .forest import Node, preorder
@@ -12,7 +11,10 @@ from .outline import base_subject
 
 Messages = Sequence[tuple[int, Outline]]  # number (or uid) as it is to be told, ascending
 
-_order = attrgetter("sent", "number")
+
+def _order(node: Node) -> tuple[int, int]:
+    """By the Date field, then by number; an absent root counts as its first child does."""
+    return node.sent, node.number or node.children[0].number
 
 
 def ordered_subject(messages: Messages) -> list[Node]:
@@ -117,7 +119,7 @@ def _pruned(root: Node) -> Node | None:
 
 
 def _sort(root: Node) -> None:
-    """Steps 4 and 6; an absent root counts as its first child does."""
+    """Steps 4 and 6, below the roots."""
     for node in preorder(root):
         node.children.sort(key=_order)
     if not root.number:
