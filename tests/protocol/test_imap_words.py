@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2email_protocol.imap.cursor import Cursor
 from e2email_protocol.imap.dates import parse_date, parse_date_time, render_date_time
 from e2email_protocol.imap.errors import BadCommand
 from e2email_protocol.imap.flags import parse_flag, render_flags, render_recent
@@ -14,6 +15,7 @@ from e2email_protocol.imap.names import (
     BadName,
     decode_name,
     encode_name,
+    fold_inbox,
     name_matcher,
     new_name,
     quote_name,
@@ -52,6 +54,20 @@ def test_modified_utf_7(name, wire):
 def test_modified_utf_7_comes_back(name):
     if name.partition("/")[0].upper() != "INBOX":
         assert decode_name(encode_name(name)) == name
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
+def test_names_in_utf_8_come_back(name):
+    wire = quote_name(name, utf8=True)
+    assert b"\r" not in wire
+    assert b"\n" not in wire
+    if name.isprintable():
+        assert decode_name(Cursor([wire]).astring(), utf8=True) == fold_inbox(name)
+
+
+def test_a_name_that_is_no_utf_8():
+    with pytest.raises(BadName):
+        decode_name(b"raw \xfc", utf8=True)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from . import limits
 from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, ReadOnly, TryCreate
+from .names import decode_name, new_name, quote_name
 from .session import Mailbox, Session
 from .state import State
 from .view import Numbered, View
@@ -36,8 +37,8 @@ AUTHENTICATED = (
 )
 
 
-# What changes the replies once a client has shown that it knows it (RFC 5161, RFC 7162)
-ENABLEABLE = frozenset({b"CONDSTORE", b"QRESYNC"})
+# What changes the replies once a client has shown that it knows it (RFC 5161, 7162, 6855)
+ENABLEABLE = frozenset({b"CONDSTORE", b"QRESYNC", b"UTF8=ACCEPT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,21 @@ class Context:
                 return int(name.removeprefix(b"APPENDLIMIT="))
         raise BadCommand(b"that extension is not available here")
 
+    @property
+    def utf8(self) -> bool:
+        """Mailbox names are UTF-8 on the wire (RFC 6855 §3)."""
+        return b"UTF8=ACCEPT" in self.enabled
+
+    def name(self, wire: bytes) -> str:
+        """The mailbox that the client means."""
+        return decode_name(wire, self.utf8)
+
+    def new_name(self, wire: bytes) -> str:
+        return new_name(wire, self.utf8)
+
+    def quote(self, name: str) -> bytes:
+        return quote_name(name, self.utf8)
+
     def require(self, capabilities: Iterable[bytes]) -> None:
         """BadCommand for what this backend does not have, or this listener does not show."""
         if not all(map(self.has, capabilities)):
@@ -155,7 +171,8 @@ class Context:
 
     def enable(self, name: bytes) -> bytes:
         """From now on the client is told more; with a mailbox selected, from which modseq on."""
-        news = {name, b"CONDSTORE"} - self.enabled  # QRESYNC implies it (RFC 7162 §3.2.3)
+        implied = {b"CONDSTORE"} if name == b"QRESYNC" else set()  # RFC 7162 §3.2.3
+        news = ({name} | implied) - self.enabled
         self.enabled |= news
         if self.mailbox is None:
             return b""

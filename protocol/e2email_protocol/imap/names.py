@@ -32,13 +32,19 @@ def _shift(match: re.Match[str]) -> str:
     return "&" + packed.rstrip(b"=").replace(b"/", b",").decode() + "-"
 
 
-def decode_name(wire: bytes) -> str:
+def decode_name(wire: bytes, utf8: bool = False) -> str:
     """The name a client sent, INBOX folded; BadName unless it is well formed.
 
     One name has one spelling: what would be encoded otherwise than it was sent is refused.
+    `utf8`: UTF8=ACCEPT is enabled, and "&" is an "&" (RFC 6855 §3).
     """
     if len(wire) > NAME:
         raise BadName
+    if utf8:
+        try:
+            return fold_inbox(wire.decode())
+        except UnicodeDecodeError as error:
+            raise BadName from error
     try:
         name = _SHIFTED.sub(_unshift, wire.decode("ascii"))
         canonical = encode_name(name) == wire
@@ -63,9 +69,9 @@ def fold_inbox(name: str) -> str:
     return "INBOX" + delimiter + rest if head.upper() == "INBOX" else name
 
 
-def new_name(wire: bytes) -> str:
+def new_name(wire: bytes, utf8: bool = False) -> str:
     """A name somebody wants to create: stricter than one that only has to be found."""
-    name = decode_name(wire).removesuffix(DELIMITER)
+    name = decode_name(wire, utf8).removesuffix(DELIMITER)
     levels = name.split(DELIMITER)
     if (
         not all(levels)
@@ -76,7 +82,9 @@ def new_name(wire: bytes) -> str:
     return name
 
 
-def quote_name(name: str) -> bytes:
+def quote_name(name: str, utf8: bool = False) -> bytes:
+    if utf8 and name.isprintable():  # nothing that could end the line
+        return b'"' + name.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'
     return b'"' + encode_name(name).replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 

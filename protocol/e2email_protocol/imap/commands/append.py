@@ -8,9 +8,8 @@ from datetime import datetime
 from ..context import Context, Ok, Steps, creatable
 from ..cursor import Cursor
 from ..dates import parse_date_time
-from ..errors import Cannot
+from ..errors import BadCommand, Cannot
 from ..flags import parse_flag_list
-from ..names import decode_name
 
 
 class EmptyMessage(Cannot):
@@ -23,6 +22,7 @@ class Append:
     flags: frozenset[str]
     when: datetime | None
     octets: bytes = field(repr=False)
+    utf8: bool = False  # RFC 6855 §4
 
     async def run(self, context: Context) -> Steps:
         name, flags = self.target(context)
@@ -34,13 +34,16 @@ class Append:
         """Where it goes, and its flags as they are spelt there."""
         if not self.octets:  # how RFC 3502 clients call an APPEND off
             raise EmptyMessage
-        name = decode_name(self.name)
+        if self.utf8 and not context.utf8:
+            raise BadCommand(b"UTF8=ACCEPT is not enabled")
+        name = context.name(self.name)
         if context.mailbox is not None and context.mailbox.name == name:
             return name, context.mailbox.view.spell(self.flags)
         return name, self.flags
 
 
-# append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP (literal / literal8)
+# append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP append-data
+# append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"
 def parse(cursor: Cursor) -> Append:
     cursor.space()
     name = cursor.astring()
@@ -53,6 +56,9 @@ def parse(cursor: Cursor) -> Append:
     if cursor.peek() == b'"':
         when = parse_date_time(cursor.string())
         cursor.space()
+    utf8 = cursor.take(b"UTF8 (")
     octets = cursor.literal8()
+    if utf8:
+        cursor.expect(b")")
     cursor.end()
-    return Append(name, flags, when, octets)
+    return Append(name, flags, when, octets, utf8)

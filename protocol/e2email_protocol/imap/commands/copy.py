@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..context import Context, Ok, Selected, Steps, creatable, uids
 from ..cursor import Cursor
 from ..errors import Vanished
-from ..names import decode_name
 from ..sequence import Ranges, render_pairs
 from ..session import CopyResult
 
@@ -20,7 +19,7 @@ class Copy:
     move: bool
 
     async def run(self, context: Context) -> Steps:
-        selected, name = context.selected, decode_name(self.name)
+        selected, name = context.selected, context.name(self.name)
         view = selected.view
         chosen = uids(view.by_uid(self.messages) if self.uid else view.by_number(self.messages))
         if not chosen:

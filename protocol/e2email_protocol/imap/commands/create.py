@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import AlreadyExists, BadCommand, Refused
-from ..names import new_name
 
 SPECIAL_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash")
 _CANONICAL = {use.lower().encode(): use for use in SPECIAL_USES}
@@ -24,7 +23,7 @@ class Create:
     uses: tuple[bytes, ...]
 
     async def run(self, context: Context) -> Steps:
-        name = new_name(self.name)
+        name = context.new_name(self.name)
         if name == "INBOX":
             raise AlreadyExists
         await context.session.create(name, self._use())

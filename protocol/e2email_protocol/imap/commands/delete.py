@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import Cannot
-from ..names import decode_name
 
 
 class InboxStays(Cannot):
@@ -19,7 +18,7 @@ class Delete:
     name: bytes
 
     async def run(self, context: Context) -> Steps:
-        name = decode_name(self.name)
+        name = context.name(self.name)
         if name == "INBOX":
             raise InboxStays
         await context.session.delete(name)

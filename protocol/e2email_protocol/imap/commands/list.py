@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..chunks import Chunks
@@ -10,7 +10,7 @@ from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand, Refused
 from ..limits import NAME
-from ..names import decode_name, name_matcher, quote_name
+from ..names import name_matcher
 from ..session import DELIMITER, MailboxInfo
 from . import status
 
@@ -35,9 +35,10 @@ class List:
             return
         status.check(context, self.items)
         tree = Tree(await context.session.list_mailboxes())
+        patterns = [context.name(self.reference + pattern) for pattern in self.patterns]
         out = Chunks()
-        for info in self._chosen(tree):
-            out.add(self._line(tree, info))
+        for info in self._chosen(tree, patterns):
+            out.add(self._line(tree, info, context.quote))
             if self.items and info.exists and info.selectable:
                 out.add(await self._status(context, info.name))
             if out.full:
@@ -45,8 +46,8 @@ class List:
         yield out.take()
         yield Ok()
 
-    def _chosen(self, tree: Tree) -> Iterator[MailboxInfo]:
-        matchers = [name_matcher(pattern) for pattern in wire_patterns(self)]
+    def _chosen(self, tree: Tree, patterns: Iterable[str]) -> Iterator[MailboxInfo]:
+        matchers = [name_matcher(pattern) for pattern in patterns]
         fits = {name for name in tree.names if any(match(name) for match in matchers)}
         for name in sorted(fits, key=_inbox_first):
             info = tree.names[name]
@@ -69,7 +70,7 @@ class List:
             for child in tree.below(name)
         )
 
-    def _line(self, tree: Tree, info: MailboxInfo) -> bytes:
+    def _line(self, tree: Tree, info: MailboxInfo, quote: Callable[[str], bytes]) -> bytes:
         attributes = []
         if not info.exists:
             attributes.append(b"\\NonExistent" if self.extended else b"\\Noselect")
@@ -80,7 +81,7 @@ class List:
             attributes.append(info.special_use.encode())
         if info.subscribed and b"SUBSCRIBED" in self.selections | self.returns:
             attributes.append(b"\\Subscribed")
-        line = b"* LIST (" + b" ".join(attributes) + b') "/" ' + quote_name(info.name)
+        line = b"* LIST (" + b" ".join(attributes) + b') "/" ' + quote(info.name)
         if b"RECURSIVEMATCH" in self.selections and any(
             self._selected(tree, tree.names[child]) for child in tree.below(info.name)
         ):
@@ -121,13 +122,6 @@ def parents(name: str) -> Iterator[str]:
 
 def _inbox_first(name: str) -> tuple[bool, str]:
     return (name != "INBOX", name)
-
-
-def wire_patterns(command: List) -> Iterator[str]:
-    """Reference and pattern joined; a pattern is a name with wildcards (RFC 3501 §6.3.8)."""
-    for pattern in command.patterns:
-        joined = command.reference + pattern
-        yield decode_name(joined)
 
 
 # list = "LIST" [SP "(" [select-opt *(SP select-opt)] ")"] SP mailbox SP mbox-or-pat

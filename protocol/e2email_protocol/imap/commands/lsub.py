@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
-from ..names import decode_name, name_matcher, quote_name
+from ..names import name_matcher
 from .list import parents
 
 
@@ -16,7 +16,7 @@ class Lsub:
     pattern: bytes
 
     async def run(self, context: Context) -> Steps:
-        matches = name_matcher(decode_name(self.pattern))
+        matches = name_matcher(context.name(self.pattern))
         infos = await context.session.list_mailboxes()
         subscribed = {
             info.name: info.exists and info.selectable for info in infos if info.subscribed
@@ -31,7 +31,7 @@ class Lsub:
         out = Chunks()
         for name in sorted(shown):
             attributes = b"" if shown[name] else b"\\Noselect"
-            out.add(b"* LSUB (" + attributes + b') "/" ' + quote_name(name) + b"\r\n")
+            out.add(b"* LSUB (" + attributes + b') "/" ' + context.quote(name) + b"\r\n")
         yield out.take()
         yield Ok()
 

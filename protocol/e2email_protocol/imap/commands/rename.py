@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import AlreadyExists
-from ..names import BadName, decode_name, new_name
+from ..names import BadName
 from ..session import DELIMITER
 
 
@@ -17,7 +17,7 @@ class Rename:
     new: bytes
 
     async def run(self, context: Context) -> Steps:
-        old, new = decode_name(self.old), new_name(self.new)
+        old, new = context.name(self.old), context.new_name(self.new)
         if new in (old, "INBOX"):
             raise AlreadyExists
         if new.startswith(old + DELIMITER) and old != "INBOX":

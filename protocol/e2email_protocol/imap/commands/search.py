@@ -25,8 +25,11 @@ class Search:
     key: Key
     returns: frozenset[bytes] | None  # None: the old SEARCH reply
     uid: bool
+    charset: bool = False
 
     async def run(self, context: Context) -> Steps:
+        if self.charset and context.utf8:
+            raise BadCommand(b"no CHARSET after UTF8=ACCEPT")  # RFC 6855 §3
         yield admit(context, self.key)
         found = await self._found(context.selected)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
@@ -153,7 +156,7 @@ def parse(cursor: Cursor, uid: bool) -> Search | Unreadable:
         cursor.space()
     keys = parse_keys(cursor, charset)
     cursor.end()
-    return Search(And(keys), returns, uid)
+    return Search(And(keys), returns, uid, charset is not None)
 
 
 def _parse_returns(cursor: Cursor) -> frozenset[bytes]:

@@ -11,7 +11,6 @@ from ..cursor import Cursor
 from ..errors import BadCommand
 from ..extensions import IdentifiedMailbox
 from ..flags import SYSTEM
-from ..names import decode_name
 from ..sequence import STAR, Ranges, normal, vanished_lines
 from ..session import Changes, Mailbox, Snapshot
 from ..state import State
@@ -42,7 +41,7 @@ class Select:
         await context.deselect()  # also when it fails (RFC 3501 §6.3.1)
         if was_selected and context.has(b"QRESYNC"):
             yield b"* OK [CLOSED] that mailbox is left\r\n"
-        name = decode_name(self.name)
+        name = context.name(self.name)
         mailbox = await context.session.select(name, self.readonly)
         try:
             snapshot = await mailbox.snapshot()

@@ -11,7 +11,6 @@ from .. import session
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand
-from ..names import decode_name, quote_name
 
 NUMBERS = {
     b"MESSAGES": "messages",
@@ -32,7 +31,7 @@ class Status:
     items: tuple[bytes, ...]
 
     async def run(self, context: Context) -> Steps:
-        name = decode_name(self.name)
+        name = context.name(self.name)
         check(context, self.items)
         if b"HIGHESTMODSEQ" in self.items and context.has(b"CONDSTORE"):
             yield context.enable(b"CONDSTORE")
@@ -50,7 +49,7 @@ def check(context: Context, items: tuple[bytes, ...]) -> None:
 
 def render(context: Context, name: str, status: session.Status, items: tuple[bytes, ...]) -> bytes:
     values = b" ".join(item + b" " + _value(context, status, item) for item in items)
-    return b"* STATUS " + quote_name(name) + b" (" + values + b")\r\n"
+    return b"* STATUS " + context.quote(name) + b" (" + values + b")\r\n"
 
 
 def _value(context: Context, status: session.Status, item: bytes) -> bytes:

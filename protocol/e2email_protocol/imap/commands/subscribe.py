@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
-from ..names import decode_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +14,7 @@ class Subscribe:
     on: bool
 
     async def run(self, context: Context) -> Steps:
-        await context.session.subscribe(decode_name(self.name), self.on)
+        await context.session.subscribe(context.name(self.name), self.on)
         yield Ok()
 
 
