@@ -8,7 +8,7 @@ run:
 
 test:
 	@tools/setup.sh dev
-	$(PY) -m pytest -n 2 -m "not slow" $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 # format, lint, types, import contracts
 lint:
