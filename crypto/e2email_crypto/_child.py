@@ -61,6 +61,7 @@ class Child:
         """
         self._deadline = max(deadline, _START_SECONDS)
         self._received = bytearray()
+        self.fresh = True  # no message was sent to it yet
         path = [str(Path(p).absolute()) for p in sys.path if p]
         code = f"import sys; sys.path[:] = {path!r}; from e2email_crypto import worker; "
         # -I -S: no user site, no environment, no start-up hooks between us and the worker's code
@@ -110,6 +111,7 @@ class Child:
 
         Raises ChildGone; what was answered before that is in `answers`.
         """
+        self.fresh = False
         parts = [part for request in requests for part in request]
         self._converse(parts, answers, len(requests), lambda: self._take_answer(most))
 

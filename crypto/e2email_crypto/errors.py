@@ -49,13 +49,15 @@ class SealFailed(CryptoError):
 class OpenFailed(CryptoError):
     """A message was not opened. One text for every cause, so that nobody gets an oracle.
 
-    `final` is False when the worker died or ran out of time: the same octets might open on a freer
-    machine. It decides whether to try again later, and must not reach a remote peer.
+    `final` is False when the worker died, ran out of time or did not start: the same octets might
+    open on a freer machine. It decides whether to try again later, and must not reach a remote
+    peer. `alone`, of these, tells a death in a child that had met this message and no other.
     """
 
-    def __init__(self, *, final: bool = True) -> None:
+    def __init__(self, *, final: bool = True, alone: bool = False) -> None:
         super().__init__("the message cannot be opened")
         self.final = final
+        self.alone = alone
 
 
 class TooLarge(CryptoError):

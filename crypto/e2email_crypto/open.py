@@ -86,15 +86,25 @@ class OpenWorker:
         max_plaintext: int = MAX_PLAINTEXT,
         certs: Sequence[bytes] = (),
         now: int | None = None,
+        *,
+        fresh: bool = False,
     ) -> Opened:
         """Open one binary message; OpenFailed for every cause, without a partial plaintext.
 
-        `certs` are those whose signatures in the message are judged, as of `now`.
+        `certs` are those whose signatures in the message are judged, as of `now`. `fresh`: in a
+        child that has met no other message.
         """
+        if fresh:
+            self._renew()
         (result,) = self.open_batch([message], max_plaintext, certs, now)
         if isinstance(result, OpenFailed):
             raise result
         return result
+
+    def _renew(self) -> None:
+        with self._lock:
+            if not self._child.fresh:
+                self._child.end()  # the next message starts another
 
     def open_many(
         self,
@@ -123,15 +133,23 @@ class OpenWorker:
             return self._exchange([request.parts(m) for m in messages], max_plaintext)
 
     def _exchange(self, requests: list[list[bytes]], most: int) -> list[Opened | OpenFailed]:
-        """One result for each request. If the child dies, the oldest unanswered one is to blame."""
+        """One result for each request. If the child dies, the oldest unanswered one is to blame.
+
+        A child that does not start is nobody's fault, and is not tried again for the rest.
+        """
         results: list[Opened | OpenFailed] = []
-        while len(results) < len(requests):
+        while left := len(requests) - len(results):
             answers: list[Answer] = []
             try:
-                self._alive().exchange(requests[len(results) :], answers, most)
-            except (ChildGone, CryptoError):
+                child = self._alive()
+            except CryptoError:
+                return results + [OpenFailed(final=False) for _ in range(left)]
+            alone = child.fresh and left == 1
+            try:
+                child.exchange(requests[len(results) :], answers, most)
+            except ChildGone:
                 results += map(_result, answers)
-                results.append(OpenFailed(final=False))
+                results.append(OpenFailed(final=False, alone=alone))
             else:
                 results += map(_result, answers)
         return results
@@ -194,10 +212,12 @@ class OpenPool:
         max_plaintext: int = MAX_PLAINTEXT,
         certs: Sequence[bytes] = (),
         now: int | None = None,
+        *,
+        fresh: bool = False,
     ) -> Opened:
         """As OpenWorker.open."""
         with self._one() as worker:
-            return worker.open(message, max_plaintext, certs, now)
+            return worker.open(message, max_plaintext, certs, now, fresh=fresh)
 
     def open_many(
         self,

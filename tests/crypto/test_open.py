@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from e2email_crypto._child import Answer
+from e2email_crypto._child import Answer, ChildGone
 from e2email_crypto.errors import BadKey, OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import Identity, new_identity
@@ -235,10 +235,57 @@ def test_a_stopped_child_is_late_and_replaced() -> None:
         assert worker.open(SEALED).plaintext == b"good mail"
 
 
+def nonsense(worker: OpenWorker) -> None:
+    """The next exchange ends the child."""
+    worker._child._received += b"\0\0\xff" + b"\xff" * 20
+
+
 def test_a_child_that_answers_nonsense_is_replaced() -> None:
     with OpenWorker(ANN.tsk) as worker:
-        worker._child._received += b"\0\0\xff" + b"\xff" * 20
+        nonsense(worker)
         assert not refused(worker, SEALED).final
+        assert worker.open(SEALED).plaintext == b"good mail"
+
+
+def test_alone_is_a_message_that_ended_a_fresh_child() -> None:
+    with OpenWorker(ANN.tsk) as worker:
+        nonsense(worker)
+        assert refused(worker, SEALED).alone
+        assert worker.open(SEALED).plaintext == b"good mail"
+        nonsense(worker)  # of a child that had answered before
+        assert not refused(worker, SEALED).alone
+        worker._child = worker._start()
+        nonsense(worker)
+        first, second = worker.open_many([SEALED] * 2)
+        assert isinstance(first, OpenFailed)
+        assert not first.alone
+        assert isinstance(second, Opened)
+
+
+def test_a_fresh_child_has_met_no_message(worker: OpenWorker) -> None:
+    assert worker.open(SEALED).plaintext == b"good mail"
+    used = pid(worker)
+    assert worker.open(SEALED, fresh=True).plaintext == b"good mail"
+    assert pid(worker) != used
+
+
+def test_a_child_that_does_not_start_is_no_messages_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def gone(*_: object) -> None:
+        tries.append(1)
+        raise ChildGone
+
+    with OpenWorker(ANN.tsk) as worker:
+        worker._child.end()
+        with monkeypatch.context() as broken:
+            broken.setattr("e2email_crypto.open.Child", gone)
+            failed = [*worker.open_many([SEALED] * 3)]
+            assert len(tries) == 1
+            failed.append(refused(worker, SEALED))
+        for one in failed:
+            assert isinstance(one, OpenFailed)
+            assert (one.final, one.alone) == (False, False)
         assert worker.open(SEALED).plaintext == b"good mail"
 
 
