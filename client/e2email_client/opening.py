@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from e2email_client.digest import Digest, digest, people
@@ -33,6 +33,8 @@ from e2email_protocol.sealed.signed import MAX_SIGNED
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
 UNPROVEN = "unproven"
+# One worker may be killed by a machine that is short of memory just then.
+FRESH_DEATHS = 2
 _NO_RECORD = "What the server holds is not a sealed message of this program's format."
 
 T = TypeVar("T")
@@ -45,13 +47,21 @@ class Later(Exception):
 class Unreadable(Exception):
     """Can never be opened. The text is a sentence of ours for the user."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.alarms: frozenset[sealed.Alarm] = frozenset()  # what is wrong with it besides
+
+
+class _TooMuch(CryptoError):
+    """Two workers that had met nothing else died of this message, or ran out of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Public facts of the account that opening is judged by."""
 
     account: str
-    known_key_ids: frozenset[str]  # every encryption subkey in the key history
+    stated_key_ids: frozenset[frozenset[str]]  # encryption subkeys, a set for each statement
     signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys, this account's devices
     certificates: tuple[bytes, ...] = ()  # whose signatures inside encrypted mail are judged
 
@@ -117,7 +127,7 @@ class Opening:
                 lambda: self._mail(email_id, record, envelope, body)  # noqa: B023
             )
             if isinstance(outcome, Unreadable):
-                outcome = _unreadable(str(outcome), octets)
+                outcome = _unreadable(outcome, octets)
             results.append((email_id, outcome))
         return results
 
@@ -134,14 +144,29 @@ class Opening:
         if record is None:
             raise Unreadable(_NO_RECORD)
         known = self._envelope(email_id, record.envelope, envelope)
+        try:
+            return self._known(known, record, body)
+        except (CryptoError, sealed.Refused) as error:
+            outcome = _judged(error)
+            if isinstance(outcome, Unreadable):
+                outcome.alarms = sealed.body_alarms(known, record.body, self._adapter)
+            raise outcome from error
+
+    def _known(
+        self, known: sealed.OpenedEnvelope, record: Record, body: bytes | OpenFailed
+    ) -> tuple[Summary, Body]:
+        """A record whose envelope is open."""
         verbatim = known.envelope.body is BodyKind.VERBATIM
         plaintext = record.body if verbatim else _or_raise(body)
         try:
             opened = sealed.read_body(known, record.body, plaintext, self._adapter)
         except (CryptoError, sealed.CopyOfStored) as error:
+            why = _judged(error)
+            if isinstance(why, Later):
+                raise
             # of the sender's encryption: what it is in is checked before
-            delivered = sealed.restore(known.envelope, plaintext)
-            return _closed(_why_closed(error), delivered, known.envelope.trace)
+            mail, alarms = sealed.read_delivered(known, record.body, plaintext, self._adapter)
+            return _closed(str(why), mail.octets, known, alarms)
         facts = digest(opened.view)
         return _final(opened, facts), Body(
             opened.view, opened.delivered, known.envelope.trace, facts.header, facts.text
@@ -173,11 +198,12 @@ def _attempt(action: Callable[[], T]) -> T | Unreadable | Later:
         return _judged(error)
 
 
-def _why_closed(error: Exception) -> str:
-    """Of the sender's encryption. It was tried twice: what kills two workers will kill the next."""
-    if isinstance(error, OpenFailed) and not error.final:
-        return "To open what its sender encrypted takes more memory or time than is allowed."
-    return str(_judged(error))
+_WHY: tuple[tuple[type[Exception], str], ...] = (
+    (_TooMuch, "To open what its sender encrypted takes more memory or time than is allowed."),
+    (sealed.NotThisRecord, "The server put the parts of different messages together."),
+    (sealed.Damaged, "Its octets are not those that were delivered."),
+)
+_NO_FORMAT = "Its format is not known to this version of the program, or it is damaged."
 
 
 def _judged(error: Exception) -> Unreadable | Later:
@@ -188,11 +214,7 @@ def _judged(error: Exception) -> Unreadable | Later:
     if isinstance(error, sealed.CopyOfStored):
         who = error.sender or "an unnamed sender"
         return Unreadable(f"A copy of a message stored in this mailbox was sent to you by {who}.")
-    if isinstance(error, sealed.NotThisRecord):
-        return Unreadable("The server put the parts of different messages together.")
-    if isinstance(error, sealed.Damaged):
-        return Unreadable("Its octets are not those that were delivered.")
-    return Unreadable("Its format is not known to this version of the program, or it is damaged.")
+    return Unreadable(next((why for kind, why in _WHY if isinstance(error, kind)), _NO_FORMAT))
 
 
 def _summary(opened: sealed.OpenedEnvelope) -> Summary:
@@ -252,19 +274,31 @@ def _security(
     )
 
 
-def _unreadable(why: str, octets: bytes) -> tuple[Summary, Body]:
+def _unreadable(why: Unreadable, octets: bytes) -> tuple[Summary, Body]:
     """`octets` are what the server holds: nothing else is known."""
-    summary, shown, facts = _noticed(why, octets, SEALED)
+    security = Security("unreadable", UNPROVEN, alarms=_alarms(str(why), why.alarms))
+    summary, shown, facts = _noticed(str(why), octets, SEALED, security)
     return summary, Body(shown, shown, 0, facts.header, facts.text)
 
 
-def _closed(why: str, delivered: bytes, trace: int) -> tuple[Summary, Body]:
-    """Only the sender's encryption stays closed."""
-    summary, shown, facts = _noticed(why, delivered, DELIVERED)
-    return summary, Body(shown, delivered, trace, facts.header, facts.text)
+def _closed(
+    why: str, delivered: bytes, known: sealed.OpenedEnvelope, alarms: frozenset[sealed.Alarm]
+) -> tuple[Summary, Body]:
+    """Only the sender's encryption stays closed: how the mail came is known."""
+    security = replace(
+        _security(known, alarms, ()), encryption="unreadable", alarms=_alarms(why, alarms)
+    )
+    summary, shown, facts = _noticed(why, delivered, DELIVERED, security)
+    return summary, Body(shown, delivered, known.envelope.trace, facts.header, facts.text)
 
 
-def _noticed(why: str, octets: bytes, name: str) -> tuple[Summary, bytes, Digest]:
+def _alarms(why: str, alarms: frozenset[sealed.Alarm]) -> tuple[str, ...]:
+    return (why, *sorted(alarm.value for alarm in alarms))
+
+
+def _noticed(
+    why: str, octets: bytes, name: str, security: Security
+) -> tuple[Summary, bytes, Digest]:
     shown = notice(why, octets, name)
     facts = digest(shown)
     summary = Summary(
@@ -279,7 +313,7 @@ def _noticed(why: str, octets: bytes, name: str) -> tuple[Summary, bytes, Digest
         sender=facts.people.sender,
         recipients="",
         attachments=1,
-        security=Security(encryption="unreadable", origin=UNPROVEN, alarms=(why,)),
+        security=security,
     )
     return summary, shown, facts
 
@@ -291,26 +325,40 @@ class _Adapter:
         self._keys = keys
         self._pool = pool
         self._signers = {key_id(public): public for public in keys.signers}
+        self._known = frozenset[str]().union(*keys.stated_key_ids)
 
     @property
     def known_key_ids(self) -> frozenset[str]:
-        return self._keys.known_key_ids
+        return self._known
+
+    @property
+    def stated_key_ids(self) -> frozenset[frozenset[str]]:
+        return self._keys.stated_key_ids
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        opened = self._twice(_binary(message), max_plaintext)
+        opened = self._opened(_binary(message), max_plaintext)
         return Decrypted(
             opened.plaintext,
             tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
         )
 
-    def _twice(self, message: bytes, max_plaintext: int) -> Opened:
-        """A worker may die of something else than of this message; a second time it is this one."""
-        try:
-            return self._pool.open(message, max_plaintext, self._keys.certificates)
-        except OpenFailed as error:
-            if error.final:
-                raise
-        return self._pool.open(message, max_plaintext, self._keys.certificates)
+    def _opened(self, message: bytes, max_plaintext: int) -> Opened:
+        """OpenFailed that is not final says nothing about the message; _TooMuch does.
+
+        A worker may die of something else, or not start. It is this message if it takes, alone, a
+        fresh worker with it, and then another.
+        """
+        deaths, fresh = 0, False
+        while True:
+            try:
+                return self._pool.open(message, max_plaintext, self._keys.certificates, fresh=fresh)
+            except OpenFailed as error:
+                if error.final or (fresh and not error.alone):
+                    raise
+                deaths += error.alone
+                if deaths == FRESH_DEATHS:
+                    raise _TooMuch("takes too much memory or time") from None
+            fresh = True
 
     def message_key_ids(self, message: bytes) -> frozenset[str]:
         try:

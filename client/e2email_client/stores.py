@@ -58,7 +58,7 @@ def open_opening(unlocked: Unlocked, workers: int = 2) -> Opening:
     ]
     keys = Keys(
         account=unlocked.settings.address,
-        known_key_ids=frozenset[str]().union(*(one.key_ids for one in history)),
+        stated_key_ids=frozenset(one.key_ids for one in history),
         signers=tuple(
             {
                 unlocked.vault.arrival_key,

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from e2email_client.local.mails import State
 from e2email_client.opening import Keys, Later, Opening, Unreadable, record_id
+from e2email_crypto._child import ChildGone
+from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import OpenFailed
 from e2email_crypto.gate import recipient
@@ -17,6 +20,7 @@ from e2email_protocol.sealed.record import Policy, Record
 from e2email_protocol.sealed.render import envelope_field, render
 from support import corpus, sealing
 
+FOREIGN = "someone else can read this mail"
 EMAIL_ID = "E" + sealing.RECORD_ID.hex()
 MAIL = (
     b"From: Bob <bob@example.net>\r\nTo: alice@example.test\r\n"
@@ -34,7 +38,9 @@ class World:
         self.arrival = ArrivalKey.generate()
         self.recipient = recipient(self.identity.cert, now)
         self.sealer = sealing.RealSealer(self.recipient, self.arrival)
-        self.keys = Keys(sealing.ACCOUNT, self.recipient.key_ids, (self.arrival.public,))
+        self.keys = Keys(
+            sealing.ACCOUNT, frozenset({self.recipient.key_ids}), (self.arrival.public,)
+        )
         self.opening = Opening(self.keys, [self.identity.tsk], workers=1)
 
     def record(self, mail: bytes = MAIL, policy: Policy = Policy.SEALED) -> Record:
@@ -204,6 +210,107 @@ def test_a_worker_that_died_is_a_reason_to_try_again(
     monkeypatch.setattr("e2email_crypto.open.OpenPool.open_many", died)
     assert isinstance(world.summary(record), Later)
     assert isinstance(world.body(record), Later)
+
+
+def encrypted_record(world: World, sealer: sealing.RealSealer | None = None) -> Record:
+    """Of mail that its sender encrypted to the account."""
+    message = sealing.armored(seal(b"\r\nsecret words\r\n", [world.recipient]))
+    return sealing.composed(sealing.encrypted_mail(message), sealer or world.sealer)
+
+
+DIED, DIED_ALONE = OpenFailed(final=False), OpenFailed(final=False, alone=True)
+
+
+@pytest.mark.parametrize(
+    ("ends", "final"),
+    [
+        ([DIED, DIED], False),  # no worker starts
+        ([DIED, DIED_ALONE, DIED], False),
+        ([DIED_ALONE, DIED], False),
+        ([DIED_ALONE, DIED_ALONE], True),
+        ([DIED, DIED_ALONE, DIED_ALONE], True),
+    ],
+)
+def test_only_what_takes_two_fresh_workers_alone_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, ends: list[OpenFailed], final: bool
+) -> None:
+    record, left, asked = encrypted_record(world), list(ends), []
+
+    def opened(*_: object, fresh: bool) -> None:
+        asked.append(fresh)
+        raise left.pop(0)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("e2email_crypto.open.OpenPool.open", opened)
+        found = world.body(record)
+    assert not left
+    assert asked == [False] + [True] * (len(ends) - 1)
+    if final:
+        assert found[0].state is State.UNREADABLE
+        assert b"more memory or time" in found[1].view
+    else:
+        assert isinstance(found, Later)
+    assert world.body(record)[0].state is State.OPENED
+
+
+def test_workers_that_do_not_start_are_a_reason_to_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise ChildGone
+
+    record = encrypted_record(world)
+    with monkeypatch.context() as broken:
+        broken.setattr("e2email_crypto.open.Child", gone)
+        for one in world.opening._pool._workers:
+            one._child.end()
+        assert isinstance(world.summary(record), Later)
+        assert isinstance(world.body(record), Later)
+    assert world.body(record)[0].state is State.OPENED
+
+
+def leaking(world: World) -> sealing.RealSealer:
+    """Seals to somebody else too."""
+    other = World()
+    other.opening.close()
+
+    class Leaking(sealing.RealSealer):
+        def seal(self, plaintext: bytes) -> bytes:
+            return seal(plaintext, [world.recipient, other.recipient])
+
+    return Leaking(world.recipient, world.arrival)
+
+
+def test_a_notice_keeps_alarm_and_origin(world: World) -> None:
+    foreign = World()
+    foreign.opening.close()
+    message = sealing.armored(seal(b"\r\nhi\r\n", [foreign.recipient]))
+    message = message_to(message, foreign, world)
+    record = sealing.composed(sealing.encrypted_mail(message), leaking(world))
+    security = world.body(record)[0].security
+    assert (security.encryption, security.origin) == ("unreadable", "smtp")
+    assert security.verdicts["spf"] == "pass example.net"
+    assert FOREIGN in security.alarms
+    assert len(security.alarms) == 2
+
+
+def message_to(armored: bytes, named: World, instead: World) -> bytes:
+    """The same with another key id: it cannot be opened by whom it names."""
+    (old,), (new,) = named.recipient.key_ids, instead.recipient.key_ids
+    binary = dearmor(armored, b"MESSAGE", 1 << 20)
+    return sealing.armored(binary.replace(bytes.fromhex(old), bytes.fromhex(new), 1))
+
+
+def test_a_notice_of_a_record_that_is_damaged_keeps_the_alarm(world: World) -> None:
+    record = sealing.composed(MAIL, leaking(world))
+    damaged = bytearray(record.body)
+    damaged[-1] ^= 1
+    broken = replace(record, body=bytes(damaged), crc=crc24(bytes(damaged)))
+    summary, body = world.body(broken)
+    assert summary.state is State.UNREADABLE
+    assert b"hello" not in body.view
+    assert FOREIGN in summary.security.alarms
+    assert summary.security.origin == "unproven"  # of what is here, nothing is
 
 
 @pytest.mark.parametrize(

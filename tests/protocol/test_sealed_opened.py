@@ -307,6 +307,31 @@ def test_a_foreign_key_is_an_alarm() -> None:
     assert opened(body, ALICE).alarms == {Alarm.FOREIGN_KEY}
 
 
+OLD_KEY = "00000000000000A0"
+BOTH = frozenset({OLD_KEY, KEY})
+
+
+def test_an_id_of_another_statement_may_stand_on_a_strangers_key() -> None:
+    sealed_to_both = composed(RECEIVED, ALICE.but(key_ids=BOTH))
+    assert opened(sealed_to_both, ALICE).alarms == {Alarm.FOREIGN_KEY}
+    stated = ALICE.but(stated_key_ids=ALICE.stated_key_ids | {BOTH})
+    assert not opened(sealed_to_both, stated).alarms
+    assert not opened(composed(RECEIVED, ALICE.but(key_ids=frozenset({OLD_KEY}))), ALICE).alarms
+    # what is sealed is more than what the envelope says, or less
+    clean = composed(RECEIVED, ALICE)
+    body = replace(clean, body=sealed_to_both.body, body_size=len(sealed_to_both.body))
+    assert opened(body, stated).alarms == {Alarm.FOREIGN_KEY}
+    body = replace(sealed_to_both, body=clean.body, body_size=len(clean.body))
+    assert opened(body, stated).alarms == {Alarm.FOREIGN_KEY}
+
+
+def test_of_an_unproven_envelope_only_the_history_is_asked() -> None:
+    record = composed(RECEIVED, ALICE.but(key_ids=BOTH, signer=""))
+    assert not opened(record, ALICE).alarms
+    strange = composed(RECEIVED, ALICE.but(key_ids=BOTH | {"00000000000000E1"}, signer=""))
+    assert opened(strange, ALICE).alarms == {Alarm.FOREIGN_KEY}
+
+
 def test_other_recipients_of_sender_encrypted_mail_are_no_alarm() -> None:
     both = armored(fake_message(b"\r\nhi\r\n", KEY, "00000000000000E1"))
     record = composed(encrypted_mail(both), ALICE, policy=Policy.BASELINE)

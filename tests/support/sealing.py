@@ -84,6 +84,10 @@ class RealOpener:
     certs: tuple[bytes, ...] = ()
     now: int | None = None
 
+    @property
+    def stated_key_ids(self) -> frozenset[frozenset[str]]:
+        return frozenset({self.known_key_ids})
+
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         if message.lstrip().startswith(ARMOR):
             message = dearmor(message, b"MESSAGE", MAX_ARMOR)
@@ -126,6 +130,9 @@ class FakeIdentity:
     signer: str = "5e5e5e5e5e5e5e5e"
     trusted: frozenset[str] = frozenset({"5e5e5e5e5e5e5e5e"})
     signatures: tuple[Signature, ...] = field(default=())
+    stated_key_ids: frozenset[frozenset[str]] = frozenset(
+        {frozenset({"00000000000000A0"}), frozenset({"00000000000000A1"})}
+    )
 
     def seal(self, plaintext: bytes) -> bytes:
         return fake_message(plaintext, *sorted(self.key_ids))

@@ -130,7 +130,8 @@ def read_envelope(
     proven = bool(signed.signer) and opener.proves_origin(
         signed.signer, signed.envelope, signed.signature
     )
-    return OpenedEnvelope(envelope, proven, _foreign_key(message, opener))
+    alarms = _foreign_key(message, envelope, proven, opener)
+    return OpenedEnvelope(envelope, proven, alarms)
 
 
 def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
@@ -146,23 +147,44 @@ def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
 
 def read_body(opened: OpenedEnvelope, body: bytes, plaintext: bytes, opener: Opener) -> Opened:
     """The same for a body that was opened already; one that is kept verbatim is its plaintext."""
-    envelope = opened.envelope
-    mail = Mail(restore(envelope, plaintext), envelope.trace)
-    alarms = opened.alarms
-    if envelope.body is not Body.VERBATIM:
-        alarms |= _foreign_key(body, opener)
-    summary = summarise(mail)
-    if not agrees(envelope, summary):
-        alarms |= {Alarm.SUMMARY}
-    if not envelope.encrypted:
-        return Opened(opened, mail.octets, mail.octets, summary, (), alarms)
+    mail, alarms = read_delivered(opened, body, plaintext, opener)
+    if not opened.envelope.encrypted:
+        return Opened(opened, mail.octets, mail.octets, summarise(mail), (), alarms)
     view, signatures = _open_sender_encrypted(mail, opener)
     return Opened(opened, mail.octets, view, summarise(Mail(view)), signatures, alarms)
 
 
-def _foreign_key(message: bytes, opener: Opener) -> frozenset[Alarm]:
-    foreign = opener.message_key_ids(message) - opener.known_key_ids
-    return frozenset({Alarm.FOREIGN_KEY} if foreign else ())
+def read_delivered(
+    opened: OpenedEnvelope, body: bytes, plaintext: bytes, opener: Opener
+) -> tuple[Mail, frozenset[Alarm]]:
+    """What was delivered, whether or not the sender's own encryption opens; and what is wrong."""
+    mail = Mail(restore(opened.envelope, plaintext), opened.envelope.trace)
+    alarms = body_alarms(opened, body, opener)
+    if not agrees(opened.envelope, summarise(mail)):
+        alarms |= {Alarm.SUMMARY}
+    return mail, alarms
+
+
+def body_alarms(opened: OpenedEnvelope, body: bytes, opener: Opener) -> frozenset[Alarm]:
+    """The envelope's, and that of the body's recipients; whoever sent a verbatim one chose them."""
+    if opened.envelope.body is Body.VERBATIM:
+        return opened.alarms
+    return opened.alarms | _foreign_key(body, opened.envelope, opened.proven, opener)
+
+
+def _foreign_key(
+    message: bytes, envelope: Envelope, proven: bool, opener: Opener
+) -> frozenset[Alarm]:
+    """A key id is only a name, and an old one may be put on a stranger's key.
+
+    Who vouches for an envelope vouches for `keys`: those of one statement, and no others.
+    """
+    named = opener.message_key_ids(message)
+    if proven:
+        own = named == envelope.key_ids and named in opener.stated_key_ids
+    else:
+        own = named <= opener.known_key_ids
+    return frozenset() if own else frozenset({Alarm.FOREIGN_KEY})
 
 
 def plaintext_size(envelope: Envelope) -> int:

@@ -60,6 +60,10 @@ class Decrypted:
 class Opener(Keys, Protocol):
     """Opens for one account. Errors of the adapter (cannot open, too large) pass through."""
 
+    @property
+    def stated_key_ids(self) -> frozenset[frozenset[str]]:
+        """The encryption subkeys of each entry in the key history, which known_key_ids unite."""
+
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         """Open one message, binary or armored."""
 
