@@ -221,7 +221,7 @@ def test_which_part_is_read(machine: Machine, octets: bytes, said: str, unsaid: 
 HOSTILE = {
     "20,000 parts": many(b"mixed", part(b"text/plain; name=x", b"y") * 20_000),
     "20,000 texts": many(b"mixed", part(PLAIN, b"y") * 20_000),
-    "deep html": mail(b"<div>" * 100_000 + b"deep", b"text/html"),
+    "deep html": mail(b"<div>" * 20_000 + b"deep", b"text/html"),
     "many tags": mail(b"<p><b>x" * 100_000, b"text/html"),
     "surrogate entity": mail(b"&#xD800;&#x110000;&#0;ok", b"text/html"),
     "long line": mail(b"x" * 3_000_000),
