@@ -13,7 +13,7 @@ import pytest
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.commands import PARSE
 from e2email_protocol.imap.context import Settings
-from support.imap import MAIL, Account, Box, Client, Stored
+from support.imap import MAIL, WHEN, Account, Box, Client, Stored
 from support.transcript import at_random, options, read, single, turns, whole
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "imap"
@@ -29,7 +29,8 @@ class Play:
         for box in filter(None, given.get("boxes", "").split(",")):
             name, _, use = box.partition(":")
             self.account.boxes[name] = Box(uidvalidity=7, special_use=use or None)
-        settings = Settings(starttls="clear" in given)
+        clock = (lambda: WHEN.timestamp() + int(given["clock"])) if "clock" in given else None
+        settings = Settings(starttls="clear" in given, clock=clock)
         has = frozenset(filter(None, given.get("has", "").encode().split(b",")))
         self.client = Client(self.account, settings, tls="clear" not in given, has=has)
         self.options = given

@@ -87,6 +87,7 @@ class Settings:
     clear_login: bool = False  # log in without TLS: for tests and sockets that nobody else sees
     hidden: frozenset[bytes] = frozenset()  # capabilities not to show on this listener
     message_limit: int = limits.MESSAGE
+    clock: Callable[[], float] | None = None  # seconds since 1970; with it WITHIN is offered
     penalty: Callable[[int], Awaitable[None]] = _no_penalty  # waits after the n-th bad login
 
 
@@ -135,11 +136,21 @@ class Context:
             names.append(b"AUTH=PLAIN" if self.may_log_in else b"LOGINDISABLED")
         else:
             names += AUTHENTICATED
-            names += sorted(self.session.capabilities)
+            names += sorted(self._offered)
         return b" ".join(name for name in names if name not in self.settings.hidden)
 
     def has(self, capability: bytes) -> bool:
-        return capability in self.session.capabilities and capability not in self.settings.hidden
+        return capability in self._offered and capability not in self.settings.hidden
+
+    @property
+    def _offered(self) -> frozenset[bytes]:
+        """What not every connection has."""
+        within = () if self.settings.clock is None else (b"WITHIN",)
+        return self.session.capabilities.union(within)
+
+    @property
+    def now(self) -> float:
+        return 0.0 if self.settings.clock is None else self.settings.clock()
 
     @property
     def append_limit(self) -> int:

@@ -81,6 +81,12 @@ class Cursor:
             raise BadCommand(b"number too large")
         return number
 
+    def nz_number(self) -> int:
+        number = self.number()
+        if not number:
+            raise BadCommand(b"number expected, and not 0")
+        return number
+
     def set(self) -> Ranges:
         if self.take(b"$"):
             return SAVED

@@ -82,6 +82,14 @@ class Modseq:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """OLDER, YOUNGER: INTERNALDATE is that many seconds ago, or longer, or less (RFC 5032)."""
+
+    seconds: int
+    older: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EmailId:
     """RFC 8474 §4.2."""
 
@@ -101,7 +109,7 @@ class InText:
 
 
 Flagged = HasFlag | Recent | Modseq
-Meta = Larger | Smaller | Arrived | EmailId
+Meta = Larger | Smaller | Arrived | Within | EmailId
 Leaf = All | Uids | Numbers | ThreadId | Flagged | Meta | InText
 Key = And | Or | Not | Leaf
 
@@ -110,6 +118,7 @@ REQUIRES: dict[type[Key], bytes] = {
     Modseq: b"CONDSTORE",
     EmailId: b"OBJECTID",
     ThreadId: b"OBJECTID",
+    Within: b"WITHIN",
 }
 
 
@@ -265,6 +274,8 @@ _ARGUMENTS: dict[bytes, Callable[[Cursor], Key]] = {
     b"UNKEYWORD": lambda cursor: Not(_keyword(cursor)),
     b"UID": lambda cursor: Uids(cursor.set()),
     b"MODSEQ": _modseq,
+    b"OLDER": lambda cursor: Within(cursor.nz_number(), older=True),
+    b"YOUNGER": lambda cursor: Within(cursor.nz_number(), older=False),
     b"EMAILID": lambda cursor: EmailId(cursor.atom().decode("ascii")),
     b"THREADID": _thread_id,
     b"LARGER": lambda cursor: Larger(cursor.number(2**63 - 1)),

@@ -27,6 +27,7 @@ from .search_keys import (
     Smaller,
     ThreadId,
     Uids,
+    Within,
     leaves,
 )
 from .sequence import SAVED, Ranges, normal
@@ -37,6 +38,7 @@ _NEEDS: dict[type[Key], Need] = {
     Larger: Need.SIZE,
     Smaller: Need.SIZE,
     Arrived: Need.DATE,
+    Within: Need.DATE,
     EmailId: Need.ID,
 }
 
@@ -44,7 +46,9 @@ _NEEDS: dict[type[Key], Need] = {
 class Search:
     """run() recurses as deep as the parser let the key be."""
 
-    def __init__(self, selected: Selected):
+    def __init__(self, selected: Selected, now: float):
+        """`now`: seconds since 1970, for OLDER and YOUNGER."""
+        self._now = now
         self._view = selected.view
         self._mailbox = selected.mailbox
 
@@ -70,7 +74,7 @@ class Search:
             case InText():
                 found = set(await self._mailbox.search(key.search, uids(among)))
                 return [message for message in among if message.entry.uid in found]
-            case Larger() | Smaller() | Arrived() | EmailId():
+            case Larger() | Smaller() | Arrived() | Within() | EmailId():
                 return await self._by_meta(key, among)
             case _:
                 return list(filter(self._simple(key), among))
@@ -105,7 +109,7 @@ class Search:
         return lambda message: within(message.entry.uid)
 
     async def _by_meta(self, key: Meta, among: list[Numbered]) -> list[Numbered]:
-        test = _meta_test(key)
+        test = _meta_test(key, self._now)
         need = _NEEDS[type(key)]
         found: set[int] = set()
         if among:
@@ -114,7 +118,7 @@ class Search:
         return [message for message in among if message.entry.uid in found]
 
 
-def _meta_test(key: Meta) -> Callable[[Message], bool]:
+def _meta_test(key: Meta, now: float) -> Callable[[Message], bool]:
     match key:
         case Larger():
             return lambda message: message.size > key.size
@@ -122,6 +126,11 @@ def _meta_test(key: Meta) -> Callable[[Message], bool]:
             return lambda message: message.size < key.size
         case Arrived():
             return lambda message: is_when(message.internal_date.date(), key.when, key.day)
+        case Within(seconds, older):
+            then = now - seconds
+            if older:
+                return lambda message: message.internal_date.timestamp() <= then
+            return lambda message: message.internal_date.timestamp() >= then
         case EmailId():
             return lambda message: message.email_id == key.email_id
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..chunks import Chunks
-from ..context import Context, Ok, Selected, Steps, uids
+from ..context import Context, Ok, Steps, uids
 from ..cursor import Cursor
 from ..errors import BadCharset, BadCommand
 from ..extensions import Outline, OutlinedMailbox
@@ -31,7 +31,7 @@ class Search:
         if self.charset and context.utf8:
             raise BadCommand(b"no CHARSET after UTF8=ACCEPT")  # RFC 6855 §3
         yield admit(context, self.key)
-        found = await self._found(context.selected)
+        found = await self._found(context)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
         by_modseq = modseq_asked(self.key)
         if self.returns == _SAVE_ONLY:
@@ -45,16 +45,16 @@ class Search:
             yield reply + (b" MODSEQ " + highest(shown) if shown else b"") + b"\r\n"
         yield Ok()
 
-    async def _found(self, selected: Selected) -> list[Numbered]:
+    async def _found(self, context: Context) -> list[Numbered]:
         """What matches, saved for "$" where that is wanted; a search that fails saves nothing."""
         if self.returns is None or b"SAVE" not in self.returns:
-            return await Run(selected).run(self.key)
+            return await Run(context.selected, context.now).run(self.key)
         saved: list[int] = []
         try:
-            found = await Run(selected).run(self.key)
+            found = await Run(context.selected, context.now).run(self.key)
             saved = sorted(set(uids(_shown(found, self.returns - _SAVE_ONLY))))
         finally:
-            selected.view.saved = saved
+            context.selected.view.saved = saved
         return found
 
     def _extended(self, tag: bytes, numbers: list[int], returns: frozenset[bytes]) -> bytes:
@@ -115,13 +115,13 @@ def numbers_reply(name: bytes, numbers: list[int], modseq: bytes) -> Iterator[by
 
 
 async def outlines(
-    selected: Selected, key: Key, header: bool = True
+    context: Context, key: Key, header: bool = True
 ) -> list[tuple[Numbered, Outline]]:
     """What matches, ascending, for SORT and THREAD; what is gone meanwhile is left out."""
-    found = await Run(selected).run(key)
+    found = await Run(context.selected, context.now).run(key)
     if not found:
         return []
-    mailbox = selected.mailbox
+    mailbox = context.selected.mailbox
     assert isinstance(mailbox, OutlinedMailbox)
     known = {outline.uid: outline for outline in await mailbox.outlines(uids(found), header)}
     return [(m, known[m.entry.uid]) for m in found if m.entry.uid in known]

@@ -42,7 +42,7 @@ class Sort:
         context.require((b"SORT",))
         yield admit(context, self.key)
         header = any(criterion.name not in _META for criterion in self.criteria)
-        found = await outlines(context.selected, self.key, header)
+        found = await outlines(context, self.key, header)
         # by the last criterion first: sorting is stable, and numbers ascend to begin with
         for criterion in reversed(self.criteria):
             value = KEYS[criterion.name]

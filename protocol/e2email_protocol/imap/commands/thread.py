@@ -22,7 +22,7 @@ class Thread:
     async def run(self, context: Context) -> Steps:
         context.require((b"THREAD=" + self.algorithm,))
         yield admit(context, self.key)
-        found = await outlines(context.selected, self.key)
+        found = await outlines(context, self.key)
         roots = ALGORITHMS[self.algorithm](
             [(m.entry.uid if self.uid else m.number, outline) for m, outline in found]
         )
