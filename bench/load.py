@@ -53,7 +53,9 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
         connection = Connection()
         await connection.open(arguments.port, "LHLO" if arguments.lmtp else "EHLO")
         for number in numbers:
-            recipient = f"u{0 if arguments.one_user else number % arguments.users}@bench.test"
+            recipient = (
+                f"u{0 if arguments.one_user else number % arguments.users}@{arguments.domain}"
+            )
             mail = source.mail(number, recipient)
             start = time.perf_counter()
             answer = await connection.send(recipient, mail)
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="4k")
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--one-user", action="store_true")
+    parser.add_argument("--domain", default="bench.test")
     parser.add_argument("--lmtp", action="store_true")
     print(json.dumps(asyncio.run(run(parser.parse_args()))))
 

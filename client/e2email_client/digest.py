@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from e2email_protocol.mime import text as mime_text
 from e2email_protocol.mime.date import parse_date
 from e2email_protocol.mime.envelope import envelope
-from e2email_protocol.mime.header import first
+from e2email_protocol.mime.header import fields
 from e2email_protocol.mime.scan import Part, scan
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.mime.words import decode_words
@@ -48,11 +48,14 @@ class Digest:
 
 def people(header: bytes) -> People:
     """Of a block of header fields."""
-    date = parse_date(first(header, b"date") or b"")
-    recipients = (first(header, name) for name in (b"to", b"cc"))
+    found: dict[bytes, bytes] = {}
+    for one in fields(header):
+        found.setdefault(one.name.lower(), one.value)
+    date = parse_date(found.get(b"date", b""))
+    recipients = (found.get(name) for name in (b"to", b"cc"))
     return People(
-        subject=decode_words(first(header, b"subject") or b""),
-        sender=decode_words(first(header, b"from") or b""),
+        subject=decode_words(found.get(b"subject", b"")),
+        sender=decode_words(found.get(b"from", b"")),
         recipients=", ".join(decode_words(value) for value in recipients if value),
         date=date[0] if date else 0,
     )

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -42,6 +50,7 @@ class Progress:
     total: int
 
 
+_Batch = Sequence[tuple[int, str]]  # (uid, email id)
 Report = Callable[[Progress], None]
 
 
@@ -221,10 +230,16 @@ class Sync:
         """Summaries of everything that has none, newest first."""
         missing = await self._wanting(local, State.CLOSED)
         done = 0
-        for batch in _cut(missing, ENVELOPES_A_COMMAND):
-            await self.summarise(local, batch)
+
+        async def some(batch: _Batch) -> None:
+            nonlocal done
+            left = await self._lacking(local, batch, State.CLOSED)
+            if left:
+                await self.summarise(local, left)
             done += len(batch)
             self._report(Progress(local.name, "envelopes", done, len(missing)))
+
+        await _overlapping(_cut(missing, ENVELOPES_A_COMMAND), some)
 
     async def summarise(
         self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
@@ -250,10 +265,16 @@ class Sync:
         """Octets of everything whose octets are not here, newest first."""
         missing = await self._wanting(local, State.OPENED)
         done = 0
-        for batch in await self._by_octets(local, missing):
-            await self.open_bodies(local, batch)
+
+        async def some(batch: _Batch) -> None:
+            nonlocal done
+            left = await self._lacking(local, batch, State.OPENED)
+            if left:
+                await self.open_bodies(local, left)
             done += len(batch)
             self._report(Progress(local.name, "bodies", done, len(missing)))
+
+        await _overlapping(iter(await self._by_octets(local, missing)), some)
 
     async def open_bodies(
         self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
@@ -314,8 +335,29 @@ class Sync:
         sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id) if items else {}
         return list(by_octets(items, sizes))
 
+    async def _lacking(self, local: Mailbox, batch: _Batch, state: State) -> _Batch:
+        """Of these, what nobody else fetched meanwhile."""
+        uids = [uid for uid, _ in batch]
+        return await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)
+
     async def _wanting(self, local: Mailbox, below: State) -> list[tuple[int, str]]:
         return await asyncio.to_thread(mails.wanting, self._cache, local.id, below)
+
+
+async def _overlapping(batches: Iterator[_Batch], act: Callable[[_Batch], Awaitable[None]]) -> None:
+    """Two at a time: while one is opened and written, the next is fetched."""
+
+    async def consume() -> None:
+        for batch in batches:
+            await act(batch)
+
+    tasks = [asyncio.create_task(consume()) for _ in range(2)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _cut(items: Sequence[tuple[int, str]], size: int) -> Iterator[Sequence[tuple[int, str]]]:

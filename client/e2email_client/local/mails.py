@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import keywords, mailboxes, words
 from .cipher import Database
@@ -154,9 +154,12 @@ def _put_body(writer: Any, mail_id: int, content: Body) -> None:
         ),
     )
     writer.execute(
-        "INSERT OR REPLACE INTO text (mail_id, header, folded_header, folded_body)"
-        " VALUES (?, ?, ?, ?)",
-        (mail_id, content.header, fold(decoded(content.header)), fold(content.text)),
+        "INSERT OR REPLACE INTO header (mail_id, octets, folded) VALUES (?, ?, ?)",
+        (mail_id, content.header, fold(decoded(content.header))),
+    )
+    writer.execute(
+        "INSERT OR REPLACE INTO text (mail_id, folded) VALUES (?, ?)",
+        (mail_id, fold(content.text)),
     )
 
 
@@ -213,8 +216,8 @@ def summary(database: Database, email_id: str) -> Summary | None:
 def body(database: Database, email_id: str) -> Body | None:
     """None while the octets are not here."""
     rows = database.read(
-        "SELECT b.view, b.delivered, b.trace_length, t.header FROM body b"
-        " JOIN text t ON t.mail_id = b.mail_id"
+        "SELECT b.view, b.delivered, b.trace_length, h.octets FROM body b"
+        " JOIN header h ON h.mail_id = b.mail_id"
         " JOIN mail a ON a.id = b.mail_id WHERE a.email_id = ?",
         (email_id,),
     )
@@ -224,9 +227,9 @@ def body(database: Database, email_id: str) -> Body | None:
     return Body(view, view if delivered is None else delivered, trace_length, header)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A message as far as it is known and was asked for; what is not here is None."""
+class Known(NamedTuple):
+    """A message as far as it is known and was asked for; what is not here is None. A tuple, for
+    there are many."""
 
     uid: int
     received: int
@@ -245,13 +248,13 @@ class Octets(StrEnum):
     """What a read brings of the view."""
 
     NONE = "NULL"
-    HEADER = "t.header"
+    HEADER = "h.octets"
     VIEW = "b.view"
 
 
 _OCTETS = {
     Octets.NONE: "",
-    Octets.HEADER: " LEFT JOIN text t ON t.mail_id = a.id",
+    Octets.HEADER: " LEFT JOIN header h ON h.mail_id = a.id",
     Octets.VIEW: " LEFT JOIN body b ON b.mail_id = a.id",
 }
 _STATES = {int(state): state for state in State}
@@ -286,16 +289,15 @@ def known(
 class Where(StrEnum):
     """In which folded text a needle is looked for."""
 
-    HEADER = "instr(t.folded_header, ?2)"
-    BODY = "instr(t.folded_body, ?2)"
-    ANYWHERE = "(instr(t.folded_body, ?2) OR instr(t.folded_header, ?2))"
+    HEADER = "header"
+    BODY = "text"
 
 
 def containing(database: Database, mailbox_id: int, needle: str, where: Where) -> set[int]:
     """UIDs of the opened messages with a folded needle in them."""
     rows = database.read(
-        "SELECT m.uid FROM message m JOIN text t ON t.mail_id = m.mail_id"
-        f" WHERE m.mailbox_id = ?1 AND {where}",
+        f"SELECT m.uid FROM message m JOIN {where} t ON t.mail_id = m.mail_id"
+        " WHERE m.mailbox_id = ?1 AND instr(t.folded, ?2)",
         (mailbox_id, needle),
     )
     return {uid for (uid,) in rows}
@@ -307,7 +309,7 @@ def headers(
     """(uid, header) of messages that are opened."""
     for chunk in _chunks(uids):
         yield from database.read(
-            "SELECT m.uid, t.header FROM message m JOIN text t ON t.mail_id = m.mail_id"
+            "SELECT m.uid, t.octets FROM message m JOIN header t ON t.mail_id = m.mail_id"
             f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)})",
             (mailbox_id, *chunk),
         )

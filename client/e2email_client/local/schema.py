@@ -60,11 +60,14 @@ CREATE TABLE body (
   delivered BLOB,                              -- the original; NULL: equals the view
   trace_length INTEGER NOT NULL                -- how many octets of the original are our own fields
 );
-CREATE TABLE text (                            -- of the view; apart, so that no search reads octets
+CREATE TABLE header (                          -- of the view
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
-  header BLOB NOT NULL,
-  folded_header TEXT NOT NULL,                 -- decoded, and both folded as local/fold.py does
-  folded_body TEXT NOT NULL
+  octets BLOB NOT NULL,
+  folded TEXT NOT NULL                         -- decoded, and folded as local/fold.py does
+);
+CREATE TABLE text (                            -- of the view's body
+  mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
+  folded TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE words USING fts5 (
   subject, sender, recipients, text,

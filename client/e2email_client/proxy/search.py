@@ -26,7 +26,10 @@ def matching(
         case BodyKey():
             return mails.containing(database, mailbox_id, fold(key.text), Where.BODY)
         case TextKey():
-            return mails.containing(database, mailbox_id, fold(key.text), Where.ANYWHERE)
+            found = [
+                mails.containing(database, mailbox_id, fold(key.text), where) for where in Where
+            ]
+            return found[0] | found[1]
         case HeaderKey():
             # a field has it only if the header has it
             candidates = mails.containing(database, mailbox_id, fold(key.text), Where.HEADER)
