@@ -121,6 +121,21 @@ async def test_a_second_append_answers_the_first_place(server: House) -> None:
         assert b"MESSAGES 2" in await one.ok(b"STATUS Archive (MESSAGES)")
 
 
+async def test_a_forged_rendering_does_not_take_the_id_of_a_mail(server: House) -> None:
+    (record,) = await server.deliver(MAIL)
+    alice = [gate.recipient(server.resident.identity.cert, CREATED + 60)]
+    message = seal(b"Subject: forged\r\n\r\nhi\r\n", alice)
+    body = replace(record, body=message, body_size=len(message), crc=crc24(message))
+    async with talk(server) as one:
+        for fake in (body, replace(record, envelope=message)):
+            for mailbox in (b"INBOX", b"Archive"):
+                said = await one.append(octets_of(fake), mailbox)
+                assert b"a NO [CANNOT] a different message has this id" in said
+        assert b"MESSAGES 0" in await one.ok(b"STATUS Archive (MESSAGES)")
+        assert b"MESSAGES 1" in await one.ok(b"STATUS INBOX (MESSAGES)")
+        assert await stored(one) == record
+
+
 def forged(record: Record) -> dict[str, bytes]:
     """Octets that are almost a rendering of this account."""
     mallory = [gate.recipient(resident("mallory@example.test").identity.cert, CREATED + 60)]

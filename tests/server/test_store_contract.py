@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from e2email_server.store.errors import (
     DiskFull,
     LimitReached,
     NotFound,
+    RecordTaken,
 )
 from e2email_server.store.memory import MemoryStore
 from e2email_server.store.types import (
@@ -409,6 +411,46 @@ async def test_a_second_append_of_a_record_answers_the_first(store: Store, alice
     assert (await store.append(message(other.mailbox_id, record=again))).uid == 1
     with pytest.raises(NotFound):
         await store.append(message(9999))
+
+
+async def test_an_id_that_the_account_holds_stays_with_its_record(
+    store: Store, alice: Account
+) -> None:
+    held = record()
+    await store.append(message(alice.inbox, record=held))
+    other = await store.create(alice.account_id, "Other")
+    changes: list[dict[str, object]] = [
+        {"envelope": b"forged"},
+        {"body": b"longer body", "body_size": 11},
+        {"crc": 78},
+        {"outer": b""},
+        {"boundary": b"c" * 24},
+        {"policy": Policy.BASELINE},
+    ]
+    for change in changes:
+        for mailbox in (alice.inbox, other.mailbox_id):
+            with pytest.raises(RecordTaken):
+                await store.append(message(mailbox, record=replace(held, **change)))
+    assert (await store.entries(other.mailbox_id)).entries == ()
+    # size and CRC can be forged: what is given is not what is stored
+    forged = message(other.mailbox_id, record=replace(held, body=b"BODY"))
+    placed = await store.append(forged)
+    assert await store.body(other.mailbox_id, placed.uid, 0, 99) == held.body
+    bob = await store.register(new_account("bob@example.test"), None)
+    assert (await store.append(replace(forged, mailbox_id=bob.inbox))).uid == 1
+    assert await store.body(bob.inbox, 1, 0, 99) == b"BODY"
+
+
+async def test_an_appended_record_outlives_the_one_it_shares(store: Store, alice: Account) -> None:
+    held = record(b"x" * 300_000)
+    first = await store.append(message(alice.inbox, record=held))
+    other = await store.create(alice.account_id, "Other")
+    await store.append(message(other.mailbox_id, record=held, flags=frozenset({"a"})))
+    await store.store_flags(alice.inbox, [first.uid], FlagOp.ADD, frozenset({"\\Deleted"}))
+    assert await store.expunge(alice.inbox, None) == [first.uid]
+    (kept,) = await store.messages(other.mailbox_id, [1])
+    assert kept.entry.flags == {"a"}
+    assert await store.body(other.mailbox_id, 1, 0, 1 << 20) == held.body
 
 
 async def test_flags_are_stored(store: Store, alice: Account) -> None:

@@ -11,7 +11,12 @@ from e2email_server.store.errors import (
     Failure,
     LimitReached,
     NotFound,
+    RecordTaken,
 )
+
+
+class OtherRecord(errors.Cannot):
+    text = b"a different message has this id"
 
 
 @contextmanager
@@ -25,6 +30,8 @@ def translated() -> Iterator[None]:
         raise errors.AlreadyExists from error
     except BadName as error:
         raise errors.Cannot from error
+    except RecordTaken as error:
+        raise OtherRecord from error
     except LimitReached as error:
         raise errors.LimitReached from error
     except DiskFull as error:

@@ -187,7 +187,11 @@ class MessageStore(Protocol):
         ...
 
     async def append(self, message: NewMessage) -> Placed:
-        """As deliver; a record that already lies in that mailbox answers its first place again."""
+        """As deliver; a record that already lies in that mailbox answers its first place again.
+
+        One that lies elsewhere in the account is shared. Raises RecordTaken where the account
+        holds another record with that id.
+        """
         ...
 
     async def entries(self, mailbox_id: int) -> Changes:

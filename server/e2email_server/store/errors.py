@@ -29,6 +29,10 @@ class BadName(Refusal):
     """A mailbox name that this store does not hold (empty, control characters, too long)."""
 
 
+class RecordTaken(Refusal):
+    """The account holds another record with this record id."""
+
+
 class LimitReached(Refusal):
     """An account has as many mailboxes or tokens as it may have."""
 

@@ -17,6 +17,7 @@ from e2email_server.store.errors import (
     DiskFull,
     LimitReached,
     NotFound,
+    RecordTaken,
 )
 from e2email_server.store.names import (
     DELETED,
@@ -53,6 +54,7 @@ from e2email_server.store.types import (
     StoredMessage,
     Token,
     one_by_one,
+    same_record,
 )
 from e2email_server.store.waiters import Waiters
 
@@ -396,10 +398,24 @@ class MemoryStore:
     async def append(self, message: NewMessage) -> Placed:
         self._require_room()
         box = self._box(message.mailbox_id)
-        for uid, stored in sorted(box.messages.items()):
-            if stored.record.record_id == message.record.record_id:
-                return Placed(box.row.uidvalidity, uid, stored.entry.modseq)
-        return (await self.deliver([message]))[0]
+        held = self._held(box, message.record.record_id)
+        if held is None:
+            return (await self.deliver([message]))[0]
+        holder, stored = held
+        if not same_record(stored.record, message.record):
+            raise RecordTaken("the account holds another record with this id")
+        if holder is box:
+            return Placed(box.row.uidvalidity, stored.entry.uid, stored.entry.modseq)
+        return (await self.deliver([replace(message, record=stored.record)]))[0]
+
+    def _held(self, first: _Box, record_id: bytes) -> tuple[_Box, _Message] | None:
+        """The first message with this record id, in this mailbox before others."""
+        boxes = self._of_account(first.row.account_id)
+        for box in sorted(boxes, key=lambda box: box is not first):
+            for _, message in sorted(box.messages.items()):
+                if message.record.record_id == record_id:
+                    return box, message
+        return None
 
     def _require_room(self) -> None:
         if not self._room():

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, delete, select
 from e2email_protocol.sealed.record import RecordHead
 from e2email_server.store import message_reads
 from e2email_server.store.engine import driver
-from e2email_server.store.errors import NotFound
+from e2email_server.store.errors import NotFound, RecordTaken
 from e2email_server.store.names import DELETED, flags_text, select_changes
 from e2email_server.store.schema import (
     bodies,
@@ -34,6 +34,7 @@ from e2email_server.store.types import (
     FlagsStored,
     NewMessage,
     Placed,
+    same_record,
 )
 from e2email_server.store.writer import Transaction
 
@@ -192,22 +193,37 @@ def _statement(table: Table, rows: int) -> str:
 
 
 def append(transaction: Transaction, message: Arrival) -> Placed:
-    """As add; a record that lies in the mailbox already is answered with its first place."""
-    earlier = transaction.connection.execute(
-        select(mailboxes.c.uidvalidity, messages.c.uid, messages.c.modseq)
-        .join(messages, messages.c.mailbox_id == mailboxes.c.id)
-        .where(
-            messages.c.mailbox_id == message.mailbox_id,
-            messages.c.record_id == message.record.record_id,
-        )
-        .order_by(messages.c.uid)
-        .limit(1)
-    ).one_or_none()
-    if earlier is None:
+    """As add; of a record that the account holds, that one. Raises RecordTaken for another."""
+    connection, counters = transaction.connection, Counters(transaction, message.mailbox_id)
+    held = _held(connection, counters.account(message.mailbox_id), message)
+    if held is None:
         return add(transaction, [message])[0]
+    (stored,) = message_reads.stored(connection, held.mailbox_id, [held.uid], with_bodies=False)
+    if not same_record(stored.head, message.record):
+        raise RecordTaken("the account holds another record with this id")
     if message.file is not None:
         transaction.unlink.append(message.file)
-    return Placed(*earlier)
+    if held.mailbox_id == message.mailbox_id:
+        return Placed(counters.uidvalidity(held.mailbox_id), held.uid, held.modseq)
+    placed = counters.place(message.mailbox_id)
+    _insert(connection, messages, [_message_row(held.record, message, placed)])
+    counters.flush()
+    return placed
+
+
+def _held(connection: Connection, account_id: int, message: Arrival) -> Any:
+    """The first message with this record id, in its own mailbox before others."""
+    # not a join: with one, SQLite would read every mailbox from end to end
+    mine = select(mailboxes.c.id).where(mailboxes.c.account_id == account_id)
+    return connection.execute(
+        select(messages.c.mailbox_id, messages.c.uid, messages.c.modseq, messages.c.record)
+        .where(
+            messages.c.mailbox_id.in_(mine),
+            messages.c.record_id == message.record.record_id,
+        )
+        .order_by(messages.c.mailbox_id != message.mailbox_id, messages.c.uid)
+        .limit(1)
+    ).one_or_none()
 
 
 def store_flags(

@@ -5,10 +5,10 @@ Unix time. A flag is a str as IMAP writes it ("\\Seen", "$Forwarded").
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
-from e2email_protocol.sealed.record import Policy, Record, RecordHead
+from e2email_protocol.sealed.record import Form, Policy, Record, RecordHead
 
 Flags = frozenset[str]
 
@@ -247,3 +247,15 @@ class Copied:
     uidvalidity: int
     sources: tuple[int, ...]
     targets: tuple[int, ...]
+
+
+def same_record(held: RecordHead, given: RecordHead) -> bool:
+    """Whether a record that is appended is the one that the account holds under its id.
+
+    Of the body size and CRC are compared, for accidents: what is given is not stored, so that
+    somebody who forges these gains nothing. A verbatim rendering does not tell the boundary.
+    """
+    told = [name.name for name in fields(RecordHead) if name.name != "boundary"]
+    if held.form is Form.SEALED:
+        told.append("boundary")
+    return all(getattr(held, name) == getattr(given, name) for name in told)
