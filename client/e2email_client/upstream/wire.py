@@ -20,7 +20,6 @@ from e2email_client.failure import BadServer, Offline, Refused
 from e2email_protocol.imap.response import ResponseReader
 from e2email_protocol.imap.response_types import (
     BadResponse,
-    Capability,
     Code,
     Condition,
     Continuation,
@@ -31,6 +30,10 @@ from e2email_protocol.imap.response_types import (
 # A command that hears nothing for so long is given up; the server sends a sign of life every 15 s.
 SILENCE = 60.0
 CONNECT = 20.0
+# What one command may be told before its end. A mailbox of a million messages is listed by as many
+# replies of some 130 octets, and changes meanwhile; the largest mail takes 70 MiB in armor.
+MOST_REPLIES = 1_500_000
+MOST_OCTETS = 512 * 1024 * 1024
 
 Listener = Callable[[Response], None]
 
@@ -46,6 +49,7 @@ class Literal:
 class _Running:
     done: asyncio.Future[Tagged]
     untagged: list[Response]
+    octets: int = 0  # received since it was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Result:
 class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the library has no types
     """Feeds what is received to our reader."""
 
+    state: str
+
     def __init__(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
         super().__init__(loop, self._gone)
         self._reader = ResponseReader()
@@ -66,16 +72,25 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
         self._running: dict[bytes, _Running] = {}
         self._going_on: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
+        self.greeted: asyncio.Future[None] = loop.create_future()
         self.heard = loop.time()
 
     def data_received(self, d: bytes) -> None:
         self.heard = self.loop.time()
+        if self._failure is not None:
+            return
+        for running in self._running.values():
+            running.octets += len(d)
         try:
             self._reader.feed(d)
             for response in self._reader:
                 self._dispatch(response)
+                if self._failure is not None:
+                    return
         except BadResponse:
             self.fail(BadServer("The server's IMAP replies make no sense."))
+        if any(running.octets > MOST_OCTETS for running in self._running.values()):
+            self._flooded()
 
     def _dispatch(self, response: Response) -> None:
         if isinstance(response, Tagged):
@@ -86,15 +101,20 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
             if self._going_on is not None and not self._going_on.done():
                 self._going_on.set_result(None)
         elif self.state == aioimaplib.CONNECTED and isinstance(response, Condition):
-            # the greeting; the library's welcome() sets the state and asks for capabilities
-            line = b"* " + response.status
-            task = asyncio.ensure_future(self.welcome(line))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            if response.status == b"OK":
+                self.state = aioimaplib.NONAUTH
+                self.greeted.set_result(None)
+            else:
+                self.fail(Offline("The server takes no connections now."))
         else:
             for running in self._running.values():
                 running.untagged.append(response)
+            if any(len(one.untagged) > MOST_REPLIES for one in self._running.values()):
+                self._flooded()
             self._listener(response)
+
+    def _flooded(self) -> None:
+        self.fail(BadServer("The server answers one command with more than any mailbox holds."))
 
     def _gone(self, _: Exception | None) -> None:
         self.fail(Offline("The server closed the connection."))
@@ -107,17 +127,12 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
                 running.done.set_exception(self._failure)
                 running.done.exception()  # nobody may be waiting: that is no fault to report
         self._running.clear()
-        if self._going_on is not None and not self._going_on.done():
-            self._going_on.set_exception(self._failure)
+        for waiting in (self._going_on, self.greeted):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(self._failure)
+                waiting.exception()
         if self.transport is not None:
             self.transport.close()
-
-    async def capability(self) -> None:
-        """Called by the library's welcome()."""
-        result = await self.run(b"CAPABILITY")
-        for response in result.untagged:
-            if isinstance(response, Capability):
-                self.capabilities = {name.decode("ascii", "replace") for name in response.names}
 
     async def run(self, *parts: bytes | Literal) -> Result:
         """Send one command and wait for its end. Refused, BadServer, Offline."""
@@ -207,9 +222,11 @@ class Wire(aioimaplib.IMAP4_SSL):  # type: ignore[misc]  # the library has no ty
         self._client_task = running.create_task(connecting)
 
     async def greet(self) -> None:
-        """Connected, greeted, capabilities known. Offline, BadServer."""
+        """Connected and greeted. Offline, BadServer."""
         try:
-            await self.wait_hello_from_server()
+            async with asyncio.timeout(CONNECT):
+                await self._client_task
+                await self.protocol.greeted
         except ssl.SSLCertVerificationError as fault:
             raise BadServer(f"The server's certificate: {fault.verify_message}.") from fault
         except (OSError, TimeoutError) as fault:
@@ -218,9 +235,6 @@ class Wire(aioimaplib.IMAP4_SSL):  # type: ignore[misc]  # the library has no ty
     async def run(self, *parts: bytes | Literal) -> Result:
         result: Result = await self.protocol.run(*parts)
         return result
-
-    def has(self, capability: str) -> bool:
-        return capability in self.protocol.capabilities
 
     async def idle_begin(self) -> Any:
         return await self.protocol.idle_begin()
