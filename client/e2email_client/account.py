@@ -20,6 +20,7 @@ from e2email_client.unlock import (
     derive,
     open_vault,
     parameters,
+    passphrase_params,
     read_device,
     verify_history,
 )
@@ -35,7 +36,11 @@ INVITE_REFUSED = "invite-refused"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked `setup` for. `device` names this machine to its owner."""
+    """What the user asked `setup` for. `device` names this machine to its owner.
+
+    `least_m_kib`: memory for the passphrase that the user agrees to, where it may be less than is
+    usual (see _not_cheaper).
+    """
 
     home: Home
     address: str
@@ -43,6 +48,7 @@ class Wish:
     device: str
     passphrase: str = field(repr=False)
     keyring: KeyringStore | None = field(default=None, repr=False)
+    least_m_kib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ def join(wish: Wish) -> Done:
     question = messages.LoginQuestion(wish.address)
     asked = api.call("POST", "/v1/login-parameters", messages.KdfParameters, question)
     params = parameters(asked)
+    _not_cheaper(params, passphrase_params(paths, seen) if seen else None, wish.least_m_kib)
     split = derive(wish.passphrase, params, wish.address, wish.server.name)
     login = Login.afresh(wish.address, split.auth)
     wrapped, key = _fetch_key(api, login, wish, params, split.wrap)
@@ -125,6 +132,24 @@ def join(wish: Wish) -> Done:
     else:
         establish(wish.home, kept, wish.keyring)
     return Done(settings, newest.certificates[0].fingerprint, newest.policy)
+
+
+def _not_cheaper(params: kdf.Params, seen: kdf.Params | None, agreed: int | None) -> None:
+    """Refuse what makes `auth`, which the server is about to get, cheaper to guess than it was.
+
+    A server can lower these before the slot, which tells the true ones, is in our hands. So they
+    must reach those of the slot on this machine, or where there is none what new accounts get.
+    """
+    t, m_kib = (seen.t, seen.m_kib) if seen else (kdf.T_DEFAULT, kdf.M_KIB_DEFAULT)
+    if agreed is not None:
+        t, m_kib = kdf.T_MIN, agreed
+    if params.t < t or params.m_kib < m_kib:
+        raise Alarm(
+            f"The server asks for the passphrase to be stretched with {params.m_kib // 1024} MiB "
+            f"and {params.t} passes; {m_kib // 1024} MiB and {t} passes are expected. Less makes "
+            "it cheaper for the server to guess. If you know that the account was made so, "
+            f"say --least-memory {params.m_kib // 1024}."
+        )
 
 
 def fetch_statements(api: AccountApi, login: Login) -> list[bytes]:

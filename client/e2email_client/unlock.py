@@ -122,14 +122,21 @@ def _by_keyring(
 
 
 def _by_passphrase(paths: AccountPaths, settings: Settings, passphrase: str) -> AccountKey:
+    params = passphrase_params(paths, settings)
+    octets = read_private(paths.slot(PASSPHRASE))
+    wrap = derive(passphrase, params, settings.address, settings.server_name).wrap
+    with judged("The passphrase slot"):
+        return slot.unwrap(octets, wrap, settings.address, settings.server_name)
+
+
+def passphrase_params(paths: AccountPaths, settings: Settings) -> kdf.Params:
+    """How the slot on this machine stretches the passphrase."""
     octets = read_private(paths.slot(PASSPHRASE))
     with judged("The passphrase slot"):
         params = slot.inspect(octets, settings.address, settings.server_name).params
     if params is None:
         raise Alarm("The passphrase slot is of another kind.")
-    wrap = derive(passphrase, params, settings.address, settings.server_name).wrap
-    with judged("The passphrase slot"):
-        return slot.unwrap(octets, wrap, settings.address, settings.server_name)
+    return params
 
 
 def keyring_slot(key: AccountKey, settings: Settings, keyring: KeyringStore) -> bytes:

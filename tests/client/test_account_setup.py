@@ -58,7 +58,9 @@ async def running() -> AsyncIterator[Running]:
 
 
 def wish(running: Running, home: Path, passphrase: str = PASSPHRASE, keyring: Any = None) -> Wish:
-    return Wish(Home(home), ALICE, running.server, "laptop", passphrase, keyring)
+    # accounts here are made with the floor's parameters
+    least = kdf.M_KIB_MIN
+    return Wish(Home(home), ALICE, running.server, "laptop", passphrase, keyring, least)
 
 
 async def made(running: Running, home: Path, keyring: Any = None) -> Done:
@@ -416,6 +418,79 @@ async def test_a_misbehaving_server_is_an_alarm(
         said = await joined(running, tmp_path / home)
         assert isinstance(said, Alarm), said
         assert words in str(said)
+
+
+def stretched(running: Running, t: int, m_kib: int) -> None:
+    person = _person(running)
+    person.row = replace(person.row, kdf=Kdf(t, m_kib, PARAMS.salt))
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[kdf.Params]:
+    """With what passphrases were stretched, and `auth` would be shown to the server."""
+    found: list[kdf.Params] = []
+
+    def derive(passphrase: str, params: kdf.Params, address: str, name: str) -> kdf.Split:
+        found.append(params)
+        return kdf.split(passphrase, PARAMS, address, name)
+
+    monkeypatch.setattr("e2email_client.account.derive", derive)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("t", "m_mib", "agreed", "taken"),
+    [
+        (3, 64, None, False),
+        (3, 255, None, False),
+        (3, 256, None, True),
+        (4, 512, None, True),
+        (10, 128, None, False),
+        (3, 128, 128, True),
+        (3, 127, 128, False),
+        (3, 256, 512, False),
+    ],
+)
+async def test_a_new_machine_asks_for_what_accounts_are_made_with(
+    running: Running,
+    tmp_path: Path,
+    shown: list[kdf.Params],
+    t: int,
+    m_mib: int,
+    agreed: int | None,
+    taken: bool,
+) -> None:
+    await made(running, tmp_path / "one")
+    shown.clear()
+    stretched(running, t, m_mib * 1024)
+    asked = replace(
+        wish(running, tmp_path / "two"), least_m_kib=None if agreed is None else agreed * 1024
+    )
+    with pytest.raises(Alarm) as caught:  # the slot has others: that is noticed, but too late
+        await asyncio.to_thread(join, asked)
+    assert bool(shown) is taken
+    assert ("cheaper" in str(caught.value)) is not taken
+    assert not (tmp_path / "two" / "accounts" / ALICE).exists()
+
+
+async def test_a_machine_that_has_the_account_asks_for_what_it_has(
+    running: Running, tmp_path: Path, shown: list[kdf.Params]
+) -> None:
+    home = tmp_path / "one"
+    await made(running, home)
+    usual = replace(wish(running, home), least_m_kib=None)
+    await asyncio.to_thread(join, usual)  # the account was made with the floor, and this knows
+    high = kdf.Params(5, 128 * 1024, PARAMS.salt)
+    key = opened(tmp_path, home).key
+    split = kdf.split(PASSPHRASE, PARAMS, ALICE, NAME)
+    octets = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, ALICE, NAME, high)
+    Home(home).account(ALICE).slot("passphrase").write_bytes(octets)
+    for t, m_mib in ((4, 128), (5, 127), (5, 64)):
+        stretched(running, t, m_mib * 1024)
+        shown.clear()
+        with pytest.raises(Alarm, match="cheaper"):
+            await asyncio.to_thread(join, usual)
+        assert not shown
 
 
 async def test_another_arrival_key_is_an_alarm(running: Running, tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ def first(house: Server, users) -> User:
 
 @pytest.fixture(scope="module")
 def second(first: User, tmp_path_factory: pytest.TempPathFactory) -> User:
-    """`e2email setup` without an invite, with nothing but address, server and passphrase."""
+    """`e2email setup` without an invite: address, server, passphrase; tests make cheap accounts."""
     machine = User(first.address, tmp_path_factory.mktemp("second") / "home", first.server)
-    done = machine.setup("--device", "second machine")
+    done = machine.setup("--device", "second machine", "--least-memory", 64)
     assert (done.code, done.json["new"]) == (0, False), done.error
     return machine
 

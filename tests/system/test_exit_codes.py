@@ -63,7 +63,8 @@ def test_no_passphrase_at_all(copy: User) -> None:
 
 def test_a_wrong_passphrase_at_the_server(user: User, tmp_path: Path) -> None:
     machine = User(user.address, tmp_path / "home", user.server, "correct horse batterie")
-    failed(machine.setup(), 4)
+    failed(machine.setup("--least-memory", 64), 4)
+    assert "cheaper" in failed(machine.setup(), 5)  # than accounts are made with
     assert not machine.folder.exists()
 
 

@@ -45,6 +45,12 @@ def _invite(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="What the outer header of stored mail shows: nothing (the default), or who and when.",
 )
 @click.option("--device", default=None, metavar="NAME", help="What to call this machine.")
+@click.option(
+    "--least-memory",
+    type=click.IntRange(64, 1024),
+    metavar="MIB",
+    help="For an account that was made with less memory for its passphrase than is usual.",
+)
 @place_options
 @json_option
 def command(
@@ -57,6 +63,7 @@ def command(
     name: str | None,
     policy: str | None,
     device: str | None,
+    least_memory: int | None,
     as_json: bool,
 ) -> None:
     """Set up ADDRESS on this machine.
@@ -71,12 +78,15 @@ def command(
 
     if invite is None and (name or policy):
         raise click.UsageError("--name and --policy are for a new account; give --invite.")
+    if invite and least_memory:
+        raise click.UsageError("--least-memory is for an account that exists.")
     target = read_url(server, server_name, read_private(ca) if ca else None)
     keyring = access.keyring()
     source = access.source
     passphrase = source.new(address) if invite else source.existing(address)
     machine = (device or platform.node() or "this machine")[:64]
-    wish = Wish(access.home, address, target, machine, passphrase, keyring)
+    least = least_memory * 1024 if least_memory else None
+    wish = Wish(access.home, address, target, machine, passphrase, keyring, least)
     done = (
         create(wish, invite, name or "", Policy(policy or "sealed"), int(time.time()))
         if invite
