@@ -182,12 +182,12 @@ class Live:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             found = await sync.list_mailboxes()
-            for one in found:
+            for one in found.there:
                 # deleted or replaced since it was listed: the next round knows
                 with suppress(Refused, Stale):
                     if one.name != INBOX and await sync.moved(one):
                         await sync.envelopes(await sync.skeleton(one))
-            await sync.forget(found)
+            await sync.forget(found.gone)
 
     async def _bodies(self, sync: Sync) -> None:
         """All octets, newest first, for as long as something is missing."""
@@ -311,12 +311,12 @@ class Live:
         async with sync.any_turn() as remote:
             await act(remote)
         found = await sync.list_mailboxes()
-        for one in found:
+        for one in found.there:
             known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
             if known is None or known.subscribed != one.subscribed:
                 with suppress(Refused, Stale):
                     await sync.skeleton(one)
-        await sync.forget(found)
+        await sync.forget(found.gone)
         self.changed()
 
     @property

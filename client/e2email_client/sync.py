@@ -51,6 +51,16 @@ class Progress:
 
 
 _Batch = Sequence[tuple[int, str]]  # (uid, email id)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The server's mailboxes, and the local ones that are not among them any more."""
+
+    there: Sequence[RemoteMailbox]
+    gone: Sequence[Mailbox]
+
+
 Report = Callable[[Progress], None]
 
 
@@ -111,30 +121,32 @@ class Sync:
     async def everything(self, *, bodies: bool = True) -> None:
         """All mailboxes: skeletons of all first, then envelopes, then bodies."""
         found = await self.list_mailboxes()
-        locals_ = [local for one in found if (local := await self._listed(one)) is not None]
-        await self.forget(found)
-        for local in locals_:
+        there = [local for one in found.there if (local := await self._listed(one)) is not None]
+        await self.forget(found.gone)
+        for local in there:
             with suppress(Stale):
                 await self.envelopes(local)
         if bodies:
-            for local in locals_:
+            for local in there:
                 with suppress(Stale):
                     await self.bodies(local)
 
-    async def list_mailboxes(self) -> list[RemoteMailbox]:
+    async def list_mailboxes(self) -> Listing:
         """The server's mailboxes, INBOX first."""
+        before = await asyncio.to_thread(mailboxes.every, self._cache)
         async with self.any_turn() as remote:
             found = await remote.mailboxes()
-        return sorted(found, key=lambda one: (one.name != "INBOX", one.name))
+        names = {one.name for one in found}
+        return Listing(
+            sorted(found, key=lambda one: (one.name != "INBOX", one.name)),
+            [one for one in before if one.name not in names],
+        )
 
-    async def forget(self, there: Sequence[RemoteMailbox]) -> None:
-        """Drop local mailboxes that are not `there` any more.
+    async def forget(self, gone: Sequence[Mailbox]) -> None:
+        """Drop mailboxes that were here before the server was asked and that it did not list.
 
         After new ones are listed: what was renamed lies in one of them and is not fetched anew.
         """
-        names = {one.name for one in there}
-        known = await asyncio.to_thread(mailboxes.every, self._cache)
-        gone = [one.name for one in known if one.name not in names]
         if gone:
             await asyncio.to_thread(mailboxes.drop, self._cache, gone)
             self._changed()

@@ -84,7 +84,7 @@ def test_a_record_in_two_mailboxes_outlives_one_of_them(store: Database) -> None
     mails.put_bodies(store, [("e1", summary(), body("haystack"))])
     mailboxes.remove(store, box.id, [1])
     assert found(store, "hay") == [("Archive", 5, "e1")]
-    mailboxes.drop(store, ["Archive"])
+    mailboxes.drop(store, [other])
     assert mails.body(store, "e1") is None
 
 

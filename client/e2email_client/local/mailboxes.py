@@ -129,9 +129,12 @@ def rename(database: Database, old: str, new: str) -> None:
         )
 
 
-def drop(database: Database, names: Iterable[str]) -> None:
+def drop(database: Database, gone: Iterable[Mailbox]) -> None:
+    """Unless one has another name by now."""
     with database.write() as writer:
-        writer.executemany("DELETE FROM mailbox WHERE name = ?", [(name,) for name in names])
+        writer.executemany(
+            "DELETE FROM mailbox WHERE id = ? AND name = ?", [(one.id, one.name) for one in gone]
+        )
         _sweep(writer)
 
 

@@ -100,9 +100,8 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
         elif isinstance(response, Continuation):
             if self._going_on is not None and not self._going_on.done():
                 self._going_on.set_result(None)
-        elif self.state == aioimaplib.CONNECTED and isinstance(response, Condition):
+        elif not self.greeted.done() and isinstance(response, Condition):
             if response.status == b"OK":
-                self.state = aioimaplib.NONAUTH
                 self.greeted.set_result(None)
             else:
                 self.fail(Offline("The server takes no connections now."))

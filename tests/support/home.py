@@ -1,0 +1,185 @@
+"""A machine of a user in this process: cache, workers, live sync of a real sealed face, proxy."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from e2email_client import live as live_module
+from e2email_client.failure import Offline
+from e2email_client.live import Live
+from e2email_client.local import cache, mailboxes
+from e2email_client.local.cipher import Database
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.opening import Keys, Opening
+from e2email_client.proxy import run as proxy_run
+from e2email_client.proxy import tls
+from e2email_client.proxy.account import ProxyAccount
+from e2email_client.proxy.ports import AUTO, Ports
+from e2email_client.proxy.secrets import ProxySecrets
+from e2email_client.proxy.session import ProxySession
+from e2email_client.upstream import Remote
+from e2email_client.upstream.wire import Wire
+from e2email_protocol.imap.connection import Connection
+from e2email_protocol.imap.context import Settings
+from support.residents import ARRIVAL_KEY
+from support.sealed_face import NAME, House, client_tls
+
+PASSWORD = "the proxy's own"
+SECONDS = 20.0
+
+
+async def eventually(what: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """The first true answer of `what()`, which may be a coroutine function; fails when late."""
+    until = asyncio.get_running_loop().time() + seconds
+    while True:
+        answer = what()
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if answer:
+            return answer
+        assert asyncio.get_running_loop().time() < until, "it never came to that"
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Home:
+    server: House
+    cache: Database
+    opening: Opening
+    token: str
+    live: Live
+    account: ProxyAccount
+    down: bool = False  # nothing connects
+    wires: list[Wire] = field(default_factory=list)
+    ports: Ports = AUTO
+    certificate: tls.Certificate | None = None
+
+    async def connect(self, _: object, listener: Any = lambda _: None) -> tuple[Remote, Wire]:
+        """In place of upstream.connect."""
+        if self.down:
+            raise Offline("The server is not reachable.")
+        port = self.server.imaps.endpoints[0].port
+        context = client_tls()
+        context.check_hostname = True
+        wire = Wire("127.0.0.1", port, NAME, context, listener)
+        self.wires.append(wire)
+        await wire.greet()
+        login = f'LOGIN {self.server.resident.address} "{self.token}"'
+        await wire.run(login.encode())
+        return Remote(wire), wire
+
+    def lose(self) -> None:
+        """All connections break, and no new one comes about."""
+        self.down = True
+        for wire in self.wires:
+            wire.protocol.transport.abort()
+        self.wires.clear()
+
+    async def remote(self) -> Remote:
+        """A connection of somebody else."""
+        return (await self.connect(None))[0]
+
+    def local(self, name: str = "INBOX") -> Mailbox | None:
+        return mailboxes.named(self.cache, name)
+
+    def uids(self, name: str = "INBOX") -> list[int]:
+        """Those that are shown."""
+        local = self.local(name)
+        return [one.uid for one in mailboxes.entries(self.cache, local.id)] if local else []
+
+    async def shown(self, *uids: int, name: str = "INBOX") -> None:
+        await eventually(lambda: self.uids(name) == list(uids))
+
+    def talk(self) -> "Talk":
+        return Talk(self)
+
+
+class Talk:
+    """A program's session at the proxy, without a socket."""
+
+    def __init__(self, home: Home) -> None:
+        self.reports: list[BaseException] = []
+        self.connection = Connection(
+            ProxySession([home.account]), Settings(), tls=True, report=self.reports.append
+        )
+
+    async def ask(self, octets: bytes = b"") -> bytes:
+        self.connection.receive_data(octets)
+        return b"".join([piece async for piece in self.connection.replies()])
+
+    async def ok(self, command: bytes) -> bytes:
+        said = await self.ask(b"a " + command + b"\r\n")
+        assert b"a OK" in said, (command, said, self.reports)
+        return said
+
+    async def no(self, command: bytes) -> bytes:
+        said = await self.ask(b"a " + command + b"\r\n")
+        assert b"a NO" in said, (command, said)
+        return said
+
+    async def login(self, select: bytes = b"INBOX") -> "Talk":
+        await self.ask()
+        await self.ok(b'LOGIN Alice@example.test "%b"' % PASSWORD.encode())
+        if select:
+            await eventually(lambda: self._selected(select))
+        return self
+
+    async def _selected(self, name: bytes) -> bool:
+        return b"a OK" in await self.ask(b"a SELECT %b\r\n" % name)
+
+
+def keys(server: House) -> Keys:
+    stated = server.resident.stated
+    known = frozenset({frozenset(stated.key_ids)})
+    return Keys(server.resident.address, known, (ARRIVAL_KEY.public,))
+
+
+@asynccontextmanager
+async def home(
+    server: House, folder: Path, monkeypatch, *, run: bool = True
+) -> AsyncIterator[Home]:
+    """`run`: its sync runs."""
+    async with AsyncExitStack() as stack:
+        database = cache.open_cache(folder / "cache.db", bytes(32))
+        stack.callback(database.close)
+        opening = Opening(keys(server), [server.resident.identity.tsk], workers=1)
+        stack.callback(opening.close)
+        unlocked: Any = SimpleNamespace(
+            paths=SimpleNamespace(lock=folder / "lock"),
+            settings=SimpleNamespace(address=server.resident.address),
+        )
+        live = Live(unlocked, database, opening)
+        account = ProxyAccount(server.resident.address, PASSWORD, database, live)
+        made = Home(server, database, opening, await server.password(), live, account)
+        monkeypatch.setattr(live_module, "connect", made.connect)
+        monkeypatch.setattr(live_module, "BACKOFF", (0.05,))
+        monkeypatch.setattr(live_module, "SOONEST", 0.05)
+        if run:
+            following = asyncio.create_task(live.run())
+            stack.push_async_callback(_stopped, following)
+        yield made
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def listening(made: Home) -> AsyncIterator[Home]:
+    """With the proxy's ports."""
+    certificate = tls.make(dt.datetime.now(dt.UTC))
+    listeners: list[Any] = []
+    made.certificate = certificate
+    try:
+        made.ports = await proxy_run._listen(
+            [made.account], ProxySecrets(PASSWORD, certificate), AUTO, listeners
+        )
+        yield made
+    finally:
+        await proxy_run._end(listeners, None)
