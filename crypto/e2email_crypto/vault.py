@@ -49,16 +49,6 @@ class StoreKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySecrets:
-    """What the local proxy asks of mail programs and shows them; PEM where it is TLS."""
-
-    password: str = field(repr=False)
-    tls_key: bytes = field(repr=False)
-    tls_certificate: bytes = field(repr=False)
-    tls_authority: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Vault:
     """All that an account's devices share in secret. `counter` rises with every change."""
 
@@ -67,7 +57,6 @@ class Vault:
     store_keys: StoreKeys
     arrival_key: bytes  # the server's, pinned; Ed25519 public
     policy: Policy
-    proxy: ProxySecrets | None = None
 
     def newer_than(self, seen: int) -> bool:
         """False for what a device that has seen counter `seen` must refuse as rolled back."""
@@ -157,8 +146,8 @@ def _texts(value: Any) -> Any:
 
 
 def _decode(payload: bytes, counter: int) -> Vault:
-    arrival, identities, policy, proxy, store_keys = _fields.record(
-        _canonical.decode(payload), "arrival_key identities policy proxy store_keys"
+    arrival, identities, policy, store_keys = _fields.record(
+        _canonical.decode(payload), "arrival_key identities policy store_keys"
     )
     return Vault(
         counter=counter,
@@ -166,7 +155,6 @@ def _decode(payload: bytes, counter: int) -> Vault:
         store_keys=_store_keys(store_keys),
         arrival_key=_key(arrival),
         policy=Policy(policy),
-        proxy=_fields.optional(proxy, _proxy),
     )
 
 
@@ -181,11 +169,6 @@ def _identity(value: Any) -> Identity:
 
 def _store_keys(value: Any) -> StoreKeys:
     return StoreKeys(*map(_key, _fields.record(value, "state_db cache_db chunks")))
-
-
-def _proxy(value: Any) -> ProxySecrets:
-    password, *files = _fields.record(value, "password tls_key tls_certificate tls_authority")
-    return ProxySecrets(_fields.text(password), *map(_file, files))
 
 
 def _file(value: Any) -> bytes:

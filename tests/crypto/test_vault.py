@@ -16,7 +16,6 @@ VAULT = vault.Vault(
     store_keys=vault.StoreKeys(b"\1" * 32, b"\2" * 32, b"\3" * 32),
     arrival_key=b"\4" * 32,
     policy=Policy.BASELINE,
-    proxy=vault.ProxySecrets("canary password", b"canary key", b"certificate", b"authority"),
 )
 BOX = vault.seal_vault(VAULT, KEY, *NAMES)
 
@@ -29,8 +28,6 @@ def cause(data: bytes) -> type[Exception]:
 
 def test_there_and_back() -> None:
     assert vault.open_vault(BOX, KEY, *NAMES) == VAULT
-    bare = replace(VAULT, proxy=None)
-    assert vault.open_vault(vault.seal_vault(bare, KEY, *NAMES), KEY, *NAMES) == bare
 
 
 def test_every_flipped_octet_is_an_accident_and_said_to_be_one() -> None:
@@ -112,7 +109,6 @@ def test_a_box_has_a_size() -> None:
 def test_no_secret_is_in_a_repr_or_an_error() -> None:
     assert "canary" not in repr(VAULT)
     assert repr(VAULT.store_keys) == "StoreKeys()"
-    assert repr(VAULT.proxy) == "ProxySecrets()"
     content = b'{"canary":'
     data = vault._seal(vault.Purpose.VAULT, content, 1, KEY, *NAMES, vault.VAULT_MAX)
     with pytest.raises(errors.Damaged) as caught:
@@ -124,6 +120,5 @@ def test_no_secret_is_in_a_repr_or_an_error() -> None:
 def test_any_content_goes_there_and_back() -> None:
     for _ in range(20):
         keys = vault.StoreKeys(os.urandom(32), os.urandom(32), os.urandom(32))
-        proxy = vault.ProxySecrets("pass wörd \U0001f511\n", os.urandom(99), b"", os.urandom(5))
-        made = replace(VAULT, store_keys=keys, proxy=proxy)
+        made = replace(VAULT, store_keys=keys, arrival_key=os.urandom(32))
         assert vault.open_vault(vault.seal_vault(made, KEY, *NAMES), KEY, *NAMES) == made

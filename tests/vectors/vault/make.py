@@ -29,7 +29,6 @@ def write() -> None:
         store_keys=vault.StoreKeys(b"\1" * 32, b"\2" * 32, b"\3" * 32),
         arrival_key=b"\4" * 32,
         policy=statement.Policy.SEALED,
-        proxy=vault.ProxySecrets("word", b"key", b"certificate", b"authority"),
     )
     data = vault.seal_vault(value, key, ACCOUNT, SERVER)
     state = vault.seal_state(b"contacts", 9, key, ACCOUNT, SERVER)
