@@ -26,7 +26,5 @@ class FreeSpace:
             disk = os.statvfs(self.path)
             free = disk.f_bavail * disk.f_frsize
             self._asked = now
-            self._room = (
-                free >= self.octets and disk.f_bavail * 100 >= disk.f_blocks * self.percent
-            )
+            self._room = free >= self.octets and disk.f_bavail * 100 >= disk.f_blocks * self.percent
         return self._room
