@@ -344,7 +344,8 @@ class Sync:
     async def _by_octets(
         self, local: Mailbox, items: Sequence[tuple[int, str]]
     ) -> list[Sequence[tuple[int, str]]]:
-        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id) if items else {}
+        uids = [uid for uid, _ in items]
+        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id, uids) if items else {}
         return list(by_octets(items, sizes))
 
     async def _lacking(self, local: Mailbox, batch: _Batch, state: State) -> _Batch:

@@ -172,7 +172,9 @@ def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int
     return [
         (uid, email_id)
         for uid, email_id in database.read(
-            "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+            # from the few that lack something to where they lie, not the other way round
+            "SELECT m.uid, a.email_id FROM mail a INDEXED BY mail_state"
+            " CROSS JOIN message m ON m.mail_id = a.id"
             " WHERE m.mailbox_id = ? AND a.state < ? AND a.tries < ? ORDER BY m.uid DESC",
             (mailbox_id, int(below), MOST_TRIES),
         )
@@ -193,15 +195,16 @@ def lacking(
     return [(uid, email_id) for uid, email_id in found]
 
 
-def sizes(database: Database, mailbox_id: int) -> dict[int, int]:
+def sizes(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, int]:
     """uid → octets of the mail as far as its summary says, else 0."""
-    return dict(
-        database.read(
+    found: dict[int, int] = {}
+    for chunk in _chunks(uids):
+        found |= database.read(
             "SELECT m.uid, coalesce(a.size, 0) FROM message m JOIN mail a ON a.id = m.mail_id"
-            " WHERE m.mailbox_id = ?",
-            (mailbox_id,),
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)})",
+            (mailbox_id, *chunk),
         )
-    )
+    return found
 
 
 def summary(database: Database, email_id: str) -> Summary | None:

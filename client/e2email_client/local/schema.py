@@ -24,6 +24,7 @@ CREATE TABLE mail (                            -- one sealed record, in however 
   size INTEGER,                                -- octets of the opened view
   keywords TEXT NOT NULL DEFAULT ''            -- reserved keywords, local/keywords.py
 );
+CREATE INDEX mail_state ON mail (state);
 CREATE TABLE summary (
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
   envelope BLOB NOT NULL,                      -- IMAP ENVELOPE, as served

@@ -96,7 +96,7 @@ class ProxyMailbox:
             return [
                 uids[at : at + SUMMARIES_A_READ] for at in range(0, len(uids), SUMMARIES_A_READ)
             ]
-        sizes = await asyncio.to_thread(mails.sizes, self._account.cache, self._local.id)
+        sizes = await asyncio.to_thread(mails.sizes, self._account.cache, self._local.id, uids)
         pages: list[Sequence[int]] = []
         page: list[int] = []
         size = 0

@@ -82,7 +82,7 @@ async def _opened(account: ProxyAccount) -> ProxyMaildrop:
     uids = [one.uid for one in (await account.snapshot(local.id)).entries]
     async with asyncio.timeout(SIZES_SECONDS):
         await _ensure(account, local, uids, State.READY)
-    sizes = await asyncio.to_thread(mails.sizes, account.cache, local.id)
+    sizes = await asyncio.to_thread(mails.sizes, account.cache, local.id, uids)
     # what vanished in the meantime has no size any more
     messages = [Listed(uid, sizes[uid]) for uid in uids if uid in sizes]
     return ProxyMaildrop(account, local, messages)
