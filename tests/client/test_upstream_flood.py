@@ -39,7 +39,7 @@ async def heard() -> list[Response]:
 async def protocol(heard: list[Response]) -> wire._Protocol:
     made = wire._Protocol(asyncio.get_running_loop(), heard.append)
     made.transport = Transport()
-    made.state = "AUTH"
+    made.greeted.set_result(None)
     return made
 
 

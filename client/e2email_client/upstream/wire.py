@@ -63,8 +63,6 @@ class Result:
 class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the library has no types
     """Feeds what is received to our reader."""
 
-    state: str
-
     def __init__(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
         super().__init__(loop, self._gone)
         self._reader = ResponseReader()
