@@ -168,3 +168,30 @@ def test_a_failed_write_leaves_nothing(store: Database) -> None:
 def test_reprs_show_no_mail() -> None:
     assert CANARY not in repr(summary(CANARY))
     assert CANARY not in repr(body(CANARY))
+
+
+def test_ten_thousand_skeletons(store: Database) -> None:
+    box = fill(store, 10_000)
+    assert [one.uid for one in mailboxes.entries(store, box.id)] == list(range(1, 10_001))
+    mails.put_summaries(store, [("e5000", summary())])
+    wanted = mails.wanting(store, box.id, State.READY)
+    assert len(wanted) == 9_999
+    assert (wanted[0], wanted[-1]) == ((10_000, "e10000"), (1, "e1"))
+    uids = range(1, 10_001)
+    assert len(mails.lacking(store, box.id, uids, State.READY)) == 9_999
+    assert len(mails.known(store, box.id, uids)) == 10_000
+    assert mails.sizes(store, box.id, uids)[5000] == 10
+
+
+def test_what_failed_too_often_is_left_to_those_who_ask_for_it(store: Database) -> None:
+    box = fill(store, 1)
+    for _ in range(mails.MOST_TRIES):
+        assert mails.wanting(store, box.id, State.READY) == [(1, "e1")]
+        mails.put_off(store, ["e1"])
+    assert mails.wanting(store, box.id, State.READY) == []
+    assert mails.lacking(store, box.id, [1], State.READY) == [(1, "e1")]
+
+
+def test_a_mailbox_id_is_never_given_twice(store: Database) -> None:
+    box = fill(store, 1)
+    assert mailboxes.put(store, "INBOX", 8, None, True).id != box.id

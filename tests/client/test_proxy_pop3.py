@@ -215,7 +215,7 @@ async def test_a_program_that_leaves_during_login_holds_nothing(place):
 
 @pytest.mark.parametrize("listed", [False, True])
 async def test_no_login_before_the_inbox_is_listed(place, listed):
-    mailboxes.drop(place.cache, ["INBOX"])
+    mailboxes.drop(place.cache, [place.local])
     if listed:
         place.list_inbox(complete=False)
     with pytest.raises(errors.Unavailable):

@@ -1,0 +1,16 @@
+"""What an unlocked account trusts when it opens mail."""
+
+from dataclasses import replace
+
+from e2email_client.stores import open_opening
+from support.machine import Machine
+
+
+def test_the_pinned_key_and_its_verified_successor_sign_mail(machine: Machine) -> None:
+    successor = bytes(range(32))
+    settings = replace(machine.unlocked.settings, arrival_key=successor.hex())
+    opening = open_opening(replace(machine.unlocked, settings=settings), workers=1)
+    try:
+        assert set(opening._keys.signers) == {machine.unlocked.vault.arrival_key, successor}
+    finally:
+        opening.close()
