@@ -254,10 +254,13 @@ async def test_what_comes_behind_a_slow_one_is_announced_after_it(here: Home) ->
     """Straight in the store: UID 4 is final before UID 3; a session misses neither."""
     talk = await here.talk().login()
     local = here.local()
+    ready = await eventually(lambda: mails.summary(here.cache, _email_id(here, 2)))
+    # the server knows nothing of these two, so its picture must not come in between
+    here.lose()
+    await eventually(lambda: not here.live.online)
     for uid in (3, 4):
         mailboxes.add(here.cache, local.id, [mailboxes.Skeleton(uid, f"E{uid}", frozenset(), 0)])
     mailboxes.listed(here.cache, local.id, uidnext=5, upstream_modseq=1)
-    ready = await eventually(lambda: mails.summary(here.cache, _email_id(here, 2)))
     mails.put_summaries(here.cache, [("E4", ready)])
     here.live.changed()
     assert b"EXISTS" not in await talk.ok(b"NOOP")
