@@ -22,9 +22,11 @@ from .reader import Broken, Continue, Fault, Reader, Whole
 from .session import Session
 from .state import ALLOWED, HOLDS_NUMBERS, State
 
-_HEAD = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]{1,64}) ([A-Za-z]{1,32})")
-_TAG = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]{1,64}) ")
-_UID = re.compile(rb" ([A-Za-z]{1,32})")
+_TAG_CHARS = rb"([^\x00-\x20\x7f-\xff(){%%*\"\\+]{1,%d}) " % limits.TAG
+_VERB_CHARS = rb"([A-Za-z]{1,%d})" % limits.VERB
+_HEAD = re.compile(_TAG_CHARS + _VERB_CHARS)
+_TAG = re.compile(_TAG_CHARS)
+_UID = re.compile(b" " + _VERB_CHARS)
 _FAULTS = {
     Fault.LINE: b"BAD line too long",
     Fault.LITERAL: b"BAD literal too long",
