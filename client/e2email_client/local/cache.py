@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import schema
@@ -29,13 +30,21 @@ def open_cache(path: Path, key: bytes) -> Database:
 def open_state(path: Path, key: bytes) -> Database:
     """The state database. Raises StoreUnreadable: it holds what cannot be fetched again."""
     database = Database(path, key, synchronous="FULL")
-    version = database.read("PRAGMA user_version")[0][0]
-    if version == 0:
-        _create(database, schema.STATE, schema.STATE_VERSION)
-    elif version != schema.STATE_VERSION:
+    if database.read("PRAGMA user_version")[0][0] > len(schema.STATE_STEPS):
         database.close()
         raise StoreUnreadable(f"{path.name} was written by a newer e2email")
+    _climb(database, schema.STATE_STEPS)
     return database
+
+
+def _climb(database: Database, steps: Sequence[str]) -> None:
+    """Bring a database to the newest version, all steps or none; its version counts them."""
+    with database.write() as writer:
+        (version,) = writer.execute("PRAGMA user_version").fetchone()
+        for script in steps[version:]:
+            for statement in _statements(script):
+                writer.execute(statement)
+        writer.execute(f"PRAGMA user_version = {len(steps)}")
 
 
 def _create(database: Database, script: str, version: int) -> None:

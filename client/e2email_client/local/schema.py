@@ -1,12 +1,13 @@
 """The tables of the local store."""
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 # What is read of ten thousand messages at a time stands in narrow rows: SQLCipher decrypts pages.
 CACHE = """
 CREATE TABLE mailbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,        -- sessions hold it: never another mailbox's
   name TEXT NOT NULL UNIQUE,
+  object_id TEXT NOT NULL DEFAULT '',          -- the server's MAILBOXID (RFC 8474); '': not known
   special_use TEXT,
   subscribed INTEGER NOT NULL DEFAULT 1,
   uidvalidity INTEGER NOT NULL,
@@ -76,9 +77,8 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 """
 
-STATE_VERSION = 1
-
-STATE = """
+# What cannot be fetched again is never made anew: each step brings it one version further.
+_PROXY = """
 CREATE TABLE proxy (                           -- what mail programs on this machine are shown
   id INTEGER PRIMARY KEY CHECK (id = 1),
   password TEXT NOT NULL,
@@ -87,3 +87,5 @@ CREATE TABLE proxy (                           -- what mail programs on this mac
   tls_authority BLOB NOT NULL
 );
 """
+
+STATE_STEPS = (_PROXY,)
