@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from e2email_client.failure import ClientError, Offline, Refused
@@ -24,7 +23,8 @@ from e2email_client.log import report
 from e2email_client.opening import Opening
 from e2email_client.sync import Report, Stale, Sync, silent
 from e2email_client.unlock import Unlocked
-from e2email_client.upstream import Remote, RemoteMailbox, connect
+from e2email_client.upstream import RemoteMailbox, connect
+from e2email_client.writing import Writing, not_stale
 from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,6 @@ LOCK_SECONDS = 1.0  # how soon this program takes over from one that synced
 FOREIGN_WRITES_SECONDS = 1.0  # how often another program's writes to the cache are looked for
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 SOONEST = 1.0  # between two attempts, however much programs want the server
-
-_Act = Callable[[Remote], Awaitable[None]]
 
 
 class Live:
@@ -56,6 +54,7 @@ class Live:
         self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
         self._changed = asyncio.Event()  # a new one after every change
+        self.writing = Writing(self, cache)
 
     def __repr__(self) -> str:
         return f"Live({self._unlocked.settings.address}, {'on' if self.online else 'off'}line)"
@@ -233,112 +232,16 @@ class Live:
 
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
         """These messages known to at least `state`, ahead of everything in the background."""
-        with _not_stale():
-            await self._online.ensure(local, uids, state)
-
-    async def store(
-        self, local: Mailbox, uids: Sequence[int], operation: str, flags: Iterable[str]
-    ) -> None:
-        """`operation`: FLAGS, +FLAGS, -FLAGS."""
-        async with self._turn(local) as remote:
-            said = await remote.store(uids, operation, flags)
-        await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said)
-        self.changed()
-
-    async def expunge(self, local: Mailbox, uids: Sequence[int]) -> list[int]:
-        """Those of `uids` that are gone now."""
-        async with self._turn(local) as remote:
-            await remote.expunge(uids)
-            left = {uid for uid, _ in await remote.flags_of(uids)}
-        gone = [uid for uid in uids if uid not in left]
-        await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
-        self.changed()
-        return gone
-
-    async def copy(
-        self, local: Mailbox, uids: Sequence[int], target: Mailbox, *, move: bool
-    ) -> tuple[int, list[int], list[int]]:
-        """(UIDVALIDITY there, UIDs here, UIDs there)."""
-        async with self._turn(local) as remote:
-            act = remote.move if move else remote.copy
-            copied = await act(uids, target.name)
-        if move:
-            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
-            self.changed()
-        await self._catch_up_quickly(target)
-        return copied
-
-    async def append(
-        self, target: Mailbox, octets: bytes, flags: Iterable[str], when: datetime
-    ) -> tuple[int, int]:
-        async with self._online.any_turn() as remote:
-            placed = await remote.append(target.name, octets, flags, when)
-        await self._catch_up_quickly(target)
-        return placed
-
-    async def _catch_up_quickly(self, target: Mailbox) -> None:
-        """See what was just put there. It is there, so a failure now must not be told as one."""
-        try:
-            sync = self._online
-            await sync.envelopes(await sync.news(target))
-        except (ClientError, Stale) as fault:
-            log.info("what was stored is not seen yet: %s", type(fault).__name__)
-
-    async def create(self, name: str) -> None:
-        await self._mailboxes(lambda remote: remote.create(name))
-
-    async def delete(self, name: str) -> None:
-        async def act(remote: Remote) -> None:
-            await remote.unselect()  # the server hangs up on who has it selected
-            await remote.delete(name)
-
-        await self._mailboxes(act)
-
-    async def rename(self, old: str, new: str) -> None:
-        async def act(remote: Remote) -> None:
-            await remote.unselect()
-            await remote.rename(old, new)
-            if old != INBOX:  # whose messages move, and itself stays (RFC 9051, 6.3.6)
-                await asyncio.to_thread(mailboxes.rename, self._cache, old, new)
-
-        await self._mailboxes(act)
-
-    async def subscribe(self, name: str, on: bool) -> None:
-        await self._mailboxes(lambda remote: remote.subscribe(name, on))
-
-    async def _mailboxes(self, act: _Act) -> None:
-        sync = self._online
-        async with sync.any_turn() as remote:
-            await act(remote)
-        found = await sync.list_mailboxes()
-        for one in found.there:
-            known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
-            if known is None or known.subscribed != one.subscribed:
-                with suppress(Refused, Stale):
-                    await sync.skeleton(one)
-        await sync.forget(found.gone)
-        self.changed()
+        with not_stale():
+            await self.reached.ensure(local, uids, state)
 
     @property
-    def _online(self) -> Sync:
+    def reached(self) -> Sync:
+        """The connection that works. Offline while there is none; it is then tried sooner."""
         if self._sync is None:
             self._wanted.set()
             raise Offline("The server is not reachable.")
         return self._sync
-
-    @asynccontextmanager
-    async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:
-        with _not_stale():
-            async with self._online.turn(local) as remote:
-                yield remote
-
-
-@contextmanager
-def _not_stale() -> Iterator[None]:
-    try:
-        yield
-    except Stale:
-        raise Refused("STALE", "The mailbox is another one by now.") from None
 
 
 def _taken(lock: SyncLock) -> bool:

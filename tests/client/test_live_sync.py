@@ -85,31 +85,31 @@ async def test_changes_go_through_and_are_seen_here_at_once(here: Home) -> None:
     await here.server.deliver(mail(1), mail(2), mail(3))
     await here.shown(1, 2, 3)
     inbox = here.local()
-    await here.live.create("Made here")
+    await here.live.writing.create("Made here")
     made = here.local("Made here")
     assert made is not None
-    validity, source, target = await here.live.copy(inbox, [1, 2], made, move=False)
+    validity, source, target = await here.live.writing.copy(inbox, [1, 2], made, move=False)
     assert (validity, source, target) == (made.uidvalidity, [1, 2], [1, 2])
     assert here.uids("Made here") == [1, 2]
-    await here.live.copy(inbox, [3], made, move=True)
+    await here.live.writing.copy(inbox, [3], made, move=True)
     assert (here.uids(), here.uids("Made here")) == ([1, 2], [1, 2, 3])
-    assert await here.live.append(made, mail(4), ["\\Seen"], WHEN) == (made.uidvalidity, 4)
+    assert await here.live.writing.append(made, mail(4), ["\\Seen"], WHEN) == (made.uidvalidity, 4)
     assert here.uids("Made here") == [1, 2, 3, 4]
-    await here.live.store(inbox, [1], "+FLAGS", ["\\Deleted"])
-    assert await here.live.expunge(inbox, [1]) == [1]
+    await here.live.writing.store(inbox, [1], "+FLAGS", ["\\Deleted"])
+    assert await here.live.writing.expunge(inbox, [1]) == [1]
     assert here.uids() == [2]
 
 
 async def test_a_renamed_mailbox_keeps_what_is_known_of_it(here: Home) -> None:
-    await here.live.create("Before")
+    await here.live.writing.create("Before")
     before = here.local("Before")
-    await here.live.append(before, mail(1), [], WHEN)
+    await here.live.writing.append(before, mail(1), [], WHEN)
     await eventually(lambda: states(here, "Before") == [State.OPENED])
-    await here.live.rename("Before", "After")
+    await here.live.writing.rename("Before", "After")
     after = here.local("After")
     assert (after.id, here.local("Before")) == (before.id, None)
     assert states(here, "After") == [State.OPENED]
-    await here.live.delete("After")
+    await here.live.writing.delete("After")
     assert here.local("After") is None
     await eventually(lambda: here.live.online)
 
@@ -120,22 +120,22 @@ async def test_a_lost_connection_comes_back_and_nothing_is_missed(here: Home) ->
     here.lose()
     await eventually(lambda: not here.live.online)
     with pytest.raises(Offline):
-        await here.live.store(here.local(), [1], "+FLAGS", ["\\Seen"])
+        await here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"])
     with pytest.raises(Offline):
-        await here.live.create("x")
+        await here.live.writing.create("x")
     await here.server.deliver(mail(2))
     here.down = False
     await here.shown(1, 2)
 
 
 async def test_a_mailbox_that_was_replaced_is_refused_not_mixed_up(here: Home) -> None:
-    await here.live.create("Box")
+    await here.live.writing.create("Box")
     old = here.local("Box")
     other = await here.remote()
     await other.delete("Box")
     await other.create("Box")
     with pytest.raises(Refused):
-        await here.live.ensure(old, [1], State.OPENED) or await here.live.expunge(old, [1])
+        await here.live.ensure(old, [1], State.OPENED) or await here.live.writing.expunge(old, [1])
     other.close()
 
 

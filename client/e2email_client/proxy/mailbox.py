@@ -151,7 +151,7 @@ class ProxyMailbox:
             uids = [one.uid for one in now if one.modseq <= unchangedsince]
         if uids and (kept or op is StoreOp.REPLACE):
             async with upstream():
-                await self._account.live.store(self._local, uids, op.value, kept)
+                await self._account.live.writing.store(self._local, uids, op.value, kept)
         return StoreResult(await self._entries(uids), modified)
 
     async def _entries(self, uids: Sequence[int]) -> list[Entry]:
@@ -168,7 +168,7 @@ class ProxyMailbox:
         if not deleted:
             return []
         async with upstream():
-            return await self._account.live.expunge(self._local, deleted)
+            return await self._account.live.writing.expunge(self._local, deleted)
 
     async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
         return await self._copy(uids, name, move=False)
@@ -179,7 +179,7 @@ class ProxyMailbox:
     async def _copy(self, uids: Sequence[int], name: str, *, move: bool) -> CopyResult:
         target = await self._account.mailbox(name)
         async with upstream():
-            copied = await self._account.live.copy(self._local, uids, target, move=move)
+            copied = await self._account.live.writing.copy(self._local, uids, target, move=move)
         return CopyResult(*copied)
 
     async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:

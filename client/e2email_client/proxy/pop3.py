@@ -163,12 +163,12 @@ class ProxyMaildrop:
         fresh = [uid for uid in there if not flags[uid] & DELETED]
         try:
             with _told():
-                await live.store(self._local, there, "+FLAGS", DELETED)
+                await live.writing.store(self._local, there, "+FLAGS", DELETED)
         except errors.Unavailable:
             await self._take_back(fresh)
             raise
         try:
-            gone = await live.expunge(self._local, there)
+            gone = await live.writing.expunge(self._local, there)
         except (ClientError, Stale) as fault:
             await self._take_back(fresh)
             # a part of them may be gone: it is not known how far the server came
@@ -183,7 +183,7 @@ class ProxyMaildrop:
         """
         with suppress(ClientError, Stale):
             if uids:
-                await self._account.live.store(self._local, uids, "-FLAGS", DELETED)
+                await self._account.live.writing.store(self._local, uids, "-FLAGS", DELETED)
 
     async def close(self) -> None:
         try:

@@ -69,19 +69,19 @@ class ProxySession:
         if special_use is not None:
             raise errors.Cannot("special uses are given by the server")
         async with upstream():
-            await self._ours.live.create(name)
+            await self._ours.live.writing.create(name)
 
     async def delete(self, name: str) -> None:
         async with upstream():
-            await self._ours.live.delete(name)
+            await self._ours.live.writing.delete(name)
 
     async def rename(self, old: str, new: str) -> None:
         async with upstream():
-            await self._ours.live.rename(old, new)
+            await self._ours.live.writing.rename(old, new)
 
     async def subscribe(self, name: str, on: bool) -> None:
         async with upstream():
-            await self._ours.live.subscribe(name, on)
+            await self._ours.live.writing.subscribe(name, on)
 
     async def select(self, name: str, readonly: bool) -> Mailbox:
         return ProxyMailbox(self._ours, await self._ours.mailbox(name), readonly)
@@ -93,7 +93,7 @@ class ProxySession:
             raise errors.TooBig("above the limit")
         target = await self._ours.mailbox(name)
         async with upstream():
-            placed = await self._ours.live.append(
+            placed = await self._ours.live.writing.append(
                 target, octets, without_reserved(flags), when or datetime.now(UTC)
             )
         return AppendResult(*placed)
