@@ -57,6 +57,8 @@ class Play:
                 box.add(Stored(MAIL))
             case ["flags", uid, *flags]:
                 box.set_flags(int(uid), frozenset(flags))
+            case ["unsaved", uid]:
+                box.stored[int(uid)].saved = None
             case ["expunge", uid]:
                 box.remove(int(uid))
             case ["forget"]:

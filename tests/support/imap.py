@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from e2email_protocol.imap.connection import Connection
@@ -55,6 +55,7 @@ class Stored:
     structure: bytes = b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 15 1)'
     email_id: str | None = "E00"
     preview: str | None = "Eggs at nine?"
+    saved: datetime | None = WHEN + timedelta(days=2)
 
 
 @dataclass
@@ -131,6 +132,10 @@ class MemoryMessage:
     @property
     def email_id(self) -> str | None:
         return self._stored.email_id
+
+    @property
+    def save_date(self) -> datetime | None:
+        return self._stored.saved
 
     async def preview(self, lazy: bool) -> str | None:
         return None if lazy and self.uid > 2 else self._stored.preview
@@ -402,6 +407,11 @@ class MemorySession:
         self._may("append")
         box = self.account.box(name)
         return AppendResult(box.uidvalidity, box.add(Stored(octets, when or WHEN), flags))
+
+    async def append_many(self, name, messages) -> list[AppendResult]:
+        self._may("append")
+        self.account.box(name)
+        return [await self.append(name, m.octets, m.flags, m.when) for m in messages]
 
 
 class Client:

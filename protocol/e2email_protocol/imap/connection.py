@@ -31,6 +31,7 @@ _FAULTS = {
     Fault.LINE: b"BAD line too long",
     Fault.LITERAL: b"BAD literal too long",
     Fault.MESSAGE: b"NO [TOOBIG] the message is too big",
+    Fault.MESSAGES: b"NO [LIMIT] too much for one command",
     Fault.COMMAND: b"BAD command too long",
 }
 

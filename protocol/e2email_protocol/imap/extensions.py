@@ -45,6 +45,39 @@ class PreviewMessage(Protocol):
 
 
 @runtime_checkable
+class SavedMessage(Protocol):
+    """SAVEDATE (RFC 8514): a Message, in every mailbox."""
+
+    @property
+    def save_date(self) -> datetime | None:
+        """When it came into this mailbox, by whatever way; aware. None: that was not noted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """One of several that are appended together."""
+
+    octets: bytes = field(repr=False)
+    flags: frozenset[str]
+    when: datetime | None
+
+
+@runtime_checkable
+class MultiAppendSession(Protocol):
+    """MULTIAPPEND (RFC 3502): a Session."""
+
+    async def append_many(
+        self, name: str, messages: Sequence[NewMessage]
+    ) -> Sequence[AppendResult]:
+        """append() of two or more, in this order, all or none; durable before it returns.
+
+        The results are parallel to `messages`. TooBig is about any one of them.
+        """
+        ...
+
+
+@runtime_checkable
 class ReplacingMailbox(Protocol):
     """REPLACE (RFC 8508): a Mailbox."""
 

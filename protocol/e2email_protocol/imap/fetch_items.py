@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..mime import quote
 from .dates import render_date_time
 from .errors import Cannot, NoSuchPart
-from .extensions import BinaryMessage, PreviewMessage
+from .extensions import BinaryMessage, PreviewMessage, SavedMessage
 from .limits import PREVIEW
 from .session import Message, Need, Section, Stream
 
@@ -87,6 +87,15 @@ class LazyPreviewItem(Item):
     async def value(self, message: Message) -> bytes:
         assert isinstance(message, PreviewMessage)
         return _preview(await message.preview(lazy=True))
+
+
+class SaveDateItem(Item):
+    __slots__ = ()
+
+    async def value(self, message: Message) -> bytes:
+        assert isinstance(message, SavedMessage)
+        when = message.save_date
+        return b"NIL" if when is None else render_date_time(when)
 
 
 def _preview(text: str | None) -> bytes:

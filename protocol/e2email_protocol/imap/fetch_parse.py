@@ -13,6 +13,7 @@ from .fetch_items import (
     Items,
     LazyPreviewItem,
     PreviewItem,
+    SaveDateItem,
 )
 from .limits import FETCH_ITEMS
 from .session import Need, Section
@@ -29,6 +30,7 @@ _MACROS = {
 _SIMPLE = {
     b"EMAILID": Item(b"EMAILID", Need.ID),
     b"THREADID": Item(b"THREADID", Need(0), requires=b"OBJECTID"),
+    b"SAVEDATE": SaveDateItem(b"SAVEDATE", Need.SAVED, requires=b"SAVEDATE"),
     b"ENVELOPE": Item(b"ENVELOPE", Need.ENVELOPE),
     b"INTERNALDATE": Item(b"INTERNALDATE", Need.DATE),
     b"BODYSTRUCTURE": Item(b"BODYSTRUCTURE", Need.STRUCTURE),
@@ -72,6 +74,7 @@ def _parse_single(cursor: Cursor) -> list[Item | bytes]:
 #             / "BINARY.SIZE" section-binary
 #             / "PREVIEW" [SP "(" "LAZY" ")"] ; RFC 8970 §6
 #             / "MODSEQ" ; RFC 7162 §7
+#             / "SAVEDATE" ; RFC 8514 §5
 def _parse_item(cursor: Cursor) -> Item | bytes:
     name = cursor.item()
     if name in (b"UID", b"FLAGS", b"MODSEQ"):

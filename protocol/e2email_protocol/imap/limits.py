@@ -9,6 +9,8 @@ LITERAL_BEFORE_LOGIN = 4 * 1024  # a user name or a password
 LINE = 64 * 1024  # mbsync and Thunderbird send uid sets of tens of kilobytes; Dovecot's bound
 LITERAL = 64 * 1024  # any argument but a mail
 MESSAGE = 50 * 1024 * 1024  # the size SMTP takes, too
+APPENDS = 100 * 1024 * 1024  # the messages of one APPEND together (RFC 3502): all wait in memory
+APPENDED = 1000  # messages of one APPEND
 LITERALS = 64  # of one command; each synchronising one costs a round trip
 COMMAND = 256 * 1024  # all lines and literals of one command that is not APPEND
 DISCARD = 256 * 1024 * 1024  # a refused {n+} is read past up to here, then the peer is left
@@ -42,7 +44,8 @@ class InputLimits:
 
     line: int
     literal: int
-    message: int  # literals of APPEND
+    message: int  # one literal of APPEND
+    messages: int  # all of them together
     command: int
     literals: int
     fatal: bool
@@ -52,6 +55,7 @@ BEFORE_LOGIN = InputLimits(
     line=LINE_BEFORE_LOGIN,
     literal=LITERAL_BEFORE_LOGIN,
     message=LITERAL_BEFORE_LOGIN,
+    messages=LITERAL_BEFORE_LOGIN,
     command=2 * LINE_BEFORE_LOGIN,
     literals=4,
     fatal=True,
@@ -63,6 +67,7 @@ def after_login(message: int = MESSAGE) -> InputLimits:
         line=LINE,
         literal=LITERAL,
         message=message,
+        messages=max(message, APPENDS),
         command=COMMAND,
         literals=LITERALS,
         fatal=False,

@@ -25,6 +25,7 @@ class Fault(Enum):
     LINE = auto()
     LITERAL = auto()
     MESSAGE = auto()  # an APPEND above the limit: NO [TOOBIG]
+    MESSAGES = auto()  # too many of them in one APPEND, or too big together: NO [LIMIT]
     COMMAND = auto()
 
 
@@ -151,10 +152,11 @@ class Reader:
         append = _APPEND.match(self._parts[0]) is not None
         if size > (bounds.message if append else bounds.literal):
             return Fault.MESSAGE if append and not bounds.fatal else Fault.LITERAL
-        total = bounds.command + (bounds.message if append else 0)
-        if self._size + size > total or len(self._parts) // 2 >= bounds.literals:
-            return Fault.COMMAND
-        return None
+        total = bounds.command + (bounds.messages if append else 0)
+        most = bounds.literals + (limits.APPENDED if append and not bounds.fatal else 0)
+        if self._size + size <= total and len(self._parts) // 2 < most:
+            return None
+        return Fault.MESSAGES if append and not bounds.fatal else Fault.COMMAND
 
     def _refuse(self, fault: Fault, head: bytes) -> Broken:
         self._reset()

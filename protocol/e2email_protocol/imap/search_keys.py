@@ -75,6 +75,19 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """The day when it came into this mailbox; where that was not noted, of INTERNALDATE."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDates:
+    """SAVEDATESUPPORTED: does the mailbox note when messages come (RFC 8514 §4.3)? All do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Modseq:
     """This modseq or a higher one (RFC 7162 §3.1.5)."""
 
@@ -109,8 +122,8 @@ class InText:
 
 
 Flagged = HasFlag | Recent | Modseq
-Meta = Larger | Smaller | Arrived | Within | EmailId
-Leaf = All | Uids | Numbers | ThreadId | Flagged | Meta | InText
+Meta = Larger | Smaller | Arrived | Saved | Within | EmailId
+Leaf = All | SaveDates | Uids | Numbers | ThreadId | Flagged | Meta | InText
 Key = And | Or | Not | Leaf
 
 # What a backend must have for a key to be accepted
@@ -119,6 +132,8 @@ REQUIRES: dict[type[Key], bytes] = {
     EmailId: b"OBJECTID",
     ThreadId: b"OBJECTID",
     Within: b"WITHIN",
+    Saved: b"SAVEDATE",
+    SaveDates: b"SAVEDATE",
 }
 
 
@@ -138,6 +153,7 @@ def leaves(key: Key) -> Iterator[Leaf]:
 
 _SIMPLE: dict[bytes, Key] = {
     b"ALL": All(),
+    b"SAVEDATESUPPORTED": SaveDates(),
     b"RECENT": Recent(),
     b"OLD": Not(Recent()),
     b"NEW": And((Recent(), Not(HasFlag("\\Seen")))),
@@ -280,6 +296,9 @@ _ARGUMENTS: dict[bytes, Callable[[Cursor], Key]] = {
     b"THREADID": _thread_id,
     b"LARGER": lambda cursor: Larger(cursor.number(2**63 - 1)),
     b"SMALLER": lambda cursor: Smaller(cursor.number(2**63 - 1)),
+    b"SAVEDBEFORE": lambda cursor: Saved(When.BEFORE, parse_date(cursor.astring())),
+    b"SAVEDON": lambda cursor: Saved(When.ON, parse_date(cursor.astring())),
+    b"SAVEDSINCE": lambda cursor: Saved(When.SINCE, parse_date(cursor.astring())),
     b"BEFORE": lambda cursor: Arrived(When.BEFORE, parse_date(cursor.astring())),
     b"ON": lambda cursor: Arrived(When.ON, parse_date(cursor.astring())),
     b"SINCE": lambda cursor: Arrived(When.SINCE, parse_date(cursor.astring())),

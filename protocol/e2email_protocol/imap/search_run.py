@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import aclosing
-from datetime import date
-from operator import itemgetter
+from datetime import date, datetime
+from operator import attrgetter, itemgetter
 
 from .context import Selected, uids
+from .extensions import SavedMessage
 from .search_keys import (
     All,
     And,
@@ -24,6 +25,8 @@ from .search_keys import (
     Numbers,
     Or,
     Recent,
+    Saved,
+    SaveDates,
     Smaller,
     ThreadId,
     Uids,
@@ -38,6 +41,7 @@ _NEEDS: dict[type[Key], Need] = {
     Larger: Need.SIZE,
     Smaller: Need.SIZE,
     Arrived: Need.DATE,
+    Saved: Need.SAVED | Need.DATE,
     Within: Need.DATE,
     EmailId: Need.ID,
 }
@@ -74,7 +78,7 @@ class Search:
             case InText():
                 found = set(await self._mailbox.search(key.search, uids(among)))
                 return [message for message in among if message.entry.uid in found]
-            case Larger() | Smaller() | Arrived() | Within() | EmailId():
+            case Larger() | Smaller() | Arrived() | Saved() | Within() | EmailId():
                 return await self._by_meta(key, among)
             case _:
                 return list(filter(self._simple(key), among))
@@ -83,8 +87,8 @@ class Search:
         """A test that the view answers alone."""
         view = self._view
         match key:
-            case All() | ThreadId():
-                return lambda message: isinstance(key, All)
+            case All() | SaveDates() | ThreadId():
+                return lambda message: not isinstance(key, ThreadId)
             case HasFlag():
                 (flag,) = view.spell({key.flag})
                 return lambda message: flag in message.entry.flags
@@ -124,8 +128,9 @@ def _meta_test(key: Meta, now: float) -> Callable[[Message], bool]:
             return lambda message: message.size > key.size
         case Smaller():
             return lambda message: message.size < key.size
-        case Arrived():
-            return lambda message: is_when(message.internal_date.date(), key.when, key.day)
+        case Arrived() | Saved():
+            time = _save_date if isinstance(key, Saved) else attrgetter("internal_date")
+            return lambda message: is_when(time(message).date(), key.when, key.day)
         case Within(seconds, older):
             then = now - seconds
             if older:
@@ -133,6 +138,12 @@ def _meta_test(key: Meta, now: float) -> Callable[[Message], bool]:
             return lambda message: message.internal_date.timestamp() >= then
         case EmailId():
             return lambda message: message.email_id == key.email_id
+
+
+def _save_date(message: Message) -> datetime:
+    """RFC 8514 §4.3: where there is none, the keys look at INTERNALDATE."""
+    assert isinstance(message, SavedMessage)
+    return message.save_date or message.internal_date
 
 
 def is_when(actual: date, when: When, day: date) -> bool:

@@ -122,6 +122,7 @@ class Need(Flag):
     HEADER = auto()  # sections answered from the top header only
     BODY = auto()  # any other section
     PREVIEW = auto()  # extensions.PreviewMessage
+    SAVED = auto()  # extensions.SavedMessage
 
 
 @dataclass(frozen=True, slots=True)

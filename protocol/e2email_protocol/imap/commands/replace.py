@@ -27,10 +27,10 @@ class Replace:
         if len(chosen) > 1:
             raise BadCommand(b"one message expected")
         uid = chosen[0].entry.uid
-        name, flags = self.new.target(context)
+        name, (new,) = self.new.target(context)
         assert isinstance(mailbox, ReplacingMailbox)
         with creatable():
-            result = await mailbox.replace(uid, name, self.new.octets, flags, self.new.when)
+            result = await mailbox.replace(uid, name, new.octets, new.flags, new.when)
         # untagged, and before the EXPUNGE reply (RFC 8508 §3.4)
         yield b"* OK [APPENDUID %d %d] stored\r\n" % (result.uidvalidity, result.uid)
         view.lose([uid])
@@ -41,4 +41,7 @@ class Replace:
 # uid-replace = "UID" SP "REPLACE" SP uniqueid SP mailbox append-message
 def parse(cursor: Cursor, uid: bool) -> Replace:
     cursor.space()
-    return Replace(cursor.set(), append.parse(cursor), uid)
+    message, new = cursor.set(), append.parse(cursor)
+    if len(new.messages) > 1:
+        raise BadCommand(b"one new message expected")
+    return Replace(message, new, uid)
