@@ -10,11 +10,13 @@ CREATE TABLE mailbox (
   object_id TEXT NOT NULL DEFAULT '',          -- the server's MAILBOXID (RFC 8474); '': not known
   special_use TEXT,
   subscribed INTEGER NOT NULL DEFAULT 1,
-  uidvalidity INTEGER NOT NULL,
+  uidvalidity INTEGER NOT NULL,                -- as programs are told, see local/seen.py
+  server_validity INTEGER NOT NULL,            -- the server's own UIDVALIDITY
   uidnext INTEGER NOT NULL DEFAULT 1,
   announced INTEGER NOT NULL DEFAULT 1,        -- UIDs from here on are not shown yet
   upstream_modseq INTEGER NOT NULL DEFAULT 0,  -- the server's HIGHESTMODSEQ we have caught up with
   modseq INTEGER NOT NULL DEFAULT 1,           -- our own, see local/mailboxes.py
+  horizon INTEGER NOT NULL DEFAULT 1,          -- `vanished` has all that is gone since this modseq
   complete INTEGER NOT NULL DEFAULT 0          -- every UID, its flags and time are here
 );
 CREATE TABLE mail (                            -- one sealed record, in however many mailboxes
@@ -31,6 +33,7 @@ CREATE TABLE summary (
   envelope BLOB NOT NULL,                      -- IMAP ENVELOPE, as served
   structure BLOB NOT NULL,                     -- IMAP BODYSTRUCTURE, as served
   fields BLOB NOT NULL,                        -- the published header fields, raw
+  names BLOB,                                  -- of the other fields, local/published.py; or NULL
   preview TEXT NOT NULL,
   date INTEGER NOT NULL,
   subject TEXT NOT NULL,                       -- decoded, for people
@@ -39,12 +42,23 @@ CREATE TABLE summary (
   attachments INTEGER NOT NULL,
   security TEXT NOT NULL                       -- JSON, local/mails.py: Security
 );
+CREATE TABLE outline (                         -- what SORT and THREAD compare, local/outlines.py
+  mail_id INTEGER PRIMARY KEY REFERENCES summary(mail_id) ON DELETE CASCADE,
+  sent INTEGER,                                -- the Date field; NULL: it cannot be read
+  subject TEXT NOT NULL,
+  sender TEXT NOT NULL,
+  recipient TEXT NOT NULL,
+  copied TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  ancestors TEXT NOT NULL                      -- message ids, one a line
+);
 CREATE TABLE message (
   mailbox_id INTEGER NOT NULL REFERENCES mailbox(id) ON DELETE CASCADE,
   uid INTEGER NOT NULL,
   mail_id INTEGER NOT NULL REFERENCES mail(id),
   flags TEXT NOT NULL,                         -- sorted, joined by spaces
   modseq INTEGER NOT NULL,
+  server_modseq INTEGER NOT NULL DEFAULT 0,    -- of these flags; what is older says nothing
   internal_date INTEGER NOT NULL,
   PRIMARY KEY (mailbox_id, uid)
 ) WITHOUT ROWID;
@@ -61,6 +75,9 @@ CREATE TABLE body (
   view BLOB NOT NULL,
   delivered BLOB,                              -- the original; NULL: equals the view
   trace_length INTEGER NOT NULL                -- how many octets of the original are our own fields
+);
+CREATE TABLE bound (                           -- bodies of mail received up to then are fetched
+  received INTEGER NOT NULL                    -- only when asked for: there was no room for them
 );
 CREATE TABLE header (                          -- of the view
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
@@ -88,4 +105,35 @@ CREATE TABLE proxy (                           -- what mail programs on this mac
 );
 """
 
-STATE_STEPS = (_PROXY,)
+_SEEN = """
+CREATE TABLE seen (                            -- the highest that a server ever said of a mailbox
+  mailbox TEXT PRIMARY KEY,
+  object_id TEXT NOT NULL,                     -- MAILBOXID; '': not known
+  uidvalidity INTEGER NOT NULL,                -- the server's
+  shown INTEGER NOT NULL,                      -- the UIDVALIDITY that programs were told last
+  uidnext INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  gone INTEGER NOT NULL DEFAULT 0              -- its deletion was seen
+);
+CREATE TABLE notice (                          -- what the user has to be told
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  time INTEGER NOT NULL,
+  kind TEXT NOT NULL,                          -- local/notices.py: Kind
+  mailbox TEXT NOT NULL,
+  text TEXT NOT NULL,
+  acknowledged INTEGER NOT NULL DEFAULT 0
+);
+"""
+
+_APP_PASSWORD = """
+CREATE TABLE app_password (                    -- one for each mail program, proxy/passwords.py
+  id INTEGER PRIMARY KEY AUTOINCREMENT,        -- open sessions hold it: never another one's
+  name TEXT NOT NULL UNIQUE,
+  hash BLOB NOT NULL UNIQUE,                   -- keyed BLAKE2b
+  created INTEGER NOT NULL,
+  used INTEGER,                                -- seconds since 1970, to the minute; NULL: never
+  program TEXT NOT NULL DEFAULT ''             -- what it calls itself
+);
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD)
