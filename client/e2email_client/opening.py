@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from e2email_client.digest import Digest, digest, people
+from e2email_client.failure import Offline
+from e2email_client.local import published
 from e2email_client.local.mails import Body, Security, State, Summary
 from e2email_client.notice import DELIVERED, SEALED, notice
 from e2email_crypto.armor import dearmor
@@ -29,6 +31,7 @@ from e2email_protocol.sealed.record import Form, Record
 from e2email_protocol.sealed.render import parse_envelope_field, parse_rendered
 from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
+from e2email_protocol.sealed.summary import NAMES
 
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
@@ -222,7 +225,8 @@ def _summary(opened: sealed.OpenedEnvelope) -> Summary:
     envelope = opened.envelope
     seen = people(envelope.fields)
     # an envelope that nobody vouches for could say anything: what was announced never changes
-    final = opened.proven and not envelope.encrypted and not envelope.omitted
+    left_out = set(envelope.omitted) - {NAMES}  # without them it is only answered less
+    final = opened.proven and not envelope.encrypted and not left_out
     return Summary(
         state=State.READY if final else State.CLOSED,
         size=envelope.size,
@@ -236,6 +240,7 @@ def _summary(opened: sealed.OpenedEnvelope) -> Summary:
         recipients=seen.recipients,
         attachments=envelope.attachments,
         security=_security(opened, opened.alarms, ()),
+        names=published.pack(envelope.names),
     )
 
 
@@ -254,6 +259,7 @@ def _final(opened: sealed.Opened, facts: Digest) -> Summary:
         recipients=facts.people.recipients,
         attachments=facts.attachments,
         security=_security(opened.envelope, opened.alarms, opened.signatures),
+        names=published.pack(opened.summary.names),
     )
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from e2email_protocol.mime.header import MAX_HEADER
 from e2email_protocol.sealed.change import invert
 from e2email_protocol.sealed.compose import MAX_CHANGES_SIZE, body_plaintext, seal_field
 from e2email_protocol.sealed.envelope import Body
-from e2email_protocol.sealed.mail import MAX_HEADER, Mail
+from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.marked import MARKERS
 from support.sealing import ACCOUNT, BOUNDARY, RECORD_ID, TRACE, FakeIdentity, composed, opened
 

@@ -10,6 +10,7 @@ from e2email_protocol.sealed.change import Change
 from e2email_protocol.sealed.compose import MAX_CHANGES_SIZE
 from e2email_protocol.sealed.envelope import (
     MAX_ENVELOPE,
+    MAX_NAMES,
     MAX_SIZE,
     BadEnvelope,
     Body,
@@ -17,6 +18,7 @@ from e2email_protocol.sealed.envelope import (
     UnknownVersion,
     decode,
     encode,
+    names_size,
 )
 from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.record import Policy
@@ -41,6 +43,7 @@ ENVELOPE = Envelope(
     structure=b'("text" "plain" NIL)',
     preview="na\xefve \u732b \U0001f408",
     fields=b"Subject: canary\r\nTo: na\xefve\r\n",
+    names=(b"x-canary", b"", b"na\xefve one"),
 )
 LINE, FIELDS = encode(ENVELOPE).split(b"\n", 1)
 
@@ -100,6 +103,14 @@ BAD_MEMBERS = [
     {"arrival": None},
     {"arrival": {"origin": "device", "time": 0, "tls": "", "verdicts": [["spf", "pass"]]}},
     {"arrival": {"origin": "post", "time": 0, "tls": "", "verdicts": []}},
+    {"names": None},
+    {"names": ["X"]},
+    {"names": ["x", "x"]},
+    {"names": ["x:"]},
+    {"names": ["x\n"]},
+    {"names": ["\u0100"]},
+    {"names": [1]},
+    {"names": [f"x-{n:020}" for n in range(100)]},
     {"more": 1},
 ]
 
@@ -110,7 +121,7 @@ def test_members_out_of_form_are_refused(members: dict[str, object]) -> None:
         decode(changed(**members))
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(LINE)))
+@pytest.mark.parametrize("name", sorted(set(json.loads(LINE)) - {"names"}))
 def test_a_missing_member_is_refused(name: str) -> None:
     members = json.loads(LINE)
     del members[name]
@@ -201,6 +212,45 @@ def test_what_is_published() -> None:
     assert envelope.omitted == ()
 
 
+def test_names_of_the_other_fields_each_once_in_order() -> None:
+    header = (
+        b"Received: 1\r\nX-A: 1\r\nno field\r\nDate: 1\r\nRECEIVED : 2\r\nX-\xe9: 2\r\nTo: a\r\n"
+    )
+    assert summed(header + b"\r\nLines: 1\r\n").names == (b"received", b"x-a", b"", b"x-\xe9")
+    assert summed(b"To: a\r\n\r\n").names == ()
+
+
+def named(count: int) -> bytes:
+    """A mail with fields whose names are ten octets long, thirteen in JSON."""
+    return b"To: a\r\n" + b"".join(b"x-%08d: y\r\n" % n for n in range(count)) + b"\r\nhi\r\n"
+
+
+def test_names_stop_at_their_cap() -> None:
+    most = MAX_NAMES // 13
+    whole, above = summed(named(most)), summed(named(most + 1))
+    assert names_size(whole.names) == 13 * most + 1 <= MAX_NAMES
+    assert (whole.omitted, above.omitted) == ((), ("names",))
+    assert above.names is None
+    assert b"To: a" in above.fields
+    assert all(agrees(summed(named(n)), summarise(Mail(named(n)))) for n in (most, most + 1))
+
+
+def test_names_are_left_out_before_what_lists_show() -> None:
+    received = b"Subject: " + b"s" * 14_000 + b"\r\n" + named(150)
+    envelope = summed(received)
+    assert envelope.omitted == ("names",)
+    assert agrees(envelope, summarise(Mail(received)))
+
+
+def test_an_envelope_made_before_it_had_names_is_no_lie() -> None:
+    received = named(3)
+    older = replace(summed(received), names=None)
+    assert b'"names"' not in encode(older)
+    assert decode(encode(older)) == older
+    assert agrees(older, summarise(Mail(received)))
+    assert not agrees(replace(older, omitted=("names",)), summarise(Mail(received)))
+
+
 def test_a_field_that_was_cut_off_gets_a_line_end() -> None:
     assert summed(b"Subject: cut").fields == b"Subject: cut\r\n"
 
@@ -230,7 +280,7 @@ def test_structure_and_preview_are_left_out_before_the_names() -> None:
 
 def test_everything_that_cannot_be_left_out_fits_together() -> None:
     """Longest account, all keys, all verdicts, changes at their limit, every field left out."""
-    huge = b"".join(b"%b: %b\r\n" % (n.encode(), b"x" * 7000) for n in KEPT_FIRST)
+    huge = b"".join(b"%b: %b\r\n" % (n.encode(), b"x" * 7000) for n in KEPT_FIRST) + named(200)
     envelope = replace(
         ENVELOPE,
         account="\xe9" * 127,
@@ -273,6 +323,7 @@ def test_summary_is_under_2_kb_for_an_ordinary_mail() -> None:
         ("size", 3),
         ("header_size", 3),
         ("omitted", ("subject",)),
+        ("names", (b"x-label",)),
     ],
 )
 def test_a_summary_that_says_something_else_is_noticed(field: str, value: object) -> None:
@@ -288,6 +339,8 @@ def test_other_rules_for_the_summary_are_no_lie() -> None:
     assert decode(encode(later)) == later
     assert agrees(later, summarise(Mail(received)))
     assert not agrees(replace(later, fields=b""), summarise(Mail(received)))
+    assert not agrees(replace(later, names=(b"x-label",)), summarise(Mail(received)))
+    assert agrees(replace(later, names=None), summarise(Mail(received)))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class Summary:
     recipients: str
     attachments: int
     security: Security
+    names: bytes | None = None  # of the unpublished fields, as local/published.py writes them
 
     def __repr__(self) -> str:
         return f"Summary(state={self.state.name}, size={self.size})"
@@ -88,7 +89,7 @@ MOST_TRIES = 3
 # of mail and summary
 SUMMARY_COLUMNS = (
     "state, size, envelope, structure, fields, preview, date, subject, sender, recipients,"
-    " attachments, security"
+    " attachments, security, names"
 )
 
 
@@ -137,7 +138,8 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None
     mail_id: int = rows[0][0]
     writer.execute(
         "INSERT OR REPLACE INTO summary (mail_id, envelope, structure, fields, preview, date,"
-        " subject, sender, recipients, attachments, security) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        " subject, sender, recipients, attachments, security, names)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         (mail_id, *_values(summary)),
     )
     return mail_id
@@ -242,6 +244,8 @@ class Known(NamedTuple):
     envelope: bytes | None
     structure: bytes | None
     octets: bytes | None  # the whole view or its header
+    fields: bytes | None  # the published header fields, in place of a header that is not here
+    names: bytes | None  # of the other fields, as published.answers() takes them
 
     def __repr__(self) -> str:
         return f"Known({self.uid}, {self.state.name})"
@@ -260,6 +264,12 @@ _OCTETS = {
     Octets.HEADER: " LEFT JOIN header h ON h.mail_id = a.id",
     Octets.VIEW: " LEFT JOIN body b ON b.mail_id = a.id",
 }
+# looked for only where it is needed: the row is wide
+_FIELDS = ", ".join(
+    f"CASE WHEN a.state < {int(State.OPENED)}"
+    f" THEN (SELECT {column} FROM summary WHERE mail_id = a.id) END"
+    for column in ("fields", "names")
+)
 _STATES = {int(state): state for state in State}
 
 
@@ -277,15 +287,31 @@ def known(
     """
     join = " LEFT JOIN summary s ON s.mail_id = a.id" if summary else ""
     columns = "s.envelope, s.structure" if summary else "NULL, NULL"
+    fields = _FIELDS if octets is Octets.HEADER else "NULL, NULL"
     found = []
     for chunk in _chunks(uids):
         rows = database.read(
-            f"SELECT m.uid, m.internal_date, a.email_id, a.state, a.size, {columns}, {octets}"
+            f"SELECT m.uid, m.internal_date, a.email_id, a.state, a.size, {columns}, {octets},"
+            f" {fields}"
             f" FROM message m JOIN mail a ON a.id = m.mail_id{join}{_OCTETS[octets]}"
             f" WHERE m.mailbox_id = ? AND m.uid IN ({_marks(chunk)}) ORDER BY m.uid",
             (mailbox_id, *chunk),
         )
         found += [Known(u, at, name, _STATES[s], *rest) for u, at, name, s, *rest in rows]
+    return found
+
+
+def previews(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, str]:
+    """uid → preview, of those whose summary is final."""
+    found: dict[int, str] = {}
+    for chunk in _chunks(uids):
+        found |= database.read(
+            "SELECT m.uid, s.preview FROM message m JOIN mail a ON a.id = m.mail_id"
+            " JOIN summary s ON s.mail_id = a.id"
+            f" WHERE m.mailbox_id = ? AND a.state >= {int(State.READY)}"
+            f" AND m.uid IN ({_marks(chunk)})",
+            (mailbox_id, *chunk),
+        )
     return found
 
 
@@ -339,10 +365,11 @@ def _values(summary: Summary) -> tuple[Any, ...]:
         summary.recipients,
         summary.attachments,
         summary.security.encode(),
+        summary.names,
     )
 
 
 def summary_of(row: Sequence[Any]) -> Summary:
     """Of a row of SUMMARY_COLUMNS."""
-    values: Any = (State(row[0]), *row[1:-1], Security.decode(row[-1]))
+    values: Any = (State(row[0]), *row[1:-2], Security.decode(row[-2]), row[-1])
     return Summary(*values)

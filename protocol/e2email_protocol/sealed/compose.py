@@ -71,6 +71,7 @@ def compose(
             structure=summary.structure,
             preview=summary.preview,
             fields=b"".join(raw for _, raw in summary.fields),
+            names=summary.names,
         ),
         summary,
     )

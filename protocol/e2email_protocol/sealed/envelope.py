@@ -6,7 +6,7 @@ that were signed are the only bytes that mean this.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,9 +22,11 @@ MAX_SIZE = 1 << 40  # octets, and seconds; above any mail, and exact in every JS
 MAX_KEYS = 64  # PKESKs that the packet grammar accepts
 SUMMARY_VERSION = 1  # of how structure, preview and attachments are made from octets
 MAX_PREVIEW = 1000  # characters; a bound for readers, mime.text makes less
+MAX_NAMES = 2 << 10  # octets of JSON: real headers take a quarter of it, others fill no envelope
 MAX_ACCOUNT = 254  # octets, RFC 5321 §4.5.3.1.3
 _ACCOUNT = re.compile(r"[^\x00-\x20\x7f]+")
 _KEY_ID = re.compile(r"[0-9A-F]{16}")
+_NO_NAME = re.compile(rb"[:\n]")  # what no field name has inside it
 _HEX = re.compile(r"[0-9a-f]*")
 
 
@@ -52,6 +54,8 @@ class Envelope:
     is IMAP's BODYSTRUCTURE, `preview` the first words; None when named in `omitted`, as is the
     lower-case name of every published field that was left out. Sizes in octets, of the delivered
     octets; `trace` is the length of the fields that the receiving server put in front.
+    `names` are the lower-case names of the header's other fields, each once, in order; None when
+    named in `omitted` or when made before envelopes had them.
     `encrypted`: the whole mail is one sender's encryption to this account. `summary` is the
     version of the rules that made structure, preview and attachments.
     """
@@ -73,6 +77,7 @@ class Envelope:
     preview: str | None
     fields: bytes
     omitted: tuple[str, ...] = ()
+    names: tuple[bytes, ...] | None = None
     summary: int = SUMMARY_VERSION
     version: int = FORMAT_VERSION
 
@@ -92,6 +97,11 @@ canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 def json_size(value: str | bytes) -> int:
     """Octets that a string takes inside the JSON line."""
     return len(json.dumps(_text(value) if isinstance(value, bytes) else value))
+
+
+def names_size(names: Iterable[bytes]) -> int:
+    """Octets that a list of names takes inside the JSON line."""
+    return len(canonical([_text(name) for name in names]))
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -121,6 +131,8 @@ def encode(envelope: Envelope) -> bytes:
         "omitted": list(envelope.omitted),
         "summary": envelope.summary,
     }
+    if envelope.names is not None:
+        members["names"] = [_text(name) for name in envelope.names]
     return canonical(members).encode("ascii") + b"\n" + envelope.fields
 
 
@@ -168,6 +180,7 @@ def _members(line: bytes) -> dict[str, Any]:
 
 def _envelope(members: Mapping[str, Any], fields: bytes) -> Envelope:
     structure, preview = members["structure"], members["preview"]
+    names = _names(members["names"]) if "names" in members else None
     return Envelope(
         account=_string(members["account"]),
         record_id=_hex(members["id"], 16),
@@ -187,6 +200,7 @@ def _envelope(members: Mapping[str, Any], fields: bytes) -> Envelope:
         fields=fields,
         omitted=tuple(_string(o) for o in _list(members["omitted"], MAX_ENVELOPE)),
         summary=_integer(members["summary"]),
+        names=names,
     )
 
 
@@ -221,6 +235,15 @@ def _preview(value: Any) -> str:
     if len(_string(value)) > MAX_PREVIEW:
         raise ValueError
     return str(value)
+
+
+def _names(value: Any) -> tuple[bytes, ...]:
+    names = tuple(_octets(name) for name in _list(value, MAX_NAMES))
+    if names_size(names) > MAX_NAMES or len(set(names)) < len(names):
+        raise ValueError
+    if any(name != name.lower() or _NO_NAME.search(name) for name in names):
+        raise ValueError
+    return names
 
 
 def _octets(value: Any) -> bytes:

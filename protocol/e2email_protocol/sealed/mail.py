@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from e2email_protocol.mime.header import Field, fields
 from e2email_protocol.mime.params import parameter
-from e2email_protocol.mime.scan import DEFAULT_LIMITS, Part, scan
+from e2email_protocol.mime.scan import Part, scan
 
-MAX_HEADER = DEFAULT_LIMITS.header  # beyond it fields are not looked at, and the mail is wrapped
 _BLANK = re.compile(rb"\r?\n")
 
 
@@ -20,11 +19,8 @@ class Mail:
         self.octets = octets
         self.trace = trace
         self.root: Part = scan(octets)
-        end = min(self.root.body, MAX_HEADER)
         self.fields: tuple[Named, ...] = tuple(
-            Named(field.name.lower(), field)
-            for field in fields(octets, 0, end)
-            if field.end < end or end == self.root.body
+            Named(field.name.lower(), field) for field in fields(octets, 0, self.root.body)
         )
 
     def __repr__(self) -> str:

@@ -7,31 +7,37 @@ from e2email_protocol.mime.structure import structure
 from e2email_protocol.mime.text import attachments, preview
 from e2email_protocol.sealed.envelope import (
     MAX_ENVELOPE,
+    MAX_NAMES,
     SUMMARY_VERSION,
     Envelope,
     encode,
     json_size,
+    names_size,
 )
 from e2email_protocol.sealed.mail import Mail
 
-# The fields that lists of mail are made of, and the order in which they (and BODYSTRUCTURE and
-# preview) are given room: the first are what every list shows. Closed, so that a sender cannot
-# fill the envelope with names of fields that were left out.
+# The fields that lists of mail are made of, and the order in which they (and BODYSTRUCTURE, preview
+# and the names of all other fields) are given room: the first are what every list shows. Closed,
+# so that a sender cannot fill the envelope with names of fields that were left out.
 KEPT_FIRST = (
     "from", "date", "subject", "message-id", "to", "sender", "reply-to", "in-reply-to", "cc", "bcc",
     "structure", "preview",
     "content-type", "content-transfer-encoding", "mime-version", "content-disposition",
     "list-id", "list-post", "list-unsubscribe", "list-unsubscribe-post",
-    "priority", "x-priority", "references",
+    "priority", "x-priority", "names", "references",
     "list-help", "list-subscribe", "list-owner", "list-archive",
     "content-id", "content-description", "content-language", "content-location", "content-md5",
 )  # fmt: skip
-PUBLISHED = frozenset(name.encode() for name in KEPT_FIRST) - {b"structure", b"preview"}
+NAMES = "names"
+PUBLISHED = frozenset(n.encode() for n in KEPT_FIRST) - {b"structure", b"preview", b"names"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Summary:
-    """Of the octets of one mail; `fields` are (lower-case name, raw field) in order."""
+    """Of the octets of one mail; `fields` are (lower-case name, raw field) in order.
+
+    `names` are those of the other fields, however many; None: not to be told.
+    """
 
     fields: tuple[tuple[bytes, bytes], ...]
     structure: bytes
@@ -39,6 +45,7 @@ class Summary:
     attachments: int
     size: int
     header_size: int
+    names: tuple[bytes, ...] | None
 
     def __repr__(self) -> str:
         """Sizes only."""
@@ -54,6 +61,7 @@ def summarise(mail: Mail) -> Summary:
         attachments=len(attachments(mail.root)),
         size=len(mail.octets),
         header_size=mail.root.body,
+        names=tuple({f.name: None for f in mail.fields if f.name not in PUBLISHED}),
     )
 
 
@@ -61,14 +69,16 @@ def fit(envelope: Envelope, summary: Summary) -> bytes:
     """The bytes of an envelope that holds all of its summary, or else as much of it as fits, the
     rest named in `omitted`."""
     octets = encode(envelope)
-    if len(octets) <= MAX_ENVELOPE:
+    if len(octets) <= MAX_NAMES or (
+        len(octets) <= MAX_ENVELOPE and _size(summary, NAMES) <= MAX_NAMES
+    ):
         return octets
     bare = replace(fill(envelope, summary, KEPT_FIRST), omitted=KEPT_FIRST)
     room = MAX_ENVELOPE - len(encode(bare))
     omitted = []
     for name in KEPT_FIRST:
         size = _size(summary, name)
-        if size <= room:
+        if size <= (min(room, MAX_NAMES) if name == NAMES else room):
             room -= size
         else:
             omitted.append(name)
@@ -80,6 +90,8 @@ def _size(summary: Summary, name: str) -> int:
         return json_size(summary.structure)
     if name == "preview":
         return json_size(summary.preview)
+    if name == NAMES:
+        return names_size(summary.names or ())
     return sum(len(raw) for found, raw in summary.fields if found == name.encode())
 
 
@@ -96,6 +108,7 @@ def fill(envelope: Envelope, summary: Summary, omitted: Iterable[str]) -> Envelo
         size=summary.size,
         header_size=summary.header_size,
         omitted=names,
+        names=None if NAMES in names else summary.names,
     )
 
 
@@ -105,11 +118,14 @@ def agrees(envelope: Envelope, summary: Summary) -> bool:
     Of an envelope made by other rules for structure and preview only the rest is compared, or a
     better rule would call every older mail a lie.
     """
+    if envelope.names is None and NAMES not in envelope.omitted:  # made before there were names
+        summary = replace(summary, names=None)
     if envelope.summary == SUMMARY_VERSION:
         return fit(fill(envelope, summary, ()), summary) == encode(envelope)
     exact = fill(envelope, summary, envelope.omitted)
-    return (exact.fields, exact.size, exact.header_size) == (
+    return (exact.fields, exact.names, exact.size, exact.header_size) == (
         envelope.fields,
+        envelope.names,
         envelope.size,
         envelope.header_size,
     )

@@ -124,6 +124,12 @@ class Maker:
         yield "whole-attached", "opened", "begins with white space: wrapped as a file", new(odd)
         many = b"Cc: a@example.org" + b",\r\n a@example.org" * 1200 + b"\r\n" + PLAIN
         yield "omitted", "opened", "Cc is too long for the envelope", new(many)
+        others = b"".join(b"X-%08d: 1\r\n" % n for n in range(200))
+        yield "omitted-names", "opened", "names of 200 other fields", new(others + PLAIN)
+        yield (
+            "without-names", "opened", "an envelope made before it had names",
+            envelope(rb'"names":\[[^]]*\],', b""),
+        )  # fmt: skip
         stored = appended("mutt", "TLSv1.3", NOW)
         yield "appended", "opened", "stored by a program", new(PLAIN, trace=b"", arrival=stored)
         yield "encrypted", "opened", "sender-encrypted", new(self.to_alice)
