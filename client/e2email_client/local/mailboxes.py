@@ -33,6 +33,7 @@ class Mailbox:
     upstream_modseq: int
     modseq: int
     complete: bool
+    object_id: str  # the server's MAILBOXID; '' while it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,12 @@ class Entry(NamedTuple):
 
 _MAILBOX = (
     "SELECT id, name, special_use, subscribed, uidvalidity, uidnext, announced,"
-    " upstream_modseq, modseq, complete FROM mailbox"
+    " upstream_modseq, modseq, complete, object_id FROM mailbox"
 )
 
 
 def _mailbox(row: Sequence[Any]) -> Mailbox:
-    values: Any = (*row[:3], bool(row[3]), *row[4:9], bool(row[9]))
+    values: Any = (*row[:3], bool(row[3]), *row[4:9], bool(row[9]), row[10])
     return Mailbox(*values)
 
 
@@ -110,8 +111,8 @@ def put(
             )
         else:
             writer.execute(
-                "INSERT INTO mailbox (name, special_use, subscribed, uidvalidity, modseq)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO mailbox (name, special_use, subscribed, uidvalidity, modseq, horizon)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
                 (name, special_use, subscribed, uidvalidity, _now()),
             )
     found = named(database, name)
@@ -283,6 +284,12 @@ def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:
         (mailbox_id, since),
     )
     return [uid for (uid,) in rows]
+
+
+def horizon(database: Database, mailbox_id: int) -> int:
+    """The modseq since which `vanished` is complete: before it, there was another cache."""
+    rows = database.read("SELECT horizon FROM mailbox WHERE id = ?", (mailbox_id,))
+    return int(rows[0][0]) if rows else 0
 
 
 def pack(flags: Iterable[str]) -> str:

@@ -136,4 +136,27 @@ CREATE TABLE app_password (                    -- one for each mail program, pro
 );
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD)
+# What programs were promised and the server does not have yet: journal.py.
+_JOURNAL = """
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,        -- the order
+  state TEXT NOT NULL,                         -- pending, sending, refused
+  kind TEXT NOT NULL,                          -- flags, delete, append
+  mailbox TEXT NOT NULL,
+  object_id TEXT NOT NULL,                     -- MAILBOXID, or nothing where it is not known
+  uidvalidity INTEGER NOT NULL,
+  uids TEXT NOT NULL,                          -- a set as IMAP writes it
+  added TEXT NOT NULL,                         -- flags, and those that an append has
+  removed TEXT NOT NULL,
+  since INTEGER NOT NULL,                      -- Unix seconds
+  reason TEXT NOT NULL DEFAULT '',             -- why it was refused
+  internal_date INTEGER NOT NULL DEFAULT 0,    -- of an append, as are the next two
+  octets BLOB,                                 -- the sealed record as it goes up
+  retry_key BLOB                               -- keyed hash of mailbox and mail
+);
+CREATE INDEX journal_state ON journal (state);
+CREATE TABLE journal_key (octets BLOB NOT NULL);
+INSERT INTO journal_key VALUES (randomblob(32));
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL)
