@@ -1,9 +1,12 @@
-"""Which program syncs an account: who holds its lock. The system frees it when one dies."""
+"""Locks between programs: which one syncs an account, which one writes. Freed when one dies."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -38,22 +41,38 @@ class SyncLock:
         if self._descriptor is not None:
             return True
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(descriptor)
-                raise
+            self._descriptor = _locked(self._path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError as fault:
-            raise LocalFault(
-                f"The file {self._path} cannot be locked: {fault.strerror}."
-            ) from fault
-        self._descriptor = descriptor
         return True
 
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A lock that is waited for, around a few writes. LocalFault where the disk says no."""
+    descriptor = _locked(path, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path, how: int) -> int:
+    """A descriptor to close. BlockingIOError: somebody else has it, and `how` is not to wait."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, how)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except BlockingIOError:
+        raise
+    except OSError as fault:
+        raise LocalFault(f"The file {path} cannot be locked: {fault.strerror}.") from fault
+    return descriptor

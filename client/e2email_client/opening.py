@@ -24,7 +24,7 @@ from e2email_crypto.open import MAX_MESSAGE, Opened, OpenPool
 from e2email_crypto.packets import message_key_ids
 from e2email_protocol.mime.envelope import envelope as imap_envelope
 from e2email_protocol.sealed import opened as sealed
-from e2email_protocol.sealed.arrival import SMTP
+from e2email_protocol.sealed.arrival import DEVICE, SMTP, Arrival
 from e2email_protocol.sealed.envelope import BadEnvelope
 from e2email_protocol.sealed.envelope import Body as BodyKind
 from e2email_protocol.sealed.record import Form, Record
@@ -60,13 +60,27 @@ class _TooMuch(CryptoError):
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A key that an account's statements name, for what its devices make."""
+
+    public: bytes  # Ed25519
+    until: int | None = None  # time of the statement that no longer names it
+
+
+def _no_device(_signer: str) -> Device | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """Public facts of the account that opening is judged by."""
 
     account: str
     stated_key_ids: frozenset[frozenset[str]]  # encryption subkeys, a set for each statement
-    signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys, this account's devices
+    signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys
     certificates: tuple[bytes, ...] = ()  # whose signatures inside encrypted mail are judged
+    # key id → the device; may ask the server, and raises Offline where that does not answer
+    device: Callable[[str], Device | None] = _no_device
 
 
 class Opening:
@@ -372,9 +386,24 @@ class _Adapter:
         except (BadArmor, BadMessage, TooLarge):
             return frozenset()
 
-    def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
-        public = self._signers.get(signer)
+    def proves_origin(
+        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
+    ) -> bool:
+        """Raises Later where it takes the server to know, and that is not reached."""
+        if arrival.origin == DEVICE:
+            public = self._device(signer, arrival.time)
+        else:
+            public = self._signers.get(signer)
         return public is not None and verify_arrival(public, envelope, signature)
+
+    def _device(self, signer: str, time: int) -> bytes | None:
+        try:
+            device = self._keys.device(signer)
+        except Offline:
+            raise Later from None
+        if device is None or (device.until is not None and time > device.until):
+            return None
+        return device.public
 
 
 def _binary(message: bytes) -> bytes:

@@ -42,6 +42,11 @@ class AccountPaths:
         """Held by the program that syncs; empty."""
         return self.folder / "sync.lock"
 
+    @property
+    def history_lock(self) -> Path:
+        """Held while `statements` and what the settings say of them are written; empty."""
+        return self.folder / "history.lock"
+
     def slot(self, kind: str) -> Path:
         return self.folder / f"{kind}.slot"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from e2email_client.failure import Alarm, LocalFault
 from e2email_client.local.cache import open_cache, open_state
 from e2email_client.local.cipher import Database, StoreUnreadable
-from e2email_client.unlock import Unlocked, read_statements
-from e2email_crypto import statement
+from e2email_client.unlock import Unlocked
 
 if TYPE_CHECKING:
+    from e2email_client.history import History
     from e2email_client.opening import Opening
 
 
@@ -47,25 +47,23 @@ def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
         state.close()
 
 
-def open_opening(unlocked: Unlocked, workers: int = 2) -> Opening:
+def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None = None) -> Opening:
     """The workers that hold the account's secret keys; the caller closes them."""
     # the cryptographic libraries are loaded by those who open mail, not by every command
+    from e2email_client.history import History
     from e2email_client.opening import Keys, Opening
 
-    history = [
-        statement.decode(statement.Entry.decode(entry).statement)
-        for entry in read_statements(unlocked.paths)
-    ]
+    history = history or History(unlocked)
     keys = Keys(
         account=unlocked.settings.address,
-        stated_key_ids=frozenset(one.key_ids for one in history),
+        stated_key_ids=frozenset(one.key_ids for one in history.statements()),
         signers=tuple(
             {
                 unlocked.vault.arrival_key,
                 bytes.fromhex(unlocked.settings.arrival_key),  # perhaps its successor, verified
-                *unlocked.statement.device_keys,
             }
         ),
         certificates=tuple(one.certificate for one in unlocked.vault.identities),
+        device=history.device,
     )
     return Opening(keys, [one.tsk for one in unlocked.vault.identities], workers)

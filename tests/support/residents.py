@@ -57,7 +57,7 @@ class Resident:
     @contextmanager
     def opener(self):
         with OpenWorker(self.identity.tsk) as worker:
-            yield RealOpener(worker, self.stated.key_ids, ARRIVAL_KEY.public, ARRIVAL_KEY.key_id)
+            yield RealOpener(worker, self.stated.key_ids, ARRIVAL_KEY.public)
 
     def open(self, record: Record) -> Opened:
         """Raises what the protocol's opening raises."""

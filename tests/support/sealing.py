@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from e2email_crypto.armor import dearmor
-from e2email_crypto.arrival import ArrivalKey, verify_arrival
+from e2email_crypto.arrival import ArrivalKey, key_id, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, TooLarge
 from e2email_crypto.gate import Recipient, recipient
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.packets import message_key_ids
 from e2email_crypto.seal import seal
 from e2email_protocol.sealed.armor import armored_slice, crc24
-from e2email_protocol.sealed.arrival import Arrival
+from e2email_protocol.sealed.arrival import DEVICE, Arrival
 from e2email_protocol.sealed.compose import compose
 from e2email_protocol.sealed.opened import Opened, open_body, open_envelope
 from e2email_protocol.sealed.record import Policy, Record
@@ -75,14 +75,14 @@ class RealSealer:
 
 @dataclass(frozen=True)
 class RealOpener:
-    """Opens in a worker process; trusts one arrival key."""
+    """Opens in a worker process; trusts one arrival key and one device."""
 
     worker: OpenWorker
     known_key_ids: frozenset[str]
     pinned: bytes
-    pinned_id: str
     certs: tuple[bytes, ...] = ()
     now: int | None = None
+    device: bytes = bytes(32)  # public key of one of the account's devices
 
     @property
     def stated_key_ids(self) -> frozenset[frozenset[str]]:
@@ -98,8 +98,11 @@ class RealOpener:
     def message_key_ids(self, message: bytes) -> frozenset[str]:
         return real_key_ids(message)
 
-    def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
-        return signer == self.pinned_id and verify_arrival(self.pinned, envelope, signature)
+    def proves_origin(
+        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
+    ) -> bool:
+        public = self.device if arrival.origin == DEVICE else self.pinned
+        return signer == key_id(public) and verify_arrival(public, envelope, signature)
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def vector_opener(keys: Mapping[str, str]) -> Iterator[RealOpener]:
     own = recipient(b64decode(keys["certificate"]), now).key_ids
     public = bytes.fromhex(keys["arrival_public"])
     with OpenWorker(b64decode(keys["secret_key"])) as worker:
-        yield RealOpener(worker, own, public, keys["arrival_signer"], (), now)
+        yield RealOpener(worker, own, public, (), now)
 
 
 _MIRROR = bytes(255 - octet for octet in range(256))  # no word of the plaintext stays readable
@@ -154,7 +157,9 @@ class FakeIdentity:
             raise ValueError("too large")
         return Decrypted(plaintext, self.signatures)
 
-    def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
+    def proves_origin(
+        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
+    ) -> bool:
         return signer in self.trusted and signature == self.sign(envelope)
 
     def but(self, **changes: object) -> "FakeIdentity":

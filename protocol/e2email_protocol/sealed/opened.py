@@ -128,7 +128,7 @@ def read_envelope(
     if envelope.record_id != record_id or envelope.account != account:
         raise NotThisRecord("the envelope belongs to another record")
     proven = bool(signed.signer) and opener.proves_origin(
-        signed.signer, signed.envelope, signed.signature
+        envelope.arrival, signed.signer, signed.envelope, signed.signature
     )
     alarms = _foreign_key(message, envelope, proven, opener)
     return OpenedEnvelope(envelope, proven, alarms)

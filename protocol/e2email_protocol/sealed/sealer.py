@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from e2email_protocol.sealed.arrival import Arrival
+
 
 class Keys(Protocol):
     """What is known of one account's encryption keys. Key ids are 16 upper-case hex digits."""
@@ -67,5 +69,11 @@ class Opener(Keys, Protocol):
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         """Open one message, binary or armored."""
 
-    def proves_origin(self, signer: str, envelope: bytes, signature: bytes) -> bool:
-        """Whether `signer` is a key we pinned or a device of the statement, and it signed this."""
+    def proves_origin(
+        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
+    ) -> bool:
+        """Whether `signer` may say that mail came so, and it signed this envelope.
+
+        The server's key says so of `smtp` and `append:`, a device of the statement of `device`:
+        neither speaks for the other.
+        """
