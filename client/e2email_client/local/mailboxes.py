@@ -11,14 +11,18 @@ told of a message ever changes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .cipher import Database
+from .pending import NOTHING, Effect, Pending
 
 # SQLite's default bound on parameters is 32,766; a wide read stays far below it.
 IN_CHUNK = 5_000
+_NONE = Effect()
+
+Flags = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +143,17 @@ def drop(database: Database, gone: Iterable[Mailbox]) -> None:
         _sweep(writer)
 
 
-def add(database: Database, mailbox_id: int, found: Sequence[Skeleton]) -> None:
-    """New messages; one already known gets its flags."""
+def add(
+    database: Database, mailbox_id: int, found: Sequence[Skeleton], pending: Pending = NOTHING
+) -> None:
+    """New messages; one already known gets its flags. What is `pending` lies over them."""
     with database.write() as writer:
         modseq = _next_modseq(writer, mailbox_id)
+        effects = _effects(writer, mailbox_id, pending)
         for skeleton in found:
+            effect = effects.get(skeleton.uid, _NONE)
+            if effect.gone:
+                continue
             writer.execute(
                 "INSERT INTO mail (email_id) VALUES (?) ON CONFLICT DO NOTHING",
                 (skeleton.email_id,),
@@ -156,7 +166,7 @@ def add(database: Database, mailbox_id: int, found: Sequence[Skeleton]) -> None:
                 (
                     mailbox_id,
                     skeleton.uid,
-                    pack(skeleton.flags),
+                    pack(effect.over(skeleton.flags)),
                     modseq,
                     skeleton.internal_date,
                     skeleton.email_id,
@@ -165,16 +175,67 @@ def add(database: Database, mailbox_id: int, found: Sequence[Skeleton]) -> None:
 
 
 def set_flags(
-    database: Database, mailbox_id: int, flags: Iterable[tuple[int, frozenset[str]]]
+    database: Database,
+    mailbox_id: int,
+    flags: Iterable[tuple[int, frozenset[str]]],
+    pending: Pending = NOTHING,
 ) -> None:
-    """The server's word on flags. A message that had them already keeps its MODSEQ."""
+    """The server's word on flags, with what is `pending` over it. A message that had them already
+    keeps its MODSEQ."""
     with database.write() as writer:
         modseq = _next_modseq(writer, mailbox_id)
-        writer.executemany(
-            "UPDATE message SET flags = ?1, modseq = ?2"
-            " WHERE mailbox_id = ?3 AND uid = ?4 AND flags <> ?1",
-            [(pack(value), modseq, mailbox_id, uid) for uid, value in flags],
+        effects = _effects(writer, mailbox_id, pending)
+        _set(
+            writer,
+            mailbox_id,
+            modseq,
+            ((uid, effects.get(uid, _NONE).over(value)) for uid, value in flags),
         )
+
+
+def change(
+    database: Database, mailbox_id: int, uids: Iterable[int], added: Flags, removed: Flags
+) -> None:
+    """What was promised of messages that are here."""
+    effect = Effect(added, removed)
+    with database.write() as writer:
+        modseq = _next_modseq(writer, mailbox_id)
+        _set(
+            writer,
+            mailbox_id,
+            modseq,
+            [(uid, effect.over(had)) for uid, had in _flags(writer, mailbox_id, uids)],
+        )
+
+
+def _set(
+    writer: Any, mailbox_id: int, modseq: int, flags: Iterable[tuple[int, frozenset[str]]]
+) -> None:
+    writer.executemany(
+        "UPDATE message SET flags = ?1, modseq = ?2"
+        " WHERE mailbox_id = ?3 AND uid = ?4 AND flags <> ?1",
+        [(pack(value), modseq, mailbox_id, uid) for uid, value in flags],
+    )
+
+
+def _flags(
+    writer: Any, mailbox_id: int, uids: Iterable[int]
+) -> Iterator[tuple[int, frozenset[str]]]:
+    for uid in uids:
+        row = writer.execute(
+            "SELECT flags FROM message WHERE mailbox_id = ? AND uid = ?", (mailbox_id, uid)
+        ).fetchone()
+        if row:
+            yield uid, unpack(row[0])
+
+
+def _effects(writer: Any, mailbox_id: int, pending: Pending) -> Mapping[int, Effect]:
+    """Asked inside the transaction: who promises something writes it down first, and comes here
+    after it or is seen by it."""
+    row = writer.execute(
+        "SELECT name, object_id, uidvalidity FROM mailbox WHERE id = ?", (mailbox_id,)
+    ).fetchone()
+    return pending.effects(*row) if row else {}
 
 
 def remove(database: Database, mailbox_id: int, uids: Iterable[int]) -> None:
@@ -290,6 +351,18 @@ def horizon(database: Database, mailbox_id: int) -> int:
     """The modseq since which `vanished` is complete: before it, there was another cache."""
     rows = database.read("SELECT horizon FROM mailbox WHERE id = ?", (mailbox_id,))
     return int(rows[0][0]) if rows else 0
+
+
+def object_id(database: Database, mailbox_id: int) -> str:
+    """The server's MAILBOXID (RFC 8474); "": not known."""
+    rows = database.read("SELECT object_id FROM mailbox WHERE id = ?", (mailbox_id,))
+    return str(rows[0][0]) if rows else ""
+
+
+def identified(database: Database) -> bool:
+    """There are mailboxes, and the server's MAILBOXID of each is known."""
+    rows = database.read("SELECT min(object_id <> '') FROM mailbox")
+    return bool(rows[0][0])
 
 
 def pack(flags: Iterable[str]) -> str:
