@@ -31,13 +31,14 @@ class Mailbox:
     name: str
     special_use: str | None
     subscribed: bool
-    uidvalidity: int
+    uidvalidity: int  # as programs are told
     uidnext: int
     announced: int  # UIDs from here on are known and not shown yet
     upstream_modseq: int
     modseq: int
     complete: bool
     object_id: str  # the server's MAILBOXID; '' while it is not known
+    server_validity: int  # the server's own UIDVALIDITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Skeleton:
     email_id: str
     flags: frozenset[str]
     internal_date: int
+    modseq: int = 0  # the server's; 0: not said
+
+
+class Reused(Exception):
+    """A UID names another mail than before: the mailbox is not what it was."""
 
 
 class Entry(NamedTuple):
@@ -60,12 +66,12 @@ class Entry(NamedTuple):
 
 _MAILBOX = (
     "SELECT id, name, special_use, subscribed, uidvalidity, uidnext, announced,"
-    " upstream_modseq, modseq, complete, object_id FROM mailbox"
+    " upstream_modseq, modseq, complete, object_id, server_validity FROM mailbox"
 )
 
 
 def _mailbox(row: Sequence[Any]) -> Mailbox:
-    values: Any = (*row[:3], bool(row[3]), *row[4:9], bool(row[9]), row[10])
+    values: Any = (*row[:3], bool(row[3]), *row[4:9], bool(row[9]), *row[10:])
     return Mailbox(*values)
 
 
@@ -97,27 +103,38 @@ def octets(database: Database, mailbox_id: int) -> int:
 
 
 def put(
-    database: Database, name: str, uidvalidity: int, special_use: str | None, subscribed: bool
+    database: Database,
+    name: str,
+    uidvalidity: int,
+    special_use: str | None,
+    subscribed: bool,
+    *,
+    object_id: str = "",
+    shown: int | None = None,
 ) -> Mailbox:
-    """Make or update a mailbox. Another UIDVALIDITY empties it (RFC 9051, section 2.3.1.1)."""
+    """Make or update a mailbox. `shown`: UIDVALIDITY for programs, where it is not the server's.
+
+    Another UIDVALIDITY empties it (RFC 9051, section 2.3.1.1). Its mails stay until `sweep`: most
+    of them are listed again.
+    """
+    shown = uidvalidity if shown is None else shown
     with database.write() as writer:
         row = writer.execute(
-            "SELECT id, uidvalidity FROM mailbox WHERE name = ?", (name,)
+            "SELECT id, server_validity, uidvalidity FROM mailbox WHERE name = ?", (name,)
         ).fetchone()
-        if row and row[1] != uidvalidity:
+        if row and row[1:] != (uidvalidity, shown):
             writer.execute("DELETE FROM mailbox WHERE id = ?", (row[0],))
-            _sweep(writer)
             row = None
         if row:
             writer.execute(
-                "UPDATE mailbox SET special_use = ?, subscribed = ? WHERE id = ?",
-                (special_use, subscribed, row[0]),
+                "UPDATE mailbox SET special_use = ?, subscribed = ?, object_id = ? WHERE id = ?",
+                (special_use, subscribed, object_id, row[0]),
             )
         else:
             writer.execute(
-                "INSERT INTO mailbox (name, special_use, subscribed, uidvalidity, modseq, horizon)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-                (name, special_use, subscribed, uidvalidity, _now()),
+                "INSERT INTO mailbox (name, special_use, subscribed, server_validity, uidvalidity,"
+                " object_id, modseq, horizon) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+                (name, special_use, subscribed, uidvalidity, shown, object_id, _now()),
             )
     found = named(database, name)
     assert found is not None
@@ -134,44 +151,76 @@ def rename(database: Database, old: str, new: str) -> None:
         )
 
 
+def rename_found(database: Database, names: Mapping[int, str]) -> None:
+    """id → another name, all at once: two may have changed places. What had the name is gone."""
+    with database.write() as writer:
+        for mailbox_id in names:
+            # no server's name has a NUL
+            writer.execute("UPDATE mailbox SET name = char(0) || id WHERE id = ?", (mailbox_id,))
+        for mailbox_id, name in names.items():
+            writer.execute("DELETE FROM mailbox WHERE name = ?", (name,))
+            writer.execute("UPDATE mailbox SET name = ? WHERE id = ?", (name, mailbox_id))
+
+
 def drop(database: Database, gone: Iterable[Mailbox]) -> None:
     """Unless one has another name by now."""
     with database.write() as writer:
         writer.executemany(
             "DELETE FROM mailbox WHERE id = ? AND name = ?", [(one.id, one.name) for one in gone]
         )
-        _sweep(writer)
+
+
+def sweep(database: Database) -> None:
+    """Mail that lies in no mailbox any more is forgotten: to be called when all were listed, for
+    what went from one mailbox may have come to another."""
+    with database.write() as writer:
+        orphans = writer.execute(
+            "SELECT id FROM mail WHERE NOT EXISTS"
+            " (SELECT 1 FROM message WHERE message.mail_id = mail.id)"
+        ).fetchall()
+        for (mail_id,) in orphans:
+            writer.execute("DELETE FROM words WHERE rowid = ?", (mail_id,))
+            writer.execute("DELETE FROM mail WHERE id = ?", (mail_id,))
 
 
 def add(
     database: Database, mailbox_id: int, found: Sequence[Skeleton], pending: Pending = NOTHING
 ) -> None:
-    """New messages; one already known gets its flags. What is `pending` lies over them."""
+    """New messages; one already known gets its flags. What is `pending` lies over them.
+
+    Reused: one is another mail than before; then none is added.
+    """
     with database.write() as writer:
         modseq = _next_modseq(writer, mailbox_id)
         effects = _effects(writer, mailbox_id, pending)
-        for skeleton in found:
-            effect = effects.get(skeleton.uid, _NONE)
-            if effect.gone:
-                continue
-            writer.execute(
-                "INSERT INTO mail (email_id) VALUES (?) ON CONFLICT DO NOTHING",
-                (skeleton.email_id,),
-            )
-            writer.execute(
-                "INSERT INTO message (mailbox_id, uid, mail_id, flags, modseq, internal_date)"
-                " SELECT ?, ?, id, ?, ?, ? FROM mail WHERE email_id = ?"
-                " ON CONFLICT DO UPDATE SET flags = excluded.flags, modseq = excluded.modseq"
-                " WHERE flags <> excluded.flags",
+        wanted = [one for one in found if not effects.get(one.uid, _NONE).gone]
+        writer.executemany(
+            "INSERT INTO mail (email_id) VALUES (?) ON CONFLICT DO NOTHING",
+            [(one.email_id,) for one in wanted],
+        )
+        added = writer.executemany(
+            "INSERT INTO message"
+            " (mailbox_id, uid, mail_id, flags, modseq, server_modseq, internal_date)"
+            " SELECT ?1, ?2, id, ?3, ?4, ?5, ?6 FROM mail WHERE email_id = ?7"
+            " ON CONFLICT DO UPDATE SET server_modseq = excluded.server_modseq,"
+            " modseq = CASE flags WHEN excluded.flags THEN modseq ELSE excluded.modseq END,"
+            " flags = excluded.flags"
+            " WHERE mail_id = excluded.mail_id",
+            [
                 (
                     mailbox_id,
-                    skeleton.uid,
-                    pack(effect.over(skeleton.flags)),
+                    one.uid,
+                    pack(effects.get(one.uid, _NONE).over(one.flags)),
                     modseq,
-                    skeleton.internal_date,
-                    skeleton.email_id,
-                ),
-            )
+                    one.modseq,
+                    one.internal_date,
+                    one.email_id,
+                )
+                for one in wanted
+            ],
+        ).rowcount
+        if wanted and added != len(wanted):
+            raise Reused
 
 
 def set_flags(
@@ -182,15 +231,43 @@ def set_flags(
 ) -> None:
     """The server's word on flags, with what is `pending` over it. A message that had them already
     keeps its MODSEQ."""
+    tell(database, mailbox_id, [(uid, value, 0) for uid, value in flags], (), pending)
+
+
+def tell(
+    database: Database,
+    mailbox_id: int,
+    flags: Iterable[tuple[int, frozenset[str], int]],
+    gone: Iterable[tuple[int, int]],
+    pending: Pending = NOTHING,
+) -> None:
+    """What the server said: (uid, flags, its MODSEQ or 0) and ranges of UIDs that are not there.
+
+    Two connections may tell the same in either order: what is older than what is known is no news.
+    """
     with database.write() as writer:
         modseq = _next_modseq(writer, mailbox_id)
         effects = _effects(writer, mailbox_id, pending)
-        _set(
-            writer,
-            mailbox_id,
-            modseq,
-            ((uid, effects.get(uid, _NONE).over(value)) for uid, value in flags),
+        writer.executemany(
+            "UPDATE message SET modseq = CASE flags WHEN ?1 THEN modseq ELSE ?2 END, flags = ?1,"
+            " server_modseq = max(server_modseq, ?5) WHERE mailbox_id = ?3 AND uid = ?4"
+            " AND (?5 > server_modseq OR (?5 = 0 AND flags <> ?1))",
+            [
+                (pack(effects.get(uid, _NONE).over(value)), modseq, mailbox_id, uid, said)
+                for uid, value, said in flags
+            ],
         )
+        for low, high in gone:
+            writer.execute(
+                "INSERT OR REPLACE INTO vanished SELECT mailbox_id, uid, ?4 FROM message"
+                " WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3",
+                (mailbox_id, low, high, modseq),
+            )
+            writer.execute(
+                "DELETE FROM message WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3",
+                (mailbox_id, low, high),
+            )
+        _announce(writer, mailbox_id)
 
 
 def change(
@@ -239,25 +316,7 @@ def _effects(writer: Any, mailbox_id: int, pending: Pending) -> Mapping[int, Eff
 
 
 def remove(database: Database, mailbox_id: int, uids: Iterable[int]) -> None:
-    with database.write() as writer:
-        modseq = _next_modseq(writer, mailbox_id)
-        mails: set[int] = set()
-        for uid in uids:
-            gone = writer.execute(
-                "DELETE FROM message WHERE mailbox_id = ? AND uid = ? RETURNING mail_id",
-                (mailbox_id, uid),
-            ).fetchall()
-            if gone:
-                mails.add(gone[0][0])
-                writer.execute(
-                    "INSERT OR REPLACE INTO vanished VALUES (?, ?, ?)", (mailbox_id, uid, modseq)
-                )
-        for mail_id in mails:
-            if not writer.execute(
-                "SELECT 1 FROM message WHERE mail_id = ? LIMIT 1", (mail_id,)
-            ).fetchone():
-                _forget(writer, mail_id)
-        _announce(writer, mailbox_id)
+    tell(database, mailbox_id, (), ((uid, uid) for uid in uids))
 
 
 def listed(database: Database, mailbox_id: int, *, uidnext: int, upstream_modseq: int) -> None:
@@ -292,6 +351,34 @@ def server_flags(database: Database, mailbox_id: int) -> dict[int, frozenset[str
     """uid → the flags that the server keeps, without the reserved keywords."""
     rows = database.read("SELECT uid, flags FROM message WHERE mailbox_id = ?", (mailbox_id,))
     return {uid: unpack(flags) for uid, flags in rows}
+
+
+def known_from(database: Database, mailbox_id: int, first: int) -> dict[int, str]:
+    """uid → email id of what is known from UID `first` on."""
+    rows = database.read(
+        "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+        " WHERE m.mailbox_id = ? AND m.uid >= ?",
+        (mailbox_id, first),
+    )
+    return {uid: email_id for uid, email_id in rows}  # noqa: C416  # a Row has any length
+
+
+def last_uid(database: Database, mailbox_id: int) -> int:
+    """The highest that is known below what is listed completely; 0: none."""
+    rows = database.read(
+        "SELECT coalesce(max(m.uid), 0) FROM message m JOIN mailbox b ON b.id = m.mailbox_id"
+        " WHERE m.mailbox_id = ? AND m.uid < b.uidnext",
+        (mailbox_id,),
+    )
+    return int(rows[0][0])
+
+
+def count(database: Database, mailbox_id: int, below: int) -> int:
+    """How many messages are known with a UID below this."""
+    rows = database.read(
+        "SELECT count(*) FROM message WHERE mailbox_id = ? AND uid < ?", (mailbox_id, below)
+    )
+    return int(rows[0][0])
 
 
 def touch(writer: Any, mail_ids: Iterable[int]) -> None:
@@ -353,12 +440,6 @@ def horizon(database: Database, mailbox_id: int) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def object_id(database: Database, mailbox_id: int) -> str:
-    """The server's MAILBOXID (RFC 8474); "": not known."""
-    rows = database.read("SELECT object_id FROM mailbox WHERE id = ?", (mailbox_id,))
-    return str(rows[0][0]) if rows else ""
-
-
 def identified(database: Database) -> bool:
     """There are mailboxes, and the server's MAILBOXID of each is known."""
     rows = database.read("SELECT min(object_id <> '') FROM mailbox")
@@ -382,17 +463,3 @@ def _next_modseq(writer: Any, mailbox_id: int) -> int:
     modseq: int = max(last + 1, _now())
     writer.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox_id))
     return modseq
-
-
-def _sweep(writer: Any) -> None:
-    """Mail that lies in no mailbox any more is forgotten."""
-    orphans = writer.execute(
-        "SELECT id FROM mail WHERE id NOT IN (SELECT mail_id FROM message)"
-    ).fetchall()
-    for (mail_id,) in orphans:
-        _forget(writer, mail_id)
-
-
-def _forget(writer: Any, mail_id: int) -> None:
-    writer.execute("DELETE FROM words WHERE rowid = ?", (mail_id,))
-    writer.execute("DELETE FROM mail WHERE id = ?", (mail_id,))

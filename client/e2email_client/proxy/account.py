@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
 
 from e2email_client.failure import BadServer, LocalFault, Offline, Refused
 from e2email_client.live import Live
-from e2email_client.local import mailboxes
+from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
+from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.mails import State
 from e2email_protocol.imap import errors
-from e2email_protocol.imap.session import Entry, Snapshot
+from e2email_protocol.imap.session import AppendResult, Entry, Snapshot
+
+# What a program may append: the server's own limit.
+MAX_APPEND = 50 * 1024 * 1024
 
 # What the server's refusals are to a mail program.
 _REFUSALS: dict[str, type[errors.Refused]] = {
@@ -31,16 +36,33 @@ _REFUSALS: dict[str, type[errors.Refused]] = {
 }
 
 
+class Passwords(Protocol):
+    """Of proxy/passwords.py what logins need; the methods block."""
+
+    def fitting(self, password: bytes) -> int | None:
+        """The number of the password that this is."""
+        ...
+
+    def note(self, number: int, now: int, program: str) -> None: ...
+
+    def ids(self) -> frozenset[int]: ...
+
+    def version(self) -> int:
+        """Another number after another program wrote to where they are kept."""
+        ...
+
+
 @dataclass(slots=True)
 class ProxyAccount:
-    """`password`: the one that programs on this machine log in with."""
+    """`passwords`: those that programs on this machine log in with."""
 
     address: str
-    password: str = field(repr=False)
+    passwords: Passwords
     cache: Database
     live: Live
     maildrop_held: bool = False  # by a POP3 session: there is one at a time
     _views: dict[int, tuple[int, Snapshot]] = field(default_factory=dict)
+    _storing: dict[int, asyncio.Lock] = field(default_factory=dict)
 
     async def mailboxes(self) -> list[Mailbox]:
         """Those whose skeleton is complete: the others are not selectable yet."""
@@ -71,6 +93,38 @@ class ProxyAccount:
         self._views[mailbox_id] = generation, view
         return view
 
+    def storing(self, mailbox_id: int) -> asyncio.Lock:
+        """Held from looking at a mailbox's flags until they are changed (RFC 7162 §3.1.3)."""
+        return self._storing.setdefault(mailbox_id, asyncio.Lock())
+
+    async def ensure(
+        self, local: Mailbox, uids: Sequence[int], state: State
+    ) -> errors.Refused | None:
+        """Fetch what is known less well than that; why it failed, if it did."""
+        if state is State.UNKNOWN:
+            return None
+        lacking = await asyncio.to_thread(mails.lacking, self.cache, local.id, uids, state)
+        if lacking:
+            try:
+                async with upstream():
+                    await self.live.ensure(local, [uid for uid, _ in lacking], state)
+            except errors.Refused as trouble:
+                return trouble
+        return None
+
+    async def append(
+        self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
+    ) -> AppendResult:
+        """Session.append."""
+        if len(octets) > MAX_APPEND:
+            raise errors.TooBig("above the limit")
+        target = await self.mailbox(name)
+        async with upstream():
+            placed = await self.live.writing.append(
+                target, octets, without_reserved(flags), when or datetime.now(UTC)
+            )
+        return AppendResult(*placed)
+
     def _renewed(self, mailbox_id: int, old: Snapshot | None) -> Snapshot | None:
         """The old one where nothing changed; only what changed is read. None: it is gone."""
         now = mailboxes.by_id(self.cache, mailbox_id)
@@ -82,7 +136,8 @@ class ProxyAccount:
             # read after the entries: one removed in between is in neither
             gone = set(mailboxes.vanished(self.cache, mailbox_id, since))
             fresh = merged(old.entries, fresh, gone)
-        return Snapshot(fresh, now.announced, now.modseq)
+        # a tuple: the sessions keep it as it is
+        return Snapshot(tuple(fresh), now.announced, now.modseq)
 
 
 def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) -> list[Entry]:
@@ -92,19 +147,6 @@ def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) 
     kept = [changed.get(one.uid, one) for one in old] if changed else list(old)
     kept += [one for one in fresh if one.uid > last]
     return [one for one in kept if one.uid not in gone] if gone else kept
-
-
-# Compared with where there is no such account: as long as a real one, so that it takes as long.
-_NOBODYS = secrets.token_hex(13)
-
-
-def logged_in(accounts: Sequence[ProxyAccount], user: str, password: bytes) -> ProxyAccount | None:
-    """Programs log in with the full address and the proxy's password, never the passphrase."""
-    name = user.strip().lower()
-    account = next((one for one in accounts if one.address == name), None)
-    expected = account.password if account else _NOBODYS
-    fits = hmac.compare_digest(expected.encode(), password)
-    return account if fits else None
 
 
 @contextmanager

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from datetime import datetime
 
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.local.mails import Known, Octets, State
+from e2email_client.local.mails import Octets, State
+from e2email_client.local.outlines import outlines
 from e2email_client.proxy import search
 from e2email_client.proxy.account import ProxyAccount, upstream
 from e2email_client.proxy.message import MissingMessage, ServedMessage
+from e2email_client.proxy.page import Page
 from e2email_protocol.imap import errors
+from e2email_protocol.imap.extensions import Outline
 from e2email_protocol.imap.session import (
+    AppendResult,
     Changes,
     CopyResult,
     Entry,
@@ -31,7 +36,8 @@ VIEW_OCTETS_A_READ = 8 * 1024 * 1024
 VIEWS_A_READ = 200
 
 _TEXTS = Need.ENVELOPE | Need.STRUCTURE
-_SUMMARY = Need.SIZE | Need.ENVELOPE | Need.STRUCTURE
+_SUMMARY = Need.SIZE | Need.ENVELOPE | Need.STRUCTURE | Need.HEADER
+_DELETED = frozenset({"\\Deleted"})
 
 
 def _octets(need: Need) -> Octets:
@@ -41,8 +47,8 @@ def _octets(need: Need) -> Octets:
 
 
 def _state(need: Need) -> State:
-    """How well a message must be known for what is asked of it."""
-    if need & (Need.BODY | Need.HEADER):
+    """How well a message must be known for what is asked of it in any case."""
+    if Need.BODY in need:
         return State.OPENED
     return State.READY if need & _SUMMARY else State.UNKNOWN
 
@@ -50,11 +56,21 @@ def _state(need: Need) -> State:
 class ProxyMailbox:
     """One session's half; the account's part is shared."""
 
-    def __init__(self, account: ProxyAccount, local: Mailbox, readonly: bool) -> None:
+    def __init__(
+        self,
+        account: ProxyAccount,
+        local: Mailbox,
+        readonly: bool,
+        horizon: int,
+        object_id: str,
+    ) -> None:
+        """`horizon`: the modseq since which is known what vanished."""
         self._account = account
         self._local = local
+        self._horizon = horizon
         self.readonly = readonly
         self.uidvalidity = local.uidvalidity
+        self.mailbox_id = object_id
         # \Recent means nothing here: nobody but us delivers, and we do not count it
         self.recent_from = 2**32
         self._generation = account.live.generation
@@ -68,13 +84,14 @@ class ProxyMailbox:
     async def changes(self, since: int) -> Changes:
         self._generation = self._account.live.generation
         now = await self._account.snapshot(self._local.id)
+        complete = since >= self._horizon
         if now.modseq <= since:
-            return Changes((), (), now.modseq)
+            return Changes((), (), now.modseq, now)
         gone = await asyncio.to_thread(
             mailboxes.vanished, self._account.cache, self._local.id, since
         )
         changed = [entry for entry in now.entries if entry.modseq > since]
-        return Changes(changed, gone, now.modseq)
+        return Changes(changed, gone, now.modseq, now, complete)
 
     async def wait(self) -> None:
         self._generation = await self._account.live.wait(self._generation)
@@ -83,13 +100,13 @@ class ProxyMailbox:
         """What is here is given though something else cannot be had: that fails by itself."""
         octets = _octets(need)
         state = _state(need)
-        for page in await self._pages(uids, octets):
-            trouble = await self._ensure(page, state)
-            for known in await self._known(page, octets, summary=bool(need & _TEXTS)):
+        for some in await self._pages(uids, octets):
+            page = Page(self._account, self._local, some)
+            for known in await page.read(octets, state, summary=bool(need & _TEXTS)):
                 if known.state < state:
-                    yield MissingMessage(known, trouble or errors.Unavailable("not opened"))
+                    yield MissingMessage(known, page.trouble)
                 else:
-                    yield ServedMessage(known, octets is Octets.VIEW, self._view)
+                    yield ServedMessage(known, octets is Octets.VIEW, page)
 
     async def _pages(self, uids: Sequence[int], octets: Octets) -> list[Sequence[int]]:
         if octets is not Octets.VIEW:
@@ -108,34 +125,6 @@ class ProxyMailbox:
             size += sizes.get(uid, 0)
         return [*pages, page] if page else pages
 
-    async def _ensure(self, uids: Sequence[int], state: State) -> errors.Refused | None:
-        """Fetch what is not here; why that failed, if it did."""
-        if state is State.UNKNOWN:
-            return None
-        lacking = await asyncio.to_thread(
-            mails.lacking, self._account.cache, self._local.id, uids, state
-        )
-        if lacking:
-            try:
-                async with upstream():
-                    await self._account.live.ensure(self._local, [uid for uid, _ in lacking], state)
-            except errors.Refused as trouble:
-                return trouble
-        return None
-
-    async def _known(self, uids: Sequence[int], octets: Octets, *, summary: bool) -> list[Known]:
-        return await asyncio.to_thread(
-            mails.known, self._account.cache, self._local.id, uids, octets, summary=summary
-        )
-
-    async def _view(self, uid: int) -> bytes:
-        """The octets of one message, for an item that the wide read did not bring them for."""
-        trouble = await self._ensure([uid], State.OPENED)
-        for known in await self._known([uid], Octets.VIEW, summary=False):
-            if known.octets is not None:
-                return known.octets
-        raise trouble or errors.Unavailable("a message is not here yet")
-
     async def store(
         self,
         uids: Sequence[int],
@@ -143,15 +132,20 @@ class ProxyMailbox:
         flags: frozenset[str],
         unchangedsince: int | None = None,
     ) -> StoreResult:
-        kept = without_reserved(flags)
+        async with self._account.storing(self._local.id):
+            return await self._store(uids, op, without_reserved(flags), unchangedsince)
+
+    async def _store(
+        self, uids: Sequence[int], op: StoreOp, flags: frozenset[str], unchangedsince: int | None
+    ) -> StoreResult:
         modified: list[int] = []
         if unchangedsince is not None:
             now = await self._entries(uids)
             modified = [one.uid for one in now if one.modseq > unchangedsince]
             uids = [one.uid for one in now if one.modseq <= unchangedsince]
-        if uids and (kept or op is StoreOp.REPLACE):
+        if uids and (flags or op is StoreOp.REPLACE):
             async with upstream():
-                await self._account.live.writing.store(self._local, uids, op.value, kept)
+                await self._account.live.writing.store(self._local, uids, op.value, flags)
         return StoreResult(await self._entries(uids), modified)
 
     async def _entries(self, uids: Sequence[int]) -> list[Entry]:
@@ -182,12 +176,41 @@ class ProxyMailbox:
             copied = await self._account.live.writing.copy(self._local, uids, target, move=move)
         return CopyResult(*copied)
 
+    async def replace(
+        self,
+        uid: int,
+        name: str,
+        octets: bytes,
+        flags: frozenset[str],
+        when: datetime | None,
+    ) -> AppendResult:
+        """The new one is stored before the old one goes: whatever fails, one of them is there."""
+        if not await self._entries([uid]):
+            raise errors.Vanished("it was expunged")
+        placed = await self._account.append(name, octets, flags, when)
+        await self.store([uid], StoreOp.ADD, _DELETED)
+        await self.expunge([uid])
+        return placed
+
+    async def outlines(self, uids: Sequence[int], header: bool) -> Sequence[Outline]:
+        """From the summaries: no body is opened."""
+        trouble = await self._account.ensure(self._local, uids, State.READY)
+        if trouble is not None:
+            raise trouble
+        cache, local = self._account.cache, self._local.id
+        found = await asyncio.to_thread(outlines, cache, local, uids, header=header)
+        if len(found) < len(uids):  # some are gone, or could not be opened
+            lacking = await asyncio.to_thread(mails.lacking, cache, local, uids, State.READY)
+            if lacking:
+                raise errors.Unavailable("a message that is to be sorted is not here")
+        return found
+
     async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:
         """Exact: a message whose octets are not here is fetched first, never passed over."""
-        await self._ensure(uids, State.OPENED)
+        trouble = await self._account.ensure(self._local, uids, State.OPENED)
         cache, local = self._account.cache, self._local.id
         if await asyncio.to_thread(mails.lacking, cache, local, uids, State.OPENED):
-            raise errors.Unavailable("a message that is to be searched is not here")
+            raise trouble or errors.Unavailable("a message that is to be searched is not here")
         return await asyncio.to_thread(search.matching, cache, local, uids, key)
 
     async def close(self) -> None:

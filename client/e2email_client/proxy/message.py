@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from e2email_client.local.mails import Known
-from e2email_protocol.imap.errors import Refused
+from e2email_client.proxy.page import Page
+from e2email_protocol.imap.errors import Refused, UnknownEncoding
 from e2email_protocol.imap.session import Section
 from e2email_protocol.mime.header import fields as header_fields
+from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
-from e2email_protocol.mime.section import Kind
+from e2email_protocol.mime.section import Kind, decoded, find
+from e2email_protocol.mime.section import UnknownEncoding as NotDecoded
 from e2email_protocol.mime.section import section as mime_section
 from e2email_protocol.mime.structure import structure
+from e2email_protocol.sealed.summary import PUBLISHED
+
+INLINE = 64 * 1024  # octets that are looked at in the loop: that takes some 0.1 ms
+
+T = TypeVar("T")
 
 
 class ServedMessage:
-    """`known.octets` are the whole view or only its header; `load` fetches a view by uid."""
+    """`known.octets` are the whole view or only its header; what else is asked for `page` has."""
 
-    __slots__ = ("known", "load", "whole")
+    __slots__ = ("_page", "_root", "_view", "known")
 
-    def __init__(self, known: Known, whole: bool, load: Callable[[int], Awaitable[bytes]]) -> None:
+    def __init__(self, known: Known, whole: bool, page: Page) -> None:
         self.known = known
-        self.whole = whole
-        self.load = load
+        self._page = page
+        self._view = known.octets if whole else None
+        self._root: Part | None = None
 
     def __repr__(self) -> str:
         return f"ServedMessage({self.known.uid})"
@@ -55,35 +66,89 @@ class ServedMessage:
             assert self.known.structure is not None
             return self.known.structure
         # BODY without its extension data is asked for by hardly anybody: not kept
-        octets = await self.load(self.uid)
-        return structure(octets, scan(octets), extended=False)
+        octets, root = await self._scanned()
+        return structure(octets, root, extended=False)
+
+    async def preview(self, lazy: bool) -> str | None:
+        return await self._page.preview(self.uid, lazy=lazy)
 
     async def section(self, section: Section, partial: tuple[int, int] | None) -> bytes | None:
-        octets = await self._octets(section)
-        if not section.path and section.what.startswith("HEADER."):
-            octets = _chosen(octets, section)
+        if not section.path and section.what.startswith("HEADER"):
+            octets = await self._header(section)
         elif section.path or section.what:
+            view, root = await self._scanned()
             kind = Kind(section.what) if section.what else None
-            found = mime_section(octets, scan(octets), section.path, kind, section.fields)
+            found = mime_section(view, root, section.path, kind, section.fields)
             if found is None:
                 return None
             octets = bytes(found)
-        if partial is None:
-            return octets
-        first, count = partial
-        return octets[first : first + count]
+        else:
+            octets = await self._whole()
+        return _cut(octets, partial)
 
-    async def _octets(self, section: Section) -> bytes:
-        header = not section.path and section.what.startswith("HEADER")
-        if self.known.octets is not None and (self.whole or header):
-            return self.known.octets
-        return await self.load(self.uid)
+    async def binary(self, path: tuple[int, ...], partial: tuple[int, int] | None) -> bytes | None:
+        octets = await self._decoded(path)
+        return None if octets is None else _cut(octets, partial)
+
+    async def binary_size(self, path: tuple[int, ...]) -> int | None:
+        octets = await self._decoded(path)
+        return None if octets is None else len(octets)
+
+    async def _decoded(self, path: tuple[int, ...]) -> bytes | None:
+        if not path:
+            return await self._whole()
+        octets, root = await self._scanned()
+        part = find(root, path)
+        if part is None:
+            return None
+        try:
+            return await _run(len(octets), lambda: decoded(octets, part))
+        except NotDecoded as fault:
+            raise UnknownEncoding from fault
+
+    async def _header(self, section: Section) -> bytes:
+        """Of the message itself: no part has to be found, so nothing is scanned."""
+        if section.what == "HEADER":
+            return await self._whole_header()
+        names = frozenset(name.lower() for name in section.fields)
+        keep = section.what == "HEADER.FIELDS"
+        if keep and self.known.fields is not None and names <= PUBLISHED:
+            return _chosen(self.known.fields, names, keep=True)
+        # what comes behind a header does no harm
+        octets = self.known.octets or await self._page.header(self.uid)
+        return _chosen(octets, names, keep=keep)
+
+    async def _whole_header(self) -> bytes:
+        if self._view is None:
+            return self.known.octets or await self._page.header(self.uid)
+        octets, root = await self._scanned()
+        return octets[: root.body]
+
+    async def _whole(self) -> bytes:
+        if self._view is None:
+            self._view = await self._page.view(self.uid)
+        return self._view
+
+    async def _scanned(self) -> tuple[bytes, Part]:
+        octets = await self._whole()
+        if self._root is None:
+            self._root = await _run(len(octets), lambda: scan(octets))
+        return octets, self._root
 
 
-def _chosen(octets: bytes, section: Section) -> bytes:
-    """HEADER.FIELDS(.NOT) of the message itself: no part has to be found, so nothing is scanned."""
-    names = {name.lower() for name in section.fields}
-    keep = section.what == "HEADER.FIELDS"
+async def _run(size: int, work: Callable[[], T]) -> T:
+    return work() if size <= INLINE else await asyncio.to_thread(work)
+
+
+def _cut(octets: bytes, partial: tuple[int, int] | None) -> bytes:
+    if partial is None:
+        return octets
+    first, count = partial
+    return octets[first : first + count]
+
+
+def _chosen(octets: bytes, names: Iterable[bytes], *, keep: bool) -> bytes:
+    """HEADER.FIELDS(.NOT); names in lower case."""
     chosen = [
         octets[one.start : one.end]
         for one in header_fields(octets)
@@ -121,5 +186,14 @@ class MissingMessage:
     async def structure(self, extended: bool) -> bytes:
         raise self.trouble
 
+    async def preview(self, lazy: bool) -> str | None:
+        raise self.trouble
+
     async def section(self, section: Section, partial: tuple[int, int] | None) -> bytes | None:
+        raise self.trouble
+
+    async def binary(self, path: tuple[int, ...], partial: tuple[int, int] | None) -> bytes | None:
+        raise self.trouble
+
+    async def binary_size(self, path: tuple[int, ...]) -> int | None:
         raise self.trouble

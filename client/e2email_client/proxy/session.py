@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from e2email_client.local import mailboxes
-from e2email_client.local.keywords import without_reserved
-from e2email_client.proxy.account import ProxyAccount, logged_in, upstream
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.proxy.account import MAX_APPEND, ProxyAccount, upstream
+from e2email_client.proxy.logins import Login, logged_in, named, noted
 from e2email_client.proxy.mailbox import ProxyMailbox
 from e2email_protocol.imap import errors
-from e2email_protocol.imap.session import AppendResult, Mailbox, MailboxInfo, Status
+from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
 
-# What a program may append: the server's own limit.
-MAX_APPEND = 50 * 1024 * 1024
+# See docs/specs/imap.md for what each asks of this backend.
+CAPABILITIES = frozenset(
+    (
+        b"APPENDLIMIT=%d" % MAX_APPEND,
+        b"BINARY",
+        b"CONDSTORE",
+        b"PREVIEW",
+        b"QRESYNC",
+        b"REPLACE",
+        b"SORT",
+        b"STATUS=SIZE",
+        b"THREAD=ORDEREDSUBJECT",
+        b"THREAD=REFERENCES",
+        b"UTF8=ACCEPT",
+    )
+)
 
 
 class ProxySession:
     """One program's connection to one of the accounts."""
 
-    capabilities: frozenset[bytes] = frozenset()
-
     def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
         self._accounts = accounts
         self._account: ProxyAccount | None = None
+        self._program = ""
+        self._noting: asyncio.Task[None] | None = None
+        self.entered: Login | None = None
+        self._identified = False  # the server's MAILBOXID of every mailbox is known
 
     def __repr__(self) -> str:
         return f"ProxySession({self._account.address if self._account else 'nobody'})"
+
+    @property
+    def capabilities(self) -> frozenset[bytes]:
+        return CAPABILITIES | {b"OBJECTID"} if self._identified else CAPABILITIES
 
     @property
     def _ours(self) -> ProxyAccount:
@@ -35,16 +56,22 @@ class ProxySession:
         return self._account
 
     async def login(self, user: str, password: bytes) -> None:
-        account = logged_in(self._accounts, user, password)
-        if account is None:
+        entered = await logged_in(self._accounts, user, password, self._program)
+        if entered is None:
             raise errors.AuthenticationFailed("wrong address or password")
-        self._account = account
+        self.entered, self._account = entered, entered.account
+        cache = entered.account.cache
+        self._identified = await asyncio.to_thread(mailboxes.identified, cache)
 
     def identify(self, fields: Mapping[str, str]) -> None:
-        """Upstream is told nothing of the programs on this machine."""
+        """For `e2email app-password list`; upstream is told nothing of the programs here."""
+        self._program = named(fields)
+        if self.entered is not None and (self._noting is None or self._noting.done()):
+            self._noting = asyncio.create_task(noted(self.entered, self._program))
 
     async def close(self) -> None:
-        return None
+        if self._noting is not None:
+            await self._noting
 
     async def list_mailboxes(self) -> Sequence[MailboxInfo]:
         return [
@@ -63,7 +90,14 @@ class ProxySession:
             highestmodseq=view.modseq,
             size=await asyncio.to_thread(mailboxes.octets, self._ours.cache, local.id),
             deleted=sum("\\Deleted" in one.flags for one in view.entries),
+            mailbox_id=self._object_id(local),
         )
+
+    def _object_id(self, local: Mailbox) -> str:
+        """Unavailable where OBJECTID was offered before this mailbox was made."""
+        if self._identified and not local.object_id:
+            raise errors.Unavailable("the mailbox's id is not here yet")
+        return local.object_id
 
     async def create(self, name: str, special_use: str | None = None) -> None:
         if special_use is not None:
@@ -83,17 +117,12 @@ class ProxySession:
         async with upstream():
             await self._ours.live.writing.subscribe(name, on)
 
-    async def select(self, name: str, readonly: bool) -> Mailbox:
-        return ProxyMailbox(self._ours, await self._ours.mailbox(name), readonly)
+    async def select(self, name: str, readonly: bool) -> ProxyMailbox:
+        local = await self._ours.mailbox(name)
+        horizon = await asyncio.to_thread(mailboxes.horizon, self._ours.cache, local.id)
+        return ProxyMailbox(self._ours, local, readonly, horizon, self._object_id(local))
 
     async def append(
         self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
     ) -> AppendResult:
-        if len(octets) > MAX_APPEND:
-            raise errors.TooBig("above the limit")
-        target = await self._ours.mailbox(name)
-        async with upstream():
-            placed = await self._ours.live.writing.append(
-                target, octets, without_reserved(flags), when or datetime.now(UTC)
-            )
-        return AppendResult(*placed)
+        return await self._ours.append(name, octets, flags, when)

@@ -1,0 +1,74 @@
+"""Messages of one wide read. What is asked of one of them now and then is had for all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from e2email_client.local import mails
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.mails import Known, Octets, State
+from e2email_client.proxy.account import ProxyAccount
+from e2email_protocol.imap import errors
+
+
+class Page:
+    """Some hundred messages of one mailbox."""
+
+    def __init__(self, account: ProxyAccount, local: Mailbox, uids: Sequence[int]) -> None:
+        self._account = account
+        self._local = local
+        self._uids = uids
+        self._headers: dict[int, bytes] | None = None
+        self._previews: dict[int, str] | None = None
+        self._trouble: errors.Refused | None = None
+
+    def __repr__(self) -> str:
+        return f"Page({len(self._uids)} messages)"
+
+    async def read(self, octets: Octets, state: State, *, summary: bool) -> list[Known]:
+        """Those that are there; what lacks `state` is fetched first, or stays as it is."""
+        await self._ensure(self._uids, state)
+        return await self._known(self._uids, octets, summary=summary)
+
+    @property
+    def trouble(self) -> errors.Refused:
+        """Why something is not here."""
+        return self._trouble or errors.Unavailable("a message is not here yet")
+
+    async def header(self, uid: int) -> bytes:
+        if self._headers is None:
+            await self._ensure(self._uids, State.OPENED)
+            found = await self._known(self._uids, Octets.HEADER, summary=False)
+            self._headers = {one.uid: one.octets for one in found if one.octets is not None}
+        header = self._headers.get(uid)
+        if header is None:
+            raise self.trouble
+        return header
+
+    async def preview(self, uid: int, *, lazy: bool) -> str | None:
+        if self._previews is None or not (lazy or uid in self._previews):
+            if not lazy:
+                await self._ensure(self._uids, State.READY)
+            self._previews = await asyncio.to_thread(
+                mails.previews, self._account.cache, self._local.id, self._uids
+            )
+        if lazy or uid in self._previews:
+            return self._previews.get(uid)
+        raise self.trouble
+
+    async def view(self, uid: int) -> bytes:
+        """Whole: only of this one."""
+        await self._ensure([uid], State.OPENED)
+        for known in await self._known([uid], Octets.VIEW, summary=False):
+            if known.octets is not None:
+                return known.octets
+        raise self.trouble
+
+    async def _known(self, uids: Sequence[int], octets: Octets, *, summary: bool) -> list[Known]:
+        return await asyncio.to_thread(
+            mails.known, self._account.cache, self._local.id, uids, octets, summary=summary
+        )
+
+    async def _ensure(self, uids: Sequence[int], state: State) -> None:
+        self._trouble = await self._account.ensure(self._local, uids, state) or self._trouble
