@@ -14,7 +14,7 @@ from e2email_protocol.imap.limits import CHUNK, FETCH_BATCH
 from e2email_protocol.imap.reader import Whole
 from e2email_protocol.imap.session import HeaderKey, Need, Stream
 from e2email_protocol.imap.state import ALLOWED
-from support.imap import MAIL, Account, Client, MemoryMailbox, Stored
+from support.imap import MAIL, Account, Client, MemoryMailbox, MemorySession, Stored
 
 
 async def test_the_state_table_and_the_commands_name_the_same():
@@ -304,7 +304,7 @@ async def test_a_message_may_hold_any_octets():
 
 def test_the_engine_needs_no_loop():
     """Driven by hand: no asyncio anywhere."""
-    connection = Connection(Client.__new__(Client), Settings(), tls=True, report=print)
+    connection = Connection(MemorySession(Account()), Settings(), tls=True, report=print)
     replies = connection.replies()
     with pytest.raises(StopIteration) as first:
         replies.asend(None).send(None)

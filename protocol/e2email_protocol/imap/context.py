@@ -37,8 +37,11 @@ AUTHENTICATED = (
 )
 
 
-# What changes the replies once a client has shown that it knows it (RFC 5161, 7162, 6855)
-ENABLEABLE = frozenset({b"CONDSTORE", b"QRESYNC", b"UTF8=ACCEPT"})
+REV2 = b"IMAP4rev2"
+REV2_NEEDS = frozenset({b"BINARY", b"STATUS=SIZE"})  # all else of RFC 9051 the engine has itself
+
+# What changes the replies once a client has shown that it knows it (RFC 5161, 7162, 6855, 9051)
+ENABLEABLE = frozenset({b"CONDSTORE", b"QRESYNC", b"UTF8=ACCEPT", REV2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +133,15 @@ class Context:
     def capabilities(self) -> bytes:
         """The capability list as it is in this state; what cannot be used is not shown."""
         names = list(BASE)
+        if self.has(REV2):
+            names.insert(1, REV2)
         if self.state is State.NOT_AUTHENTICATED:
             if self.settings.starttls and not self.tls:
                 names.append(b"STARTTLS")
             names.append(b"AUTH=PLAIN" if self.may_log_in else b"LOGINDISABLED")
         else:
             names += AUTHENTICATED
-            names += sorted(self._offered)
+            names += sorted(self._offered - {REV2})
         return b" ".join(name for name in names if name not in self.settings.hidden)
 
     def has(self, capability: bytes) -> bool:
@@ -145,8 +150,10 @@ class Context:
     @property
     def _offered(self) -> frozenset[bytes]:
         """What not every connection has."""
-        within = () if self.settings.clock is None else (b"WITHIN",)
-        return self.session.capabilities.union(within)
+        offered = self.session.capabilities
+        if self.settings.clock is not None:
+            offered |= {b"WITHIN"}
+        return offered | {REV2} if offered - self.settings.hidden >= REV2_NEEDS else offered
 
     @property
     def now(self) -> float:
@@ -162,8 +169,13 @@ class Context:
 
     @property
     def utf8(self) -> bool:
-        """Mailbox names are UTF-8 on the wire (RFC 6855 §3)."""
-        return b"UTF8=ACCEPT" in self.enabled
+        """Mailbox names are UTF-8 on the wire (RFC 6855 §3, RFC 9051 §5.1)."""
+        return self.rev2 or b"UTF8=ACCEPT" in self.enabled
+
+    @property
+    def rev2(self) -> bool:
+        """The client speaks IMAP4rev2: it is told nothing that RFC 9051 has not."""
+        return REV2 in self.enabled
 
     def name(self, wire: bytes) -> str:
         """The mailbox that the client means."""

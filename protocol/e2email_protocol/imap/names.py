@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
 from collections.abc import Callable
 
 from .errors import Cannot
@@ -74,7 +75,8 @@ def new_name(wire: bytes, utf8: bool = False) -> str:
     name = decode_name(wire, utf8).removesuffix(DELIMITER)
     levels = name.split(DELIMITER)
     if (
-        not all(levels)
+        (utf8 and not unicodedata.is_normalized("NFC", name))  # RFC 6855 §3, RFC 9051 §5.1
+        or not all(levels)
         or len(levels) > LEVELS
         or any(c in "*%" or not c.isprintable() for c in name)
     ):

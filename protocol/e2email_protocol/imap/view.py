@@ -39,6 +39,7 @@ class View:
         self.gone: set[int] = set()
         self._modseqs = False  # the client is told modseqs: CONDSTORE is enabled
         self._by_uid = False  # and expunges as VANISHED: QRESYNC
+        self._tell_recent = True  # not to a client of IMAP4rev2, which has no such thing
         self._recent_from = recent_from
         self._told = len(self.entries)
         self._changed: set[int] = set()  # uids whose flags the client does not know
@@ -67,6 +68,7 @@ class View:
         """What the client has enabled decides what it is told."""
         self._modseqs = b"CONDSTORE" in enabled
         self._by_uid = b"QRESYNC" in enabled
+        self._tell_recent = b"IMAP4rev2" not in enabled
 
     # messages
 
@@ -82,7 +84,7 @@ class View:
 
     def flags(self, entry: Entry) -> bytes:
         """The FLAGS value without parentheses, \\Recent included."""
-        if entry.uid >= self._recent_from:
+        if self._tell_recent and entry.uid >= self._recent_from:
             return render_recent(entry.flags)
         return render_flags(entry.flags)
 
@@ -216,6 +218,11 @@ class View:
         self._learn_keywords(entry.flags)
         return True
 
+    def counts(self) -> bytes:
+        """EXISTS, and RECENT where it is known."""
+        exists = b"* %d EXISTS\r\n" % len(self.entries)
+        return exists + b"* %d RECENT\r\n" % self.recent if self._tell_recent else exists
+
     def lose(self, uids: Sequence[int]) -> None:
         self.gone.update(uids)
 
@@ -229,7 +236,7 @@ class View:
             yield from self._tell_gone()
         if len(self.entries) != self._told:
             self._told = len(self.entries)
-            yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (self._told, self.recent)
+            yield self.counts()
         yield self.keyword_news()
         if self._changed:
             yield from self._tell_changed()

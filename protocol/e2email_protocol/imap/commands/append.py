@@ -40,7 +40,7 @@ class Append:
             context.require((b"MULTIAPPEND",))
         if not all(message.octets for message in self.messages):  # how RFC 3502 §3 calls it off
             raise EmptyMessage
-        if self.utf8 and not context.utf8:
+        if self.utf8 and b"UTF8=ACCEPT" not in context.enabled:
             raise BadCommand(b"UTF8=ACCEPT is not enabled")
         name = context.name(self.name)
         if context.mailbox is None or context.mailbox.name != name:

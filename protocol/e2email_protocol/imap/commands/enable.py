@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from ..context import ENABLEABLE, Context, Ok, Steps
 from ..cursor import Cursor
 
+_KNOWN = {name.upper(): name for name in ENABLEABLE}
+
 
 @dataclass(frozen=True, slots=True)
 class Enable:
-    names: tuple[bytes, ...]
+    names: tuple[bytes, ...]  # upper case
 
     async def run(self, context: Context) -> Steps:
-        known = [name for name in self.names if name in ENABLEABLE and context.has(name)]
+        known = [_KNOWN[name] for name in self.names if name in _KNOWN]
+        known = [name for name in known if context.has(name)]
         yield b"* ENABLED" + b"".join(b" " + name for name in known) + b"\r\n"
         for name in known:
             yield context.enable(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..chunks import Chunks
@@ -29,7 +29,7 @@ class List:
     extended: bool
 
     async def run(self, context: Context) -> Steps:
-        if self.patterns == (b"",):
+        if self.patterns == (b"",) and not self.extended:
             yield b'* LIST (\\Noselect) "/" ""\r\n'
             yield Ok()
             return
@@ -38,8 +38,8 @@ class List:
         patterns = [context.name(self.reference + pattern) for pattern in self.patterns]
         out = Chunks()
         for info in self._chosen(tree, patterns):
-            out.add(self._line(tree, info, context.quote))
-            if self.items and info.exists and info.selectable:
+            out.add(self._line(context, tree, info))
+            if self.items and info.selectable and self._selected(tree, info):
                 out.add(await self._status(context, info.name))
             if out.full:
                 yield out.take()
@@ -70,18 +70,11 @@ class List:
             for child in tree.below(name)
         )
 
-    def _line(self, tree: Tree, info: MailboxInfo, quote: Callable[[str], bytes]) -> bytes:
-        attributes = []
-        if not info.exists:
-            attributes.append(b"\\NonExistent" if self.extended else b"\\Noselect")
-        elif not info.selectable:
-            attributes.append(b"\\Noselect")
-        attributes.append(b"\\HasChildren" if info.name in tree.parents else b"\\HasNoChildren")
-        if info.special_use is not None:
-            attributes.append(info.special_use.encode())
+    def _line(self, context: Context, tree: Tree, info: MailboxInfo) -> bytes:
+        attributes = tree.attributes(info, self.extended or context.rev2)
         if info.subscribed and b"SUBSCRIBED" in self.selections | self.returns:
             attributes.append(b"\\Subscribed")
-        line = b"* LIST (" + b" ".join(attributes) + b') "/" ' + quote(info.name)
+        line = _line(context, attributes, info.name)
         if b"RECURSIVEMATCH" in self.selections and any(
             self._selected(tree, tree.names[child]) for child in tree.below(info.name)
         ):
@@ -108,9 +101,33 @@ class Tree:
                 missing = MailboxInfo(parent, subscribed=False, exists=False, selectable=False)
                 self.names.setdefault(parent, missing)
 
+    def attributes(self, info: MailboxInfo, extended: bool) -> list[bytes]:
+        """`extended`: the client knows \\NonExistent."""
+        found = []
+        if not info.exists:
+            found.append(b"\\NonExistent" if extended else b"\\Noselect")
+        elif not info.selectable:
+            found.append(b"\\Noselect")
+        found.append(b"\\HasChildren" if info.name in self.parents else b"\\HasNoChildren")
+        if info.special_use is not None:
+            found.append(info.special_use.encode())
+        return found
+
     def below(self, name: str) -> Iterator[str]:
         prefix = name + DELIMITER
         return (other for other in self.names if other.startswith(prefix))
+
+
+def _line(context: Context, attributes: list[bytes], name: str) -> bytes:
+    """Without its end."""
+    return b"* LIST (" + b" ".join(attributes) + b') "/" ' + context.quote(name)
+
+
+async def list_line(context: Context, name: str) -> bytes:
+    """The one reply that SELECT gives in IMAP4rev2 (RFC 9051 §6.3.2)."""
+    tree = Tree(await context.session.list_mailboxes())
+    info = tree.names.get(name, MailboxInfo(name))
+    return _line(context, tree.attributes(info, extended=True), name) + b"\r\n"
 
 
 def parents(name: str) -> Iterator[str]:

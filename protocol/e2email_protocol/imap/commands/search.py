@@ -17,31 +17,33 @@ from ..view import Numbered
 
 _RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"})
 _SAVE_ONLY = frozenset({b"SAVE"})
+_ALL = frozenset({b"ALL"})  # how RFC 9051 §6.4.4 reads a SEARCH without RETURN
 _SLICE = 5000  # numbers that are put into one piece of the reply
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     key: Key
-    returns: frozenset[bytes] | None  # None: the old SEARCH reply
+    returns: frozenset[bytes] | None  # None: not said; to IMAP4rev1 the old SEARCH reply
     uid: bool
     charset: bool = False
 
     async def run(self, context: Context) -> Steps:
-        if self.charset and context.utf8:
+        if self.charset and b"UTF8=ACCEPT" in context.enabled:
             raise BadCommand(b"no CHARSET after UTF8=ACCEPT")  # RFC 6855 §3
         yield admit(context, self.key)
         found = await self._found(context)
         numbers = [m.entry.uid if self.uid else m.number for m in found]
         by_modseq = modseq_asked(self.key)
-        if self.returns == _SAVE_ONLY:
+        returns = _ALL if self.returns is None and context.rev2 else self.returns
+        if returns == _SAVE_ONLY:
             pass  # RFC 5182 §2.1: nothing else was asked for
-        elif self.returns is None:
+        elif returns is None:
             for octets in numbers_reply(b"SEARCH", numbers, highest(found) if by_modseq else b""):
                 yield octets
         else:
-            shown = _shown(found, self.returns - _SAVE_ONLY) if by_modseq else []
-            reply = self._extended(context.tag, numbers, self.returns)
+            shown = _shown(found, returns - _SAVE_ONLY) if by_modseq else []
+            reply = self._extended(context.tag, numbers, returns)
             yield reply + (b" MODSEQ " + highest(shown) if shown else b"") + b"\r\n"
         yield Ok()
 
@@ -170,4 +172,4 @@ def _parse_returns(cursor: Cursor) -> frozenset[bytes]:
         if option not in _RETURNS:
             raise BadCommand(b"unknown return option")
         returns.add(option)
-    return frozenset(returns or {b"ALL"})
+    return frozenset(returns) or _ALL

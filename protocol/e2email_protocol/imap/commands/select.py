@@ -15,6 +15,7 @@ from ..sequence import STAR, Ranges, normal, vanished_lines
 from ..session import Changes, Mailbox, Snapshot
 from ..state import State
 from ..view import View
+from .list import list_line
 
 _MODSEQ = 2**63 - 1  # RFC 7162 §7: mod-sequence-value
 
@@ -39,9 +40,10 @@ class Select:
         self._check(context)
         was_selected = context.mailbox is not None
         await context.deselect()  # also when it fails (RFC 3501 §6.3.1)
-        if was_selected and context.has(b"QRESYNC"):
+        if was_selected and (context.rev2 or context.has(b"QRESYNC")):
             yield b"* OK [CLOSED] that mailbox is left\r\n"
         name = context.name(self.name)
+        listed = await list_line(context, name) if context.rev2 else b""
         mailbox = await context.session.select(name, self.readonly)
         try:
             snapshot = await mailbox.snapshot()
@@ -55,7 +57,7 @@ class Select:
         if self.condstore:
             context.enable(b"CONDSTORE")
         selected.view.tell(context.enabled)
-        yield _describe(selected, snapshot)
+        yield _describe(selected, snapshot, context.rev2) + listed
         if context.has(b"OBJECTID"):
             assert isinstance(mailbox, IdentifiedMailbox)
             yield b"* OK [MAILBOXID (%b)] its id\r\n" % mailbox.mailbox_id.encode()
@@ -97,19 +99,24 @@ class Select:
         yield out.take()
 
 
-def _describe(selected: Selected, snapshot: Snapshot) -> bytes:
+def _describe(selected: Selected, snapshot: Snapshot, rev2: bool) -> bytes:
     view, mailbox = selected.view, selected.mailbox
     permanent = b"" if mailbox.readonly else " ".join([*SYSTEM, "\\*"]).encode()
-    unseen = next((n for n, e in enumerate(view.entries, 1) if "\\Seen" not in e.flags), 0)
+    unseen = 0 if rev2 else _first_unseen(view)
     lines = [
         view.flags_line(),
-        b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view), view.recent),
+        view.counts(),
         b"* OK [UNSEEN %d] first unseen\r\n" % unseen if unseen else b"",
         b"* OK [PERMANENTFLAGS (" + permanent + b")] kept\r\n",
         b"* OK [UIDNEXT %d] next uid\r\n" % snapshot.uidnext,
         b"* OK [UIDVALIDITY %d] uids valid\r\n" % mailbox.uidvalidity,
     ]
     return b"".join(lines)
+
+
+def _first_unseen(view: View) -> int:
+    """Its number; 0: there is none."""
+    return next((n for n, e in enumerate(view.entries, 1) if "\\Seen" not in e.flags), 0)
 
 
 # select = "SELECT" SP mailbox [select-params]; examine = "EXAMINE" SP mailbox [select-params]
