@@ -56,6 +56,10 @@ class BadServer(ClientError):
     exit_code = 8
 
 
+class NotUnderstood(BadServer):
+    """The server answered BAD: this command is none to it. The connection goes on."""
+
+
 class LocalFault(ClientError):
     """A file or folder on this machine cannot be read or written."""
 

@@ -14,15 +14,15 @@ from e2email_client.failure import LocalFault
 from e2email_client.paths import AccountPaths
 
 
-class SyncLock:
+class FileLock:
     """A lock that is tried, never waited for. As a context manager it is freed at the end.
 
     A file of its own in place of the folder: flock of a folder fails on NFS, where an exclusive
     lock needs a descriptor that is open for writing.
     """
 
-    def __init__(self, paths: AccountPaths) -> None:
-        self._path = paths.lock
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
@@ -50,6 +50,13 @@ class SyncLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class SyncLock(FileLock):
+    """Of the program that syncs an account."""
+
+    def __init__(self, paths: AccountPaths) -> None:
+        super().__init__(paths.lock)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 from aioimaplib import aioimaplib
 
-from e2email_client.failure import BadServer, Offline, Refused
+from e2email_client.failure import BadServer, NotUnderstood, Offline, Refused
 from e2email_protocol.imap.response import ResponseReader
 from e2email_protocol.imap.response_types import (
     BadResponse,
@@ -139,7 +139,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
         if tagged.status == b"NO":
             code = tagged.code.name.decode("ascii", "replace") if tagged.code else ""
             raise Refused(code, "The server refused.")
-        raise BadServer("The server does not understand this program.")
+        raise NotUnderstood("The server does not understand this program.")
 
     def start(self, *parts: bytes | Literal) -> _Running:
         if self._failure is not None:

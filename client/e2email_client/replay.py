@@ -1,0 +1,222 @@
+"""What the journal holds, done on the server: each entry stays until the server says OK.
+
+Any step may be the last one before the power fails: what was done is then done again, which does
+no harm, for every change is relative. Deletes win over flags. docs/specs/journal.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from e2email_client.failure import NotUnderstood, Offline, Refused
+from e2email_client.local import mailboxes
+from e2email_client.local.cipher import Database
+from e2email_client.local.journal import Entry, Journal, Kind, Place, together
+from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.pending import Effect
+from e2email_client.lock import FileLock
+from e2email_client.upstream import Remote
+
+log = logging.getLogger(__name__)
+
+# Entries that are done together and leave the journal together.
+ENTRIES_AT_ONCE = 500
+# For another program's replay to end: it is sent again by nobody, so it is worth a wait.
+OTHERS_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
+# Answers that no later attempt will change. Everything else (UNAVAILABLE, INUSE, SERVERBUG, none)
+# is a matter of time.
+NEVER = frozenset({"CANNOT", "LIMIT", "NONEXISTENT", "NOPERM", "OVERQUOTA", "TOOBIG", "TRYCREATE"})
+GONE = "the mailbox is gone, or another one by now"
+NOT_UNDERSTOOD = "the server does not understand it"
+DELETED = frozenset({"\\Deleted"})
+
+Notice = Callable[[Entry, str], None]
+
+
+def unsaid(_: Entry, reason: str) -> None:
+    log.warning("a change could not be made on the server: %s", reason)
+
+
+class Replay:
+    """Of one account. `notice` is told of what can never be done, in a thread."""
+
+    def __init__(
+        self, journal: Journal, cache: Database, lock: Path, notice: Notice = unsaid
+    ) -> None:
+        self._journal = journal
+        self._cache = cache
+        self._lock = lock
+        self._notice = notice
+
+    async def run(self, remote: Remote) -> bool:
+        """Whether anything was done. Offline, BadServer, LocalFault: the rest stays for later.
+
+        What the server refuses for now stays, too, and does not stop what lies in other mailboxes.
+        """
+        if not await asyncio.to_thread(self._journal.anything_pending):
+            return False
+        async with self._alone():
+            entries = await asyncio.to_thread(self._journal.pending)
+            for place, some in _by_place(entries):
+                try:
+                    await self._at(remote, place, some)
+                except Refused as fault:
+                    log.warning("the server puts off what was changed: %s", fault.code)
+        return bool(entries)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One program at a time: two would do older changes after newer ones."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + OTHERS_SECONDS
+        with FileLock(self._lock) as lock:
+            while not lock.take():
+                if clock() >= until:
+                    raise Offline("Another program is sending its changes.")
+                await asyncio.sleep(_LOOK_SECONDS)
+            yield
+
+    async def _at(self, remote: Remote, place: Place, entries: Sequence[Entry]) -> None:
+        changes = [one for one in entries if one.kind is not Kind.APPEND]
+        if changes:
+            if await self._selected(remote, place):
+                await self._changes(remote, place, changes)
+            else:
+                await self._refuse(changes, GONE)
+        for one in entries:
+            if one.kind is Kind.APPEND:
+                await self._each([one], lambda some: self._append(remote, some[0]))
+
+    async def _selected(self, remote: Remote, place: Place) -> bool:
+        try:
+            state = await remote.select(place.name)
+        except Refused as fault:
+            if fault.code in NEVER:
+                return False
+            raise
+        return state.uidvalidity == place.uidvalidity
+
+    async def _changes(self, remote: Remote, place: Place, entries: Sequence[Entry]) -> None:
+        local = await asyncio.to_thread(self._local, place)
+        doomed = {uid for uid, effect in together(entries).items() if effect.gone}
+
+        async def flags(some: Sequence[Entry]) -> None:
+            await self._flags(remote, local, some, doomed)
+
+        async def delete(some: Sequence[Entry]) -> None:
+            await self._delete(remote, local, some)
+
+        for some in _cut([one for one in entries if one.kind is Kind.FLAGS]):
+            if refused := await self._each(some, flags):
+                await self._show_flags(remote, local, refused)
+        for some in _cut([one for one in entries if one.kind is Kind.DELETE]):
+            if await self._each(some, delete) and local is not None:
+                # what was hidden comes back as a mailbox that is listed anew
+                await asyncio.to_thread(mailboxes.drop, self._cache, [local])
+
+    async def _each(
+        self, entries: Sequence[Entry], act: Callable[[Sequence[Entry]], Awaitable[None]]
+    ) -> list[Entry]:
+        """All at once, or each by itself where the server refuses; those that can never be done."""
+        try:
+            await act(entries)
+        except (Refused, NotUnderstood) as fault:
+            reason = fault.code if isinstance(fault, Refused) else NOT_UNDERSTOOD
+            if isinstance(fault, Refused) and reason not in NEVER:
+                raise
+            if len(entries) > 1:
+                return [bad for one in entries for bad in await self._each([one], act)]
+            await self._refuse(entries, reason)
+            return list(entries)
+        return []
+
+    async def _flags(
+        self, remote: Remote, local: Mailbox | None, entries: Sequence[Entry], doomed: set[int]
+    ) -> None:
+        said: dict[int, frozenset[str]] = {}
+        for effect, uids in _alike(together(entries), doomed):
+            if effect.added:
+                said |= await remote.store(uids, "+FLAGS", effect.added)
+            if effect.removed:
+                said |= await remote.store(uids, "-FLAGS", effect.removed)
+        await self._done(local, entries, said)
+
+    async def _delete(
+        self, remote: Remote, local: Mailbox | None, entries: Sequence[Entry]
+    ) -> None:
+        uids = sorted({uid for one in entries for uid in one.uids})
+        await remote.store(uids, "+FLAGS", DELETED)
+        await remote.expunge(uids)
+        if local is not None:
+            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, uids)
+        await self._done(local, entries, {})
+
+    async def _append(self, remote: Remote, entry: Entry) -> None:
+        octets = await asyncio.to_thread(self._journal.octets, entry.id)
+        if octets is not None:
+            await remote.append(entry.place.name, octets, entry.added, entry.when)
+        await self._done(None, [entry], {})
+
+    async def _done(
+        self, local: Mailbox | None, entries: Sequence[Entry], said: Mapping[int, frozenset[str]]
+    ) -> None:
+        """The cache first, while the entries still lie over it."""
+
+        def write() -> None:
+            if local is not None and said:
+                mailboxes.set_flags(self._cache, local.id, said.items(), self._journal)
+            self._journal.done([one.id for one in entries])
+
+        await asyncio.to_thread(write)
+
+    async def _refuse(self, entries: Sequence[Entry], reason: str) -> None:
+        def write() -> None:
+            self._journal.refuse([one.id for one in entries], reason)
+            for one in entries:
+                self._notice(one, reason)
+
+        await asyncio.to_thread(write)
+
+    async def _show_flags(
+        self, remote: Remote, local: Mailbox | None, refused: Sequence[Entry]
+    ) -> None:
+        """As the server has them, for they were promised otherwise."""
+        if local is not None:
+            said = await remote.flags_of(sorted({uid for one in refused for uid in one.uids}))
+            await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said, self._journal)
+
+    def _local(self, place: Place) -> Mailbox | None:
+        return next((one for one in mailboxes.every(self._cache) if Place.of(one) == place), None)
+
+
+def _by_place(entries: Iterable[Entry]) -> Iterator[tuple[Place, list[Entry]]]:
+    """Mailbox by mailbox: nothing in one depends on another."""
+    found: dict[Place, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.place, []).append(entry)
+    return iter(found.items())
+
+
+def _alike(effects: Mapping[int, Effect], doomed: set[int]) -> Iterator[tuple[Effect, list[int]]]:
+    """Messages to which the same is done, ascending."""
+    found: dict[Effect, list[int]] = {}
+    for uid in sorted(effects.keys() - doomed):
+        found.setdefault(effects[uid], []).append(uid)
+    return iter(found.items())
+
+
+def _cut(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    return (entries[at : at + ENTRIES_AT_ONCE] for at in range(0, len(entries), ENTRIES_AT_ONCE))
