@@ -109,6 +109,11 @@ class Listener:
         """So full that even a refusal is too much work."""
         return len(self._wires) > self.limits.connections + 100
 
+    def dismiss(self, unwanted: Callable[[Engine], bool], reason: bytes) -> None:
+        """Hang up on those connections, whatever they are doing."""
+        for wire in list(self._wires):
+            wire.dismiss(unwanted, reason)
+
     def forget(self, wire: Wire, host: str) -> None:
         self._wires.discard(wire)
         if not self._wires:
@@ -392,6 +397,10 @@ class Wire(asyncio.Protocol):
     @property
     def _logged_in(self) -> bool:
         return self._engine is not None and self._engine.authenticated
+
+    def dismiss(self, unwanted: Callable[[Engine], bool], reason: bytes) -> None:
+        if self._engine is not None and self._closed_at is None and unwanted(self._engine):
+            self._dismiss(reason)
 
     def _dismiss(self, reason: bytes) -> None:
         if self._engine is not None:
