@@ -22,8 +22,10 @@ from e2email_protocol.imap.session import (
     Changes,
     CopyResult,
     Entry,
+    HeaderKey,
     Message,
     Need,
+    SentKey,
     Snapshot,
     StoreOp,
     StoreResult,
@@ -206,12 +208,22 @@ class ProxyMailbox:
         return found
 
     async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:
-        """Exact: a message whose octets are not here is fetched first, never passed over."""
-        trouble = await self._account.ensure(self._local, uids, State.OPENED)
-        cache, local = self._account.cache, self._local.id
-        if await asyncio.to_thread(mails.lacking, cache, local, uids, State.OPENED):
-            raise trouble or errors.Unavailable("a message that is to be searched is not here")
-        return await asyncio.to_thread(search.matching, cache, local, uids, key)
+        """Exact: a message whose octets are needed and not here is fetched, never passed over."""
+        if isinstance(key, HeaderKey | SentKey):  # which a summary may answer
+            await self._account.ensure(self._local, uids, State.READY)
+        found, closed = await self._matching(key, uids)
+        if closed:
+            trouble = await self._account.ensure(self._local, closed, State.OPENED)
+            more, closed = await self._matching(key, closed)
+            if closed:
+                raise trouble or errors.Unavailable("a message that is to be searched is not here")
+            found |= more
+        return found
+
+    async def _matching(self, key: TextSearch, uids: Sequence[int]) -> tuple[set[int], list[int]]:
+        return await asyncio.to_thread(
+            search.matching, self._account.cache, self._local.id, uids, key
+        )
 
     async def close(self) -> None:
         return None

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from e2email_client.local.mails import Known
+from e2email_client.local.published import answers, chosen
 from e2email_client.proxy.page import Page
 from e2email_protocol.imap.errors import Refused, UnknownEncoding
 from e2email_protocol.imap.session import Section
-from e2email_protocol.mime.header import fields as header_fields
 from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import Kind, decoded, find
 from e2email_protocol.mime.section import UnknownEncoding as NotDecoded
 from e2email_protocol.mime.section import section as mime_section
 from e2email_protocol.mime.structure import structure
-from e2email_protocol.sealed.summary import PUBLISHED
 
 INLINE = 64 * 1024  # octets that are looked at in the loop: that takes some 0.1 ms
 
@@ -110,13 +109,13 @@ class ServedMessage:
         """Of the message itself: no part has to be found, so nothing is scanned."""
         if section.what == "HEADER":
             return await self._whole_header()
-        names = frozenset(name.lower() for name in section.fields)
         keep = section.what == "HEADER.FIELDS"
-        if keep and self.known.fields is not None and names <= PUBLISHED:
-            return _chosen(self.known.fields, names, keep=True)
+        fields = self.known.fields
+        if keep and fields is not None and answers(self.known.names, section.fields):
+            return chosen(fields, section.fields)
         # what comes behind a header does no harm
         octets = self.known.octets or await self._page.header(self.uid)
-        return _chosen(octets, names, keep=keep)
+        return chosen(octets, section.fields, keep=keep)
 
     async def _whole_header(self) -> bytes:
         if self._view is None:
@@ -145,16 +144,6 @@ def _cut(octets: bytes, partial: tuple[int, int] | None) -> bytes:
         return octets
     first, count = partial
     return octets[first : first + count]
-
-
-def _chosen(octets: bytes, names: Iterable[bytes], *, keep: bool) -> bytes:
-    """HEADER.FIELDS(.NOT); names in lower case."""
-    chosen = [
-        octets[one.start : one.end]
-        for one in header_fields(octets)
-        if (one.name.lower() in names) is keep
-    ]
-    return b"".join(chosen) + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)

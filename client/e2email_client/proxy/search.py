@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from e2email_client.local import mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.fold import fold
-from e2email_client.local.mails import Where
+from e2email_client.local.mails import Octets, State, Where
+from e2email_client.local.published import answers
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import BodyKey, HeaderKey, SentKey, TextKey, TextSearch
 from e2email_protocol.mime.date import parse_date
@@ -20,27 +21,49 @@ Test = Callable[[bytes], bool]
 
 def matching(
     database: Database, mailbox_id: int, uids: Sequence[int], key: TextSearch
-) -> Collection[int]:
-    """Those of `uids` that match. All of them must be opened."""
+) -> tuple[set[int], list[int]]:
+    """Those of `uids` that match, and those of which it cannot be said without their octets."""
+    closed = [uid for uid, _ in mails.lacking(database, mailbox_id, uids, State.OPENED)]
+    found: set[int]
     match key:
         case BodyKey():
-            return mails.containing(database, mailbox_id, fold(key.text), Where.BODY)
+            found = mails.containing(database, mailbox_id, fold(key.text), Where.BODY)
         case TextKey():
-            found = [
-                mails.containing(database, mailbox_id, fold(key.text), where) for where in Where
-            ]
-            return found[0] | found[1]
+            found = set()
+            for where in Where:
+                found |= mails.containing(database, mailbox_id, fold(key.text), where)
         case HeaderKey():
             # a field has it only if the header has it
             candidates = mails.containing(database, mailbox_id, fold(key.text), Where.HEADER)
-            return _tested(database, mailbox_id, candidates.intersection(uids), _header_test(key))
+            test = _header_test(key)
+            found = _tested(database, mailbox_id, candidates.intersection(uids), test)
+            more, closed = _summarised(database, mailbox_id, closed, key.name.encode(), test)
+            found |= more
         case SentKey():
-            return _tested(database, mailbox_id, uids, _sent_test(key))
+            test = _sent_test(key)
+            found = _tested(database, mailbox_id, uids, test)
+            more, closed = _summarised(database, mailbox_id, closed, b"Date", test)
+            found |= more
+    return found, closed
 
 
-def _tested(
-    database: Database, mailbox_id: int, uids: Collection[int], test: Test
-) -> Collection[int]:
+def _summarised(
+    database: Database, mailbox_id: int, uids: Sequence[int], name: bytes, test: Test
+) -> tuple[set[int], list[int]]:
+    """Of mails whose octets are not here: those that match, and those to be opened first."""
+    found, closed = set(), []
+    for known in mails.known(database, mailbox_id, uids, Octets.HEADER, summary=False):
+        header = known.octets
+        if header is None and known.state >= State.READY and answers(known.names, (name,)):
+            header = known.fields
+        if header is None:
+            closed.append(known.uid)
+        elif test(header):
+            found.add(known.uid)
+    return found, closed
+
+
+def _tested(database: Database, mailbox_id: int, uids: Collection[int], test: Test) -> set[int]:
     found = mails.headers(database, mailbox_id, sorted(uids))
     return {uid for uid, header in found if test(header)}
 
