@@ -1,5 +1,6 @@
 """What a hostile client may send: bounded memory, one defined answer, never a crash."""
 
+import dataclasses
 import random
 import tracemalloc
 
@@ -7,8 +8,10 @@ import pytest
 
 from e2email_protocol.imap import limits
 from e2email_protocol.imap.context import Settings
-from e2email_protocol.imap.reader import Broken, Continue, Reader, Whole
+from e2email_protocol.imap.reader import Broken, Continue, Fault, Reader, Whole
 from support.imap import MAIL, Account, Client
+
+MULTI = frozenset({b"MULTIAPPEND"})
 
 
 async def fresh() -> Client:
@@ -106,6 +109,93 @@ async def test_the_message_limit_is_the_listeners():
     await client.login()
     assert b"TOOBIG" in await client.ask(b"a1 APPEND INBOX {11}\r\n")
     assert b"+ OK" in await client.ask(b"a2 APPEND INBOX {10}\r\n")
+
+
+class Octets:
+    """A budget of 100 octets."""
+
+    def __init__(self):
+        self.left = 100
+        self.asked = []
+
+    def reserve(self, octets: int) -> bool:
+        self.asked.append(octets)
+        if octets > self.left:
+            return False
+        self.left -= octets
+        return True
+
+    def release(self, octets: int) -> None:
+        self.left += octets
+
+
+NO_MEMORY = b"NO [UNAVAILABLE] too much is being stored just now, try again later\r\n"
+
+
+async def test_a_message_is_refused_unread_when_the_memory_is_used_up():
+    budget = Octets()
+    one, two = (Client(Account(), Settings(budget=budget), has=MULTI) for _ in range(2))
+    await one.login()
+    await two.login()
+    assert await one.ask(b"a APPEND INBOX {60}\r\n" + b"x" * 30) == b"+ OK\r\n"
+    assert await two.ask(b"a APPEND INBOX {50}\r\n") == b"a " + NO_MEMORY
+    assert await two.ask(b"b APPEND INBOX {50+}\r\n" + b"x" * 50) == b"b " + NO_MEMORY
+    assert await two.ask(b"\r\nc APPEND INBOX {40+}\r\n" + b"x" * 40 + b"\r\n") == (
+        b"c OK [APPENDUID 1 1] stored\r\n"
+    )
+    assert budget.left == 40
+    assert b"a OK" in await one.ask(b"x" * 30 + b"\r\n")
+    assert budget.left == 100
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"a APPEND INBOX {60}\r\nxx",
+        b"a APPEND INBOX {60+}\r\n" + b"x" * 60 + b" {50+}\r\n" + b"x" * 50 + b"\r\n",
+        b"a APPEND INBOX {60+}\r\n" + b"x" * 60 + b" nonsense\r\n",
+        b"a APPEND nothing {60+}\r\n" + b"x" * 60 + b"\r\n",
+        b"a APPEND INBOX {60+}\r\n" + b"x" * 60 + b" {99999999+}\r\n",
+        b"a APPEND INBOX {60+}\r\n" + b"x" * 60 + b"y" * 70_000 + b"\r\n",
+    ],
+)
+async def test_what_was_reserved_is_let_go(octets):
+    budget = Octets()
+    client = Client(Account(), Settings(budget=budget), has=MULTI)
+    await client.login()
+    assert b"a OK" not in await client.ask(octets)
+    await client.connection.close()
+    assert budget.asked
+    assert budget.left == 100
+
+
+async def test_before_login_and_for_other_commands_nothing_is_reserved():
+    budget = Octets()
+    client = Client(Account(), Settings(budget=budget))
+    await client.ask(b"x APPEND INBOX {10+}\r\n0123456789\r\n")
+    assert b"b OK" in await client.ask(b"b LOGIN alice@example.test {6+}\r\nsecret\r\n")
+    await client.ask(b"a STATUS {200+}\r\n" + b"x" * 200 + b" (MESSAGES)\r\n")
+    assert budget.asked == []
+
+
+async def test_the_messages_of_one_append():
+    client = Client(Account(), Settings(message_limit=10), has=MULTI)
+    await client.login()
+    many = b" {1+}\r\nx" * limits.APPENDED
+    assert b"a OK" in await client.ask(b"a APPEND INBOX" + many + b"\r\n")
+    said = await client.ask(b"b APPEND INBOX" + many + b" {1+}\r\nx\r\n")
+    assert said == b"b NO [LIMIT] that is more than one command may ask for\r\n"
+    said = await client.ask(b"c APPEND INBOX" + many + b" {1+}\r\nx" * 100 + b"\r\n")
+    assert said == b"c NO [LIMIT] too much for one command\r\n"
+
+
+def test_the_octets_of_one_append():
+    bounds = dataclasses.replace(limits.after_login(), message=100_000, messages=150_000)
+    reader = Reader(bounds)
+    reader.feed(b"a APPEND x" + (b" {100000+}\r\n" + b"x" * 100_000) * 4)
+    assert reader.next() is None  # 256 KiB are for the command itself
+    reader.feed(b" {100000+}\r\n")
+    assert reader.next() == Broken(b"a APPEND x {100000+}", Fault.MESSAGES, fatal=False)
 
 
 async def test_a_million_parentheses():

@@ -32,6 +32,7 @@ _FAULTS = {
     Fault.LITERAL: b"BAD literal too long",
     Fault.MESSAGE: b"NO [TOOBIG] the message is too big",
     Fault.MESSAGES: b"NO [LIMIT] too much for one command",
+    Fault.BUDGET: b"NO [UNAVAILABLE] too much is being stored just now, try again later",
     Fault.COMMAND: b"BAD command too long",
 }
 
@@ -43,7 +44,7 @@ class Connection:
 
     def __init__(self, session: Session, settings: Settings, *, tls: bool = False, report: Report):
         self._context = Context(session, settings, tls)
-        self._reader = Reader()
+        self._reader = Reader(budget=settings.budget)
         self._report = report
         self._greeted = False
         self._asking: tuple[Steps, Ask] | None = None  # a command waits for a line
@@ -98,6 +99,7 @@ class Connection:
     async def close(self) -> None:
         """The connection is gone: let go of session and mailbox."""
         self.closing = True
+        self._reader.clear()
         asking, self._asking = self._asking, None
         if asking is not None:
             await asking[0].aclose()
@@ -166,9 +168,12 @@ class Connection:
             yield self._count_bad()
             return
         self._context.tag = head[1]
-        async with aclosing(self._door(self._begin(head, parts))) as replies:
-            async for octets in replies:
-                yield octets
+        try:
+            async with aclosing(self._door(self._begin(head, parts))) as replies:
+                async for octets in replies:
+                    yield octets
+        finally:
+            self._reader.settle()
 
     async def _begin(
         self, head: re.Match[bytes], parts: list[bytes]

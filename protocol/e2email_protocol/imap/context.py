@@ -10,6 +10,7 @@ from typing import Protocol
 from . import limits
 from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, ReadOnly, TryCreate
 from .names import decode_name, new_name, quote_name
+from .reader import Budget
 from .session import Mailbox, Session
 from .state import State
 from .view import Numbered, View
@@ -91,6 +92,7 @@ class Settings:
     hidden: frozenset[bytes] = frozenset()  # capabilities not to show on this listener
     message_limit: int = limits.MESSAGE
     clock: Callable[[], float] | None = None  # seconds since 1970; with it WITHIN is offered
+    budget: Budget | None = None  # asked before the literals of APPEND and REPLACE are read
     penalty: Callable[[int], Awaitable[None]] = _no_penalty  # waits after the n-th bad login
 
 

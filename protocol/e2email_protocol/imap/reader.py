@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Protocol
 
 from . import limits
 from .limits import InputLimits
@@ -26,6 +27,7 @@ class Fault(Enum):
     LITERAL = auto()
     MESSAGE = auto()  # an APPEND above the limit: NO [TOOBIG]
     MESSAGES = auto()  # too many of them in one APPEND, or too big together: NO [LIMIT]
+    BUDGET = auto()  # no memory for it now: NO [UNAVAILABLE]
     COMMAND = auto()
 
 
@@ -51,11 +53,28 @@ class Broken:
 Input = Whole | Continue | Broken
 
 
-class Reader:
-    """feed() octets, then next() until it answers None. `limits` may change between commands."""
+class Budget(Protocol):
+    """The memory that all connections of a program have for mails that are being appended."""
 
-    def __init__(self, bounds: InputLimits = limits.BEFORE_LOGIN):
+    def reserve(self, octets: int) -> bool:
+        """False: there is no room now, and nothing was taken."""
+        ...
+
+    def release(self, octets: int) -> None: ...
+
+
+class Reader:
+    """feed() octets, then next() until it answers None. `limits` may change between commands.
+
+    What a command's literals took of the `budget` is held until settle().
+    """
+
+    def __init__(
+        self, bounds: InputLimits = limits.BEFORE_LOGIN, budget: Budget | None = None
+    ) -> None:
         self.limits = bounds
+        self._budget = budget
+        self._held = 0
         self._buffer = bytearray()
         self._searched = 0  # no LF before this offset
         self._reset()
@@ -81,6 +100,13 @@ class Reader:
         self._buffer.clear()
         self._searched = 0
         self._reset()
+        self.settle()
+
+    def settle(self) -> None:
+        """The last command is done with: its octets are let go."""
+        held, self._held = self._held, 0
+        if held and self._budget is not None:
+            self._budget.release(held)
 
     def line(self) -> bytes | Broken | None:
         """One line as it is, for SASL responses and DONE; one too long ends the connection."""
@@ -152,14 +178,25 @@ class Reader:
         append = _APPEND.match(self._parts[0]) is not None
         if size > (bounds.message if append else bounds.literal):
             return Fault.MESSAGE if append and not bounds.fatal else Fault.LITERAL
-        total = bounds.command + (bounds.messages if append else 0)
-        most = bounds.literals + (limits.APPENDED if append and not bounds.fatal else 0)
-        if self._size + size <= total and len(self._parts) // 2 < most:
-            return None
-        return Fault.MESSAGES if append and not bounds.fatal else Fault.COMMAND
+        if not append or bounds.fatal:
+            full = len(self._parts) // 2 >= bounds.literals
+            return Fault.COMMAND if full or self._size + size > bounds.command else None
+        full = len(self._parts) // 2 >= bounds.literals + limits.APPENDED
+        if full or self._size + size > bounds.command + bounds.messages:
+            return Fault.MESSAGES
+        return None if self._reserve(size) else Fault.BUDGET
+
+    def _reserve(self, size: int) -> bool:
+        if self._budget is None:
+            return True
+        if not self._budget.reserve(size):
+            return False
+        self._held += size
+        return True
 
     def _refuse(self, fault: Fault, head: bytes) -> Broken:
         self._reset()
+        self.settle()
         self._refused = True
         fatal = self.limits.fatal and fault is not Fault.COMMAND
         return Broken(head[:512], fault, fatal)
