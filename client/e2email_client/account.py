@@ -11,20 +11,26 @@ from e2email_client import config
 from e2email_client.account_files import Kept, establish, write
 from e2email_client.api import AccountApi, Login, Server
 from e2email_client.config import Settings
-from e2email_client.failure import Alarm, BadServer, LocalFault, Refused, WrongSecret
+from e2email_client.device_key import announce, own_key
+from e2email_client.failure import Alarm, LocalFault, Refused, WrongSecret
+from e2email_client.history import check_follows, fetch_statements
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
+from e2email_client.lock import held
 from e2email_client.paths import Home
 from e2email_client.unlock import (
     PASSPHRASE,
+    ThisDevice,
     derive,
     open_vault,
     parameters,
     passphrase_params,
     read_device,
     verify_history,
+    write_device,
 )
 from e2email_crypto import arrival, cert, kdf, keyedit, slot, statement, vault
+from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import BadKey
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Policy
@@ -72,7 +78,8 @@ def create(
     split = derive(wish.passphrase, params, wish.address, wish.server.name)
     identity = _new_identity(wish.address, name, now)
     with judged("The new key"):
-        entry = _first_entry(identity, wish.address, policy, now)
+        device_key = ArrivalKey.generate()
+        entry = _first_entry(identity, wish.address, policy, device_key, now)
         key = AccountKey.generate()
         account, server = wish.address, wish.server.name
         wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, account, server, params)
@@ -89,16 +96,18 @@ def create(
     _register(api, registration, Login.invite(invite))
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)
     settings = _settings(wish, info, info.arrival, 1, 1, entry.digest)
-    kept = Kept(settings, key, boxed, wrapped, [entry.encode()], token, wish.server.ca)
+    device = ThisDevice(token, device_key)
+    kept = Kept(settings, key, boxed, wrapped, [entry.encode()], device, wish.server.ca)
     establish(wish.home, kept, wish.keyring)
     return Done(settings, identity.fingerprint, policy)
 
 
-def join(wish: Wish) -> Done:
+def join(wish: Wish, now: int) -> Done:
     """Fetch an account that exists: on a further machine, or anew on one that has it.
 
     Whatever the server gives is checked against the passphrase, the vault and, on a machine that
-    has the account, against what it has seen before.
+    has the account, against what it has seen before. The account then vouches for what this
+    machine signs.
     """
     paths = wish.home.account(wish.address)
     seen = config.load(paths) if paths.settings.exists() else None
@@ -117,18 +126,25 @@ def join(wish: Wish) -> Done:
     base = seen or _settings(wish, info, info.arrival, 0, 0, b"")
     opened = open_vault(box.vault, key, base)
     entries = fetch_statements(api, login)
-    newest, digest = verify_history(entries, opened, wish.address)
-    _check_seen(base, entries, newest)
+    verify_history(entries, opened, wish.address)
+    _check_seen(base, entries)
     with judged("The server's arrival key"):
         # from the newest key this device has seen: an older one may have been given up for a reason
         pinned = bytes.fromhex(seen.arrival_key) if seen else opened.arrival_key
         if arrival.follow(pinned, info.successors) != info.arrival:
             raise Alarm("The server's arrival key is not the one that this account pinned.")
-    token = read_device(paths, key) if seen else _device_token(api, login, wish.device)
-    settings = _settings(wish, info, info.arrival, opened.counter, newest.sequence, digest)
-    kept = Kept(settings, key, box.vault, wrapped, entries, token, wish.server.ca)
+    mine = read_device(paths, key) if seen else None
+    device_key = own_key(mine.key if mine else None, entries)
+    device = ThisDevice(mine.token if mine else _device_token(api, login, wish.device), device_key)
     if seen:
-        write(paths, kept, wish.keyring)
+        write_device(paths, key, device)  # before anybody hears of it, so that it is not lost
+    entries = announce(api, login, opened, entries, device_key.public, wish.address, now)
+    newest, digest = verify_history(entries, opened, wish.address)
+    settings = _settings(wish, info, info.arrival, opened.counter, newest.sequence, digest)
+    kept = Kept(settings, key, box.vault, wrapped, entries, device, wish.server.ca)
+    if seen:
+        with held(paths.history_lock):
+            write(paths, kept, wish.keyring)
     else:
         establish(wish.home, kept, wish.keyring)
     return Done(settings, newest.certificates[0].fingerprint, newest.policy)
@@ -150,18 +166,6 @@ def _not_cheaper(params: kdf.Params, seen: kdf.Params | None, agreed: int | None
             "it cheaper for the server to guess. If you know that the account was made so, "
             f"say --least-memory {params.m_kib // 1024}."
         )
-
-
-def fetch_statements(api: AccountApi, login: Login) -> list[bytes]:
-    """The whole key history, page by page."""
-    entries: list[bytes] = []
-    while len(entries) <= statement.ENTRIES_MAX:
-        path = f"/v1/statements?from={len(entries) + 1}"
-        page = api.call("GET", path, messages.Statements, login=login).statements
-        entries.extend(page)
-        if len(page) < messages.STATEMENTS_PAGE:
-            return entries
-    raise BadServer("The server gives more of a key history than there can be.")
 
 
 def _new_identity(address: str, name: str, now: int) -> keyedit.Identity:
@@ -186,7 +190,7 @@ def _register(api: AccountApi, registration: messages.Registration, login: Login
 
 
 def _first_entry(
-    identity: keyedit.Identity, address: str, policy: Policy, now: int
+    identity: keyedit.Identity, address: str, policy: Policy, device: ArrivalKey, now: int
 ) -> statement.Entry:
     subkeys = cert.inspect_cert(identity.cert, now).subkeys
     usable = (one.fingerprint for one in subkeys if one.state is cert.SubkeyState.USABLE)
@@ -196,6 +200,7 @@ def _first_entry(
         certificates=(statement.Certificate(identity.fingerprint, tuple(sorted(usable))),),
         policy=policy,
         time=now,
+        device_keys=(device.public,),
     )
     return statement.sign_entry(
         first, identity.fingerprint, lambda data: keyedit.sign_detached(identity.tsk, data)
@@ -242,15 +247,11 @@ def _fetch_key(
         raise Alarm("The passphrase slot was not made with this passphrase.") from None
 
 
-def _check_seen(seen: Settings, entries: Sequence[bytes], newest: statement.Statement) -> None:
+def _check_seen(seen: Settings, entries: Sequence[bytes]) -> None:
     """The history this device has seen must be the beginning of what the server gives now."""
     if seen.statement_sequence == 0:
         return
-    if newest.sequence < seen.statement_sequence:
-        raise Alarm("The server gives an older key history than this device has seen.")
-    entry = statement.Entry.decode(entries[seen.statement_sequence - 1])
-    if entry.digest.hex() != seen.statement_digest:
-        raise Alarm("The server gives another key history than this device has seen.")
+    check_follows(entries, seen.statement_sequence, bytes.fromhex(seen.statement_digest))
 
 
 def _settings(

@@ -15,7 +15,14 @@ from e2email_client.failure import LocalFault
 from e2email_client.files import private_folder, sync_folder, write_private
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.paths import AccountPaths, Home
-from e2email_client.unlock import KEYRING, PASSPHRASE, keyring_slot, write_device, write_statements
+from e2email_client.unlock import (
+    KEYRING,
+    PASSPHRASE,
+    ThisDevice,
+    keyring_slot,
+    write_device,
+    write_statements,
+)
 from e2email_crypto.slot import AccountKey
 
 
@@ -28,7 +35,7 @@ class Kept:
     vault: bytes = field(repr=False)
     slot: bytes = field(repr=False)
     entries: Sequence[bytes] = field(repr=False)
-    token: str = field(repr=False)
+    device: ThisDevice
     ca: bytes | None = field(repr=False)
 
 
@@ -62,5 +69,5 @@ def write(paths: AccountPaths, kept: Kept, keyring: KeyringStore | None) -> None
         write_private(paths.slot(KEYRING), keyring_slot(kept.key, kept.settings, keyring))
     write_private(paths.vault, kept.vault)
     write_statements(paths, kept.entries)
-    write_device(paths, kept.key, kept.token)
+    write_device(paths, kept.key, kept.device)
     config.save(paths, kept.settings)

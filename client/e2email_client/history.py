@@ -15,6 +15,7 @@ from typing import Final
 from e2email_client import config
 from e2email_client.api import AccountApi, Login
 from e2email_client.failure import Alarm, BadServer, ClientError, Offline
+from e2email_client.judge import judged
 from e2email_client.lock import held
 from e2email_client.opening import Device
 from e2email_client.paths import AccountPaths
@@ -86,10 +87,7 @@ class History:
             api = AccountApi(unlocked.server)
             # the newest known one again: a server that went back in time does not have it
             page = fetch_statements(api, unlocked.login, len(known))
-            if not page:
-                raise Alarm("The server gives an older key history than this device has seen.")
-            if Entry.decode(page[0]).digest != Entry.decode(known[-1]).digest:
-                raise Alarm("The server gives another key history than this device has seen.")
+            check_follows(page, 1, Entry.decode(known[-1]).digest)
             if len(page) == 1:
                 return
             entries = [*known, *page[1:]]
@@ -135,6 +133,16 @@ def fetch_statements(api: AccountApi, login: Login, first: int = 1) -> list[byte
         if len(page) < messages.STATEMENTS_PAGE:
             return entries
     raise BadServer("The server gives more of a key history than there can be.")
+
+
+def check_follows(entries: Sequence[bytes], count: int, digest: bytes) -> None:
+    """Alarm, unless the entry at `count` (the first is 1) is the one that was seen there."""
+    if len(entries) < count:
+        raise Alarm("The server gives an older key history than this device has seen.")
+    with judged("The key history"):
+        found = Entry.decode(entries[count - 1])
+    if found.digest != digest:
+        raise Alarm("The server gives another key history than this device has seen.")
 
 
 def keep(paths: AccountPaths, entries: Sequence[bytes], newest: Statement, digest: bytes) -> None:

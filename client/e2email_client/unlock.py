@@ -14,6 +14,7 @@ from e2email_client.keyring_store import KeyringStore
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
 from e2email_crypto import blob, kdf, slot, statement, vault
+from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import KdfRefused
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Statement
@@ -26,6 +27,14 @@ _DEVICE_LABEL = b"e2email v1 device"
 
 
 @dataclass(frozen=True, slots=True)
+class ThisDevice:
+    """What only this machine has: its login, and the key that signs what it makes."""
+
+    token: str = field(repr=False)
+    key: ArrivalKey | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Unlocked:
     """An account whose vault is open. Everything secret is kept out of its repr."""
 
@@ -35,6 +44,7 @@ class Unlocked:
     vault: Vault = field(repr=False)
     statement: Statement
     device_token: str = field(repr=False)
+    device_key: ArrivalKey | None = field(default=None, repr=False)  # signs what is made here
 
     @property
     def server(self) -> Server:
@@ -59,7 +69,8 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
     newest, _ = verify_history(entries, opened, settings.address)
     if newest.sequence < settings.statement_sequence:
         raise Alarm("The key history on this machine is older than it was.")
-    return Unlocked(settings, paths, key, opened, newest, read_device(paths, key))
+    device = read_device(paths, key)
+    return Unlocked(settings, paths, key, opened, newest, device.token, device.key)
 
 
 def derive(passphrase: str, params: kdf.Params, address: str, server_name: str) -> kdf.Split:
@@ -163,15 +174,19 @@ def read_statements(paths: AccountPaths) -> list[bytes]:
         raise Alarm("The key history on this machine is damaged.") from None
 
 
-def write_device(paths: AccountPaths, key: AccountKey, token: str) -> None:
-    box = blob.seal_chunks(_device_key(key), b"", [token.encode()])
+def write_device(paths: AccountPaths, key: AccountKey, device: ThisDevice) -> None:
+    content = device.token if device.key is None else f"{device.token}\n{device.key.seed.hex()}"
+    box = blob.seal_chunks(_device_key(key), b"", [content.encode()])
     write_private(paths.device, b"".join(box))
 
 
-def read_device(paths: AccountPaths, key: AccountKey) -> str:
+def read_device(paths: AccountPaths, key: AccountKey) -> ThisDevice:
     with judged("The device's token"):
         box = [read_private(paths.device)]
-        return b"".join(blob.open_chunks(_device_key(key), b"", box)).decode()
+        content = b"".join(blob.open_chunks(_device_key(key), b"", box)).decode()
+    token, _, seed = content.partition("\n")
+    # a machine that was set up by an earlier version has no key of its own
+    return ThisDevice(token, ArrivalKey(bytes.fromhex(seed)) if seed else None)
 
 
 def _device_key(key: AccountKey) -> bytes:

@@ -10,12 +10,21 @@ from enum import StrEnum
 from typing import Any
 
 from . import _canonical, _fields, _sodium, _wire
-from ._statement import STATEMENT_MAX, Certificate, Policy, Statement, decode, key_id
+from ._statement import (
+    DEVICES_MAX,
+    STATEMENT_MAX,
+    Certificate,
+    Policy,
+    Statement,
+    decode,
+    key_id,
+)
 from .cert import read_packets, verify_signed_by
 from .errors import BadMessage, KeyRefused, SignatureInvalid, StatementInvalid
 from .packets import key_facts
 
 __all__ = [
+    "DEVICES_MAX",
     "Authority",
     "Certificate",
     "Entry",

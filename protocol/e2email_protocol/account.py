@@ -176,6 +176,11 @@ class NewStatement(Form):
 
 
 @dataclass(frozen=True, slots=True)
+class Nothing(Form):
+    """The answer to what is only done: `{}`."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewCertificates(Form):
     """PUT /v1/certificates: all recipient certificates and the statement that lists them."""
 

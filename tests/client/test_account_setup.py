@@ -85,7 +85,9 @@ async def test_register_unlock_and_second_machine(running: Running, tmp_path: Pa
     assert here.statement.fingerprints == {done.fingerprint}
     assert here.vault.arrival_key == running.arrival.public
     assert (here.settings.imaps_port, here.settings.smtp_port) == (1993, 1587)
-    assert (await asyncio.to_thread(join, wish(running, second))).fingerprint == done.fingerprint
+    assert (
+        await asyncio.to_thread(join, wish(running, second), NOW)
+    ).fingerprint == done.fingerprint
     there = opened(tmp_path, second)
     assert there.key == here.key
     assert there.vault == here.vault
@@ -133,7 +135,7 @@ async def test_wrong_passphrase_is_not_damage(running: Running, tmp_path: Path) 
     with pytest.raises(WrongSecret, match="does not fit"):
         opened(tmp_path, home, "wrong")
     with pytest.raises(WrongSecret):
-        await asyncio.to_thread(join, wish(running, tmp_path / "two", "wrong"))
+        await asyncio.to_thread(join, wish(running, tmp_path / "two", "wrong"), NOW)
     assert not (tmp_path / "two").exists()
 
 
@@ -262,7 +264,7 @@ async def test_a_full_disk_leaves_nothing_and_setup_can_go_on(
         await made(running, tmp_path / "one")
     assert list((tmp_path / "one" / "accounts").iterdir()) == []
     monkeypatch.undo()
-    await asyncio.to_thread(join, wish(running, tmp_path / "one"))
+    await asyncio.to_thread(join, wish(running, tmp_path / "one"), NOW)
     opened(tmp_path, tmp_path / "one")
 
 
@@ -272,7 +274,7 @@ async def test_setup_again_fetches_what_changed(running: Running, tmp_path: Path
     before = opened(tmp_path, home)
     newer = replace(before.vault, counter=2, policy=Policy.BASELINE)
     await put_vault(running, vault.seal_vault(newer, before.key, ALICE, NAME), 2)
-    await asyncio.to_thread(join, wish(running, home))
+    await asyncio.to_thread(join, wish(running, home), NOW)
     after = opened(tmp_path, home)
     assert after.vault.counter == 2
     assert after.device_token == before.device_token
@@ -290,7 +292,7 @@ async def joined(running: Running, home: Path) -> ClientError:
     """What joining says; nothing may be written."""
     before = sorted((path, path.read_bytes()) for path in home.rglob("*") if path.is_file())
     with pytest.raises(ClientError) as caught:
-        await asyncio.to_thread(join, wish(running, home))
+        await asyncio.to_thread(join, wish(running, home), NOW)
     after = sorted((path, path.read_bytes()) for path in home.rglob("*") if path.is_file())
     assert before == after
     return caught.value
@@ -303,7 +305,7 @@ async def test_an_older_vault_is_an_alarm(running: Running, tmp_path: Path) -> N
     first = opened(tmp_path, home)
     newer = replace(first.vault, counter=2)
     await put_vault(running, vault.seal_vault(newer, first.key, ALICE, NAME), 2)
-    await asyncio.to_thread(join, wish(running, home))
+    await asyncio.to_thread(join, wish(running, home), NOW)
     await put_vault(running, old, 3)  # the server's own count says nothing
     said = await joined(running, home)
     assert isinstance(said, Alarm)
@@ -467,7 +469,7 @@ async def test_a_new_machine_asks_for_what_accounts_are_made_with(
         wish(running, tmp_path / "two"), least_m_kib=None if agreed is None else agreed * 1024
     )
     with pytest.raises(Alarm) as caught:  # the slot has others: that is noticed, but too late
-        await asyncio.to_thread(join, asked)
+        await asyncio.to_thread(join, asked, NOW)
     assert bool(shown) is taken
     assert ("cheaper" in str(caught.value)) is not taken
     assert not (tmp_path / "two" / "accounts" / ALICE).exists()
@@ -479,7 +481,7 @@ async def test_a_machine_that_has_the_account_asks_for_what_it_has(
     home = tmp_path / "one"
     await made(running, home)
     usual = replace(wish(running, home), least_m_kib=None)
-    await asyncio.to_thread(join, usual)  # the account was made with the floor, and this knows
+    await asyncio.to_thread(join, usual, NOW)  # the account was made with the floor, and this knows
     high = kdf.Params(5, 128 * 1024, PARAMS.salt)
     key = opened(tmp_path, home).key
     split = kdf.split(PASSPHRASE, PARAMS, ALICE, NAME)
@@ -489,7 +491,7 @@ async def test_a_machine_that_has_the_account_asks_for_what_it_has(
         stretched(running, t, m_mib * 1024)
         shown.clear()
         with pytest.raises(Alarm, match="cheaper"):
-            await asyncio.to_thread(join, usual)
+            await asyncio.to_thread(join, usual, NOW)
         assert not shown
 
 
@@ -509,7 +511,7 @@ async def test_a_signed_successor_of_the_arrival_key_is_accepted(
     next_key = ArrivalKey.generate()
     successors = (running.arrival.certify(next_key.public),)
     async with account_server(store=running.store, arrival=next_key, successors=successors) as new:
-        await asyncio.to_thread(join, wish(new, tmp_path / "two"))
+        await asyncio.to_thread(join, wish(new, tmp_path / "two"), NOW)
     settings = config.load(Home(tmp_path / "two").account(ALICE))
     assert settings.arrival_key == next_key.public.hex()
 
@@ -522,7 +524,7 @@ async def test_an_arrival_key_that_was_given_up_does_not_come_back(
     next_key = ArrivalKey.generate()
     successors = (running.arrival.certify(next_key.public),)
     async with account_server(store=running.store, arrival=next_key, successors=successors) as new:
-        await asyncio.to_thread(join, wish(new, home))
+        await asyncio.to_thread(join, wish(new, home), NOW)
     said = await joined(running, home)
     assert isinstance(said, Alarm)
     assert "arrival key" in str(said)
@@ -547,7 +549,7 @@ async def test_a_server_under_another_name(running: Running, tmp_path: Path) -> 
         for target in (server, dialled):
             asked = replace(wish(running, tmp_path / "one"), server=target)
             with pytest.raises(BadServer):
-                await asyncio.to_thread(join, asked)
+                await asyncio.to_thread(join, asked, NOW)
 
 
 async def test_the_name_comes_from_the_user_not_the_server(tmp_path: Path) -> None:
@@ -556,7 +558,7 @@ async def test_the_name_comes_from_the_user_not_the_server(tmp_path: Path) -> No
         info = replace(running.server, name="b.example.test")
         asked = Wish(Home(tmp_path / "one"), ALICE, info, "laptop", PASSPHRASE)
         with pytest.raises(BadServer, match=r"calls itself a\.example\.test"):
-            await asyncio.to_thread(join, asked)
+            await asyncio.to_thread(join, asked, NOW)
 
 
 async def test_secrets_are_in_no_log_and_no_repr(
@@ -565,9 +567,9 @@ async def test_secrets_are_in_no_log_and_no_repr(
     caplog.set_level("DEBUG")
     done = await made(running, tmp_path / "one")
     here = opened(tmp_path, tmp_path / "one")
-    await asyncio.to_thread(join, wish(running, tmp_path / "two"))
+    await asyncio.to_thread(join, wish(running, tmp_path / "two"), NOW)
     with pytest.raises(WrongSecret):
-        await asyncio.to_thread(join, wish(running, tmp_path / "three", "CANARY passphrase"))
+        await asyncio.to_thread(join, wish(running, tmp_path / "three", "CANARY passphrase"), NOW)
     split = kdf.split(PASSPHRASE, PARAMS, ALICE, NAME)
     objects = (here, done, wish(running, tmp_path), here.login, running.logins, running.server)
     text = caplog.text + repr(objects)

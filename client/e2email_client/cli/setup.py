@@ -87,10 +87,11 @@ def command(
     machine = (device or platform.node() or "this machine")[:64]
     least = least_memory * 1024 if least_memory else None
     wish = Wish(access.home, address, target, machine, passphrase, keyring, least)
+    now = int(time.time())
     done = (
-        create(wish, invite, name or "", Policy(policy or "sealed"), int(time.time()))
+        create(wish, invite, name or "", Policy(policy or "sealed"), now)
         if invite
-        else join(wish)
+        else join(wish, now)
     )
     show(
         {
