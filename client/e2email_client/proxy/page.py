@@ -21,6 +21,7 @@ class Page:
         self._uids = uids
         self._headers: dict[int, bytes] | None = None
         self._previews: dict[int, str] | None = None
+        self._summarised = False  # what had no summary was fetched, or could not be
         self._trouble: errors.Refused | None = None
 
     def __repr__(self) -> str:
@@ -47,9 +48,11 @@ class Page:
         return header
 
     async def preview(self, uid: int, *, lazy: bool) -> str | None:
-        if self._previews is None or not (lazy or uid in self._previews):
-            if not lazy:
-                await self._ensure(self._uids, State.READY)
+        if not (lazy or self._summarised):
+            self._summarised = True
+            await self._ensure(self._uids, State.READY)
+            self._previews = None
+        if self._previews is None:
             self._previews = await asyncio.to_thread(
                 mails.previews, self._account.cache, self._local.id, self._uids
             )
