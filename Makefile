@@ -1,6 +1,6 @@
 # `make run` and `make test` set themselves up; PYTHON=... names another interpreter.
 PY = .venv/bin/python
-.PHONY: run test lint check test-slow bench lock clean
+.PHONY: run test lint check test-slow test-thunderbird bench lock clean
 
 run:
 	@tools/setup.sh run
@@ -25,6 +25,12 @@ test-slow:
 	@tools/setup.sh dev
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+# a day in Thunderbird on a display of its own (Debian: thunderbird xvfb libnss3-tools); leaves
+# screenshots in .shots/
+test-thunderbird:
+	@tools/setup.sh dev
+	E2EMAIL_SHOTS=.shots $(PY) -m pytest -m slow --timeout 1800 tests/programs/test_thunderbird.py $(ARGS)
+
 bench:
 	@tools/setup.sh dev
 	$(PY) bench/run.py $(ARGS)
@@ -37,4 +43,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links pyproject.toml --group build --group dev -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .demo dist
+	rm -rf .venv .demo .shots dist
