@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from e2email_client.failure import Alarm, LocalFault, Refused
 from e2email_crypto import gate
@@ -25,6 +27,10 @@ from e2email_protocol.sealed.arrival import DEVICE, Arrival
 from e2email_protocol.sealed.compose import compose
 from e2email_protocol.sealed.record import RECORD_ID_SIZE, Policy, Record
 from e2email_protocol.sealed.render import render
+
+if TYPE_CHECKING:
+    from e2email_client.history import History
+    from e2email_client.unlock import Unlocked
 
 MAX_MAIL = 50 * 1024 * 1024  # octets of one mail: the server's own limit
 REJUDGE = 24 * 3600  # seconds; what the libraries call acceptable changes with time
@@ -139,6 +145,8 @@ class DeviceSealer:
     def _judge(self, history: Sequence[Statement], now: int) -> _Judged:
         """The newest statement's keys, and nothing beside or without them."""
         newest = history[-1]
+        if self._device.public not in newest.device_keys:
+            raise Refused("CANNOT", "This machine was removed from the account: run e2email setup.")
         keys = [one for one in map(self._gated(now), self._certificates) if one is not None]
         keys = [one for one in keys if one.fingerprint in newest.fingerprints]
         if {one.fingerprint for one in keys} != newest.fingerprints:
@@ -169,3 +177,17 @@ def _rendered(record: Record, sealer: _Sealer) -> bytes:
     if own_record(octets, sealer) != record:
         raise LocalFault("The message was not sealed: it does not read back.")
     return octets
+
+
+def sealing(unlocked: Unlocked, history: History) -> Callable[[bytes], bytes] | None:
+    """The seal for what is stored from this machine: mail → what to APPEND (DeviceSealer.seal).
+
+    None where the account does not vouch for a key of this machine, which `e2email setup` changes:
+    then the server seals what it gets.
+    """
+    device = unlocked.device_key
+    if device is None or device.public not in history.statements()[-1].device_keys:
+        return None
+    own = [one.certificate for one in unlocked.vault.identities]
+    sealer = DeviceSealer(unlocked.settings.address, device, own, history.statements)
+    return lambda octets: sealer.seal(octets, int(time.time()))

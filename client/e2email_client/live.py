@@ -24,7 +24,7 @@ from e2email_client.opening import Opening
 from e2email_client.sync import Report, Stale, Sync, silent
 from e2email_client.unlock import Unlocked
 from e2email_client.upstream import RemoteMailbox, connect
-from e2email_client.writing import Writing, not_stale
+from e2email_client.writing import Seal, Writing, not_stale
 from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,12 @@ class Live:
     """`run` it in a task; everything else may be called at any time from the same loop."""
 
     def __init__(
-        self, unlocked: Unlocked, cache: Database, opening: Opening, progress: Report = silent
+        self,
+        unlocked: Unlocked,
+        cache: Database,
+        opening: Opening,
+        progress: Report = silent,
+        seal: Seal | None = None,
     ) -> None:
         self._unlocked = unlocked
         self._cache = cache
@@ -54,7 +59,7 @@ class Live:
         self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
         self._changed = asyncio.Event()  # a new one after every change
-        self.writing = Writing(self, cache)
+        self.writing = Writing(self, cache, seal)
 
     def __repr__(self) -> str:
         return f"Live({self._unlocked.settings.address}, {'on' if self.online else 'off'}line)"

@@ -23,15 +23,17 @@ log = logging.getLogger(__name__)
 
 INBOX = "INBOX"
 
+Seal = Callable[[bytes], bytes]  # mail → its sealed record, as it is appended; blocks
 _Act = Callable[[Remote], Awaitable[None]]
 
 
 class Writing:
     """The changes of one account. All of it may raise Offline, BadServer, Refused."""
 
-    def __init__(self, live: Live, cache: Database) -> None:
+    def __init__(self, live: Live, cache: Database, seal: Seal | None = None) -> None:
         self._live = live
         self._cache = cache
+        self._seal = seal
 
     async def store(
         self, local: Mailbox, uids: Sequence[int], operation: str, flags: Iterable[str]
@@ -68,6 +70,9 @@ class Writing:
     async def append(
         self, target: Mailbox, octets: bytes, flags: Iterable[str], when: datetime
     ) -> tuple[int, int]:
+        """Sealed here before it goes up, where this machine may."""
+        if self._seal is not None:
+            octets = await asyncio.to_thread(self._seal, octets)
         async with self._live.reached.any_turn() as remote:
             placed = await remote.append(target.name, octets, flags, when)
         await self._catch_up_quickly(target)
