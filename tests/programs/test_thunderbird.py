@@ -218,3 +218,59 @@ def test_a_draft_is_kept_once_however_often_it_is_saved(day: Day) -> None:
     day.bird.show("Drafts")
     day.bird.wait("headers(folder('Drafts')).length == 1")
     assert day.bird.subjects("Drafts") == ["to be continued"]
+    day.bird.shot("7-draft")
+
+
+def draft(day: Day) -> str:
+    with day.proxy.imap("Drafts") as client:
+        _, fetched = client.fetch("1:*", "(BODY.PEEK[TEXT])")
+    return b"".join(one[1] for one in fetched if isinstance(one, tuple)).decode()
+
+
+def test_searches_bodies_on_the_server(day: Day) -> None:
+    day.bird.show("INBOX")
+    assert day.bird.search("INBOX", "mulberry2") == ["letter 2"]
+    assert day.bird.search("INBOX", "nowhere to be found") == []
+
+
+def test_renames_a_folder(day: Day) -> None:
+    day.bird.script("folder('Garten & Küche').rename('Haus', pane().msgWindow);")
+    day.bird.wait("folder('Haus') && !folder('Garten & Küche')")
+    assert eventually(lambda: day.has("Haus", "letter 7"))
+    day.bird.show("Haus")
+    day.bird.wait("headers(folder('Haus')).length == 1")
+    assert day.bird.subjects("Haus") == ["letter 7"]
+    day.bird.shot("8-renamed")
+
+
+def test_says_what_protects_each_mail(day: Day) -> None:
+    """The keywords are there for whoever gives them a name under Settings, Tags."""
+    assert "$e2email-sealed-on-arrival" in day.flags("letter 0")
+    day.bird.wait(
+        "headers(folder('INBOX')).find(h => h.mime2DecodedSubject == 'letter 0')"
+        ".getStringProperty('keywords').includes('$e2email-sealed-on-arrival')"
+    )
+
+
+def test_reads_and_flags_while_the_server_is_away(day: Day) -> None:
+    day.house.stop()
+    try:
+        day.bird.show("INBOX")
+        day.bird.select("letter 10")
+        day.bird.wait_text("mulberry10")
+        day.bird.command("cmd_markAsFlagged")
+        assert eventually(lambda: {"\\Flagged", "\\Seen"} <= day.flags("letter 10"))
+        day.bird.shot("9-server-away")
+    finally:
+        day.house.start()
+    assert eventually(lambda: "\\Flagged" in sealed_flags(day, "letter 10"), 120)
+
+
+def sealed_flags(day: Day, subject: str) -> str:
+    """What the server itself holds for the mail with this subject: the proxy knows its UID."""
+    with day.proxy.imap() as client:
+        _, found = client.uid("SEARCH", "SUBJECT", f'"{subject}"')
+    with day.house.imap(day.user) as sealed:
+        sealed.select("INBOX", readonly=True)
+        _, fetched = sealed.uid("FETCH", found[0].decode(), "(FLAGS)")
+    return str(fetched[0])
