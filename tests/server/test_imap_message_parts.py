@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -67,13 +68,17 @@ def store() -> NoBodies:
     return NoBodies()
 
 
+async def no_append(*_: object) -> NoReturn:
+    raise AssertionError
+
+
 async def opened(store: NoBodies, *records: Record) -> SealedMailbox:
     account = await store.register(new_account(), None)
     await store.deliver([new_message(account.inbox, record) for record in records])
     mailboxes = SharedMailboxes(store)
     shared = await mailboxes.open(account.inbox)
     access = Access(store, None, Identity(account, "app", EVERYTHING), store.epoch)  # type: ignore[arg-type]
-    return SealedMailbox(store, mailboxes, shared, access, False)
+    return SealedMailbox(store, mailboxes, shared, access, False, no_append)
 
 
 async def fetched(mailbox: SealedMailbox, need: Need) -> list[SealedMessage]:

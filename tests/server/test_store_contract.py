@@ -1,6 +1,7 @@
 """What every store does. Each test runs on SQLite and on the twin in memory."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from e2email_server.store.errors import (
     Conflict,
     DiskFull,
     LimitReached,
+    MessageGone,
     NotFound,
     RecordTaken,
 )
 from e2email_server.store.memory import MemoryStore
 from e2email_server.store.types import (
+    DEFAULT_MAILBOXES,
     Account,
     Box,
     Certificate,
@@ -30,7 +33,7 @@ from e2email_server.store.types import (
     NewToken,
     Statement,
 )
-from support.store_data import TestClock, message, new_account, record, sql_store
+from support.store_data import TestClock, append_one, message, new_account, record, sql_store
 
 
 @pytest.fixture
@@ -404,20 +407,20 @@ async def test_two_writers_and_one_that_aborts(store: Store, alice: Account) -> 
 
 async def test_a_second_append_of_a_record_answers_the_first(store: Store, alice: Account) -> None:
     again = record()
-    first = await store.append(message(alice.inbox, record=again))
-    assert await store.append(message(alice.inbox, record=again)) == first
+    first = await append_one(store, message(alice.inbox, record=again))
+    assert await append_one(store, message(alice.inbox, record=again)) == first
     assert len((await store.entries(alice.inbox)).entries) == 1
     other = await store.create(alice.account_id, "Other")
-    assert (await store.append(message(other.mailbox_id, record=again))).uid == 1
+    assert (await append_one(store, message(other.mailbox_id, record=again))).uid == 1
     with pytest.raises(NotFound):
-        await store.append(message(9999))
+        await append_one(store, message(9999))
 
 
 async def test_an_id_that_the_account_holds_stays_with_its_record(
     store: Store, alice: Account
 ) -> None:
     held = record()
-    await store.append(message(alice.inbox, record=held))
+    await append_one(store, message(alice.inbox, record=held))
     other = await store.create(alice.account_id, "Other")
     changes: list[dict[str, object]] = [
         {"envelope": b"forged"},
@@ -430,22 +433,22 @@ async def test_an_id_that_the_account_holds_stays_with_its_record(
     for change in changes:
         for mailbox in (alice.inbox, other.mailbox_id):
             with pytest.raises(RecordTaken):
-                await store.append(message(mailbox, record=replace(held, **change)))
+                await append_one(store, message(mailbox, record=replace(held, **change)))
     assert (await store.entries(other.mailbox_id)).entries == ()
     # size and CRC can be forged: what is given is not what is stored
     forged = message(other.mailbox_id, record=replace(held, body=b"BODY"))
-    placed = await store.append(forged)
+    placed = await append_one(store, forged)
     assert await store.body(other.mailbox_id, placed.uid, 0, 99) == held.body
     bob = await store.register(new_account("bob@example.test"), None)
-    assert (await store.append(replace(forged, mailbox_id=bob.inbox))).uid == 1
+    assert (await append_one(store, replace(forged, mailbox_id=bob.inbox))).uid == 1
     assert await store.body(bob.inbox, 1, 0, 99) == b"BODY"
 
 
 async def test_an_appended_record_outlives_the_one_it_shares(store: Store, alice: Account) -> None:
     held = record(b"x" * 300_000)
-    first = await store.append(message(alice.inbox, record=held))
+    first = await append_one(store, message(alice.inbox, record=held))
     other = await store.create(alice.account_id, "Other")
-    await store.append(message(other.mailbox_id, record=held, flags=frozenset({"a"})))
+    await append_one(store, message(other.mailbox_id, record=held, flags=frozenset({"a"})))
     await store.store_flags(alice.inbox, [first.uid], FlagOp.ADD, frozenset({"\\Deleted"}))
     assert await store.expunge(alice.inbox, None) == [first.uid]
     (kept,) = await store.messages(other.mailbox_id, [1])
@@ -616,7 +619,7 @@ async def test_below_the_floor_mail_is_refused_and_deletions_work(
     with pytest.raises(DiskFull):
         await store.deliver([message(alice.inbox)])
     with pytest.raises(DiskFull):
-        await store.append(message(alice.inbox))
+        await append_one(store, message(alice.inbox))
     with pytest.raises(DiskFull):
         await store.copy(alice.inbox, [1], alice.inbox)
     assert await store.expunge(alice.inbox, None) == [1]
@@ -624,3 +627,94 @@ async def test_below_the_floor_mail_is_refused_and_deletions_work(
 
 def _floor(store: Store) -> object:
     return FreeSpace(Path("/"), 101, 0) if hasattr(store, "_space") else (lambda: False)
+
+
+# --- ids, times, replacing --------------------------------------------------------------------
+
+
+async def test_a_mailbox_keeps_its_id_when_renamed_and_never_gets_an_old_one(
+    store: Store, alice: Account
+) -> None:
+    made = await store.create(alice.account_id, "Lists")
+    ids = {one.object_id for one in await store.mailboxes(alice.account_id)}
+    assert len(ids) == len(DEFAULT_MAILBOXES) + 1
+    assert all(re.fullmatch(r"M[0-9a-f]{32}", one) for one in ids)
+    await store.rename(made.mailbox_id, "Other")
+    assert (await store.mailbox(made.mailbox_id)).object_id == made.object_id
+    await store.delete(made.mailbox_id)
+    assert (await store.create(alice.account_id, "Other")).object_id not in ids
+    await store.rename(alice.inbox, "Old mail")
+    after = {one.name: one.object_id for one in await store.mailboxes(alice.account_id)}
+    assert after["INBOX"] in ids
+    assert after["Old mail"] not in ids
+
+
+async def test_when_a_message_came_into_its_mailbox(
+    store: Store, alice: Account, clock: TestClock
+) -> None:
+    other = await store.create(alice.account_id, "Other")
+
+    async def saved(mailbox_id: int) -> list[int]:
+        return [one.saved for one in (await store.entries(mailbox_id)).entries]
+
+    began = clock.time
+    await store.deliver([message(alice.inbox, internal_date=5)])
+    clock.time += 10
+    await append_one(store, message(alice.inbox, internal_date=5))
+    clock.time += 10
+    await store.store_flags(alice.inbox, [1, 2], FlagOp.ADD, frozenset({"a"}))
+    await store.copy(alice.inbox, [1], other.mailbox_id)
+    assert await saved(alice.inbox) == [began, began + 10]
+    assert await saved(other.mailbox_id) == [began + 20]
+    clock.time += 10
+    await store.move(alice.inbox, [2], other.mailbox_id)
+    assert await saved(other.mailbox_id) == [began + 20, began + 30]
+    assert [e.internal_date for e in (await store.entries(other.mailbox_id)).entries] == [5, 5]
+
+
+async def test_several_are_appended_together_or_not_at_all(store: Store, alice: Account) -> None:
+    held, again = record(), record()
+    first = await append_one(store, message(alice.inbox, record=held))
+    wrong = replace(again, envelope=b"forged")
+    for bad in ([again, wrong], [again, replace(held, envelope=b"forged")]):
+        with pytest.raises(RecordTaken):
+            await store.append([message(alice.inbox, record=one) for one in bad])
+    with pytest.raises(NotFound):
+        await store.append([message(alice.inbox), message(9999)])
+    assert len((await store.entries(alice.inbox)).entries) == 1
+    placed = await store.append([message(alice.inbox, record=r) for r in (again, held, again)])
+    assert [one.uid for one in placed] == [2, first.uid, 2]
+
+
+async def test_replacing_is_one_step(store: Store, alice: Account) -> None:
+    old = await append_one(store, message(alice.inbox, b"old" * 200_000))
+    before = await store.mailbox(alice.inbox)
+    new = await store.replace(alice.inbox, old.uid, message(alice.inbox, b"new"))
+    assert new.uid == old.uid + 1
+    changes = await store.changes(alice.inbox, before.highest_modseq)
+    assert ([e.uid for e in changes.entries], changes.vanished) == ([new.uid], (old.uid,))
+    assert await store.body(alice.inbox, new.uid, 0, 9) == b"new"
+    with pytest.raises(MessageGone):
+        await store.replace(alice.inbox, old.uid, message(alice.inbox))
+    with pytest.raises(NotFound):
+        await store.replace(alice.inbox, new.uid, message(9999))
+    bob = await store.register(new_account("bob@example.test"), None)
+    with pytest.raises(NotFound):
+        await store.replace(alice.inbox, new.uid, message(bob.inbox))
+    assert [e.uid for e in (await store.entries(alice.inbox)).entries] == [new.uid]
+
+
+async def test_replacing_by_the_same_record_and_by_a_forged_one(
+    store: Store, alice: Account
+) -> None:
+    held = record()
+    other = await store.create(alice.account_id, "Other")
+    first = await append_one(store, message(alice.inbox, record=held))
+    with pytest.raises(RecordTaken):
+        forged = replace(held, envelope=b"forged")
+        await store.replace(alice.inbox, first.uid, message(alice.inbox, record=forged))
+    again = await store.replace(alice.inbox, first.uid, message(alice.inbox, record=held))
+    assert again.uid == first.uid + 1
+    moved = await store.replace(alice.inbox, again.uid, message(other.mailbox_id, record=held))
+    assert await store.body(other.mailbox_id, moved.uid, 0, 9) == held.body
+    assert (await store.entries(alice.inbox)).entries == ()

@@ -1,13 +1,16 @@
 """What only the store on SQLite can show: durability, replay, tampering, files, migrations."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import OperationalError
 
@@ -27,7 +30,7 @@ from e2email_server.store.sql import BODY_IN_ROW, SqlStore
 from e2email_server.store.types import Account, FlagOp, Invite, NewMessage, NewToken
 from e2email_server.store.writer import MAX_BATCH, translate
 from e2email_server.targets import NotTaken
-from support.store_data import message, new_account, sql_store
+from support.store_data import append_one, message, new_account, sql_store
 
 LARGE = b"x" * (BODY_IN_ROW + 1)
 DELETED = frozenset({"\\Deleted"})
@@ -194,7 +197,7 @@ async def test_a_bug_fails_its_caller_and_nobody_else(
 
     monkeypatch.setattr(message_rows, "append", broken)
     with pytest.raises(StoreFailed) as caught:
-        await store.append(message(alice.inbox))
+        await append_one(store, message(alice.inbox))
     assert "secret" not in str(caught.value)
     await store.deliver([message(alice.inbox)])
 
@@ -310,7 +313,7 @@ async def test_a_refused_delivery_leaves_no_file(
     with pytest.raises(NotFound):
         await store.deliver([message(alice.inbox, LARGE), message(9999)])
     with pytest.raises(NotFound):
-        await store.append(message(9999, LARGE))
+        await append_one(store, message(9999, LARGE))
     assert files(tmp_path) == []
 
 
@@ -354,7 +357,7 @@ async def test_a_second_append_leaves_no_second_file(
     store: SqlStore, alice: Account, tmp_path: Path
 ) -> None:
     new = message(alice.inbox, LARGE)
-    assert await store.append(new) == await store.append(new)
+    assert await append_one(store, new) == await append_one(store, new)
     await store.subscribe(alice.inbox, True)
     assert len(files(tmp_path)) == 1
 
@@ -425,8 +428,34 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
 def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     migrate(tmp_path / "mail.db")
     migrate(tmp_path / "mail.db")
-    assert execute(tmp_path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(tmp_path, "SELECT version_num FROM alembic_version") == [("0002",)]
     assert (tmp_path / "mail.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_first_schema_held_is_taken_along(tmp_path: Path) -> None:
+    database = tmp_path / "mail.db"
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    made = engine.write_engine(database)
+    with made.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for name in ("INBOX", "Sent"):
+            connection.exec_driver_sql(
+                "INSERT INTO mailboxes (account_id, name, subscribed, uidvalidity, uidnext, "
+                "highest_modseq) VALUES (1, ?, 1, 1, 2, 2)",
+                (name,),
+            )
+        connection.exec_driver_sql("INSERT INTO messages VALUES (1, 1, 2, '', 5, 9, 9, x'00', 1)")
+    made.dispose()
+    migrate(database)
+    first, second = execute(tmp_path, "SELECT object_id FROM mailboxes")
+    assert first != second
+    assert all(re.fullmatch(r"M[0-9a-f]{32}", row[0]) for row in (first, second))
+    ((date, saved),) = execute(tmp_path, "SELECT internal_date, saved FROM messages")
+    assert date == 5
+    assert saved > 1_700_000_000
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

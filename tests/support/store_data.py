@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 from e2email_protocol.sealed.record import Form, Policy, Record
+from e2email_server.store.api import Store
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.rowmac import RowMacs
 from e2email_server.store.sql import SqlStore, open_store
@@ -13,6 +14,7 @@ from e2email_server.store.types import (
     Kdf,
     NewAccount,
     NewMessage,
+    Placed,
     Statement,
 )
 
@@ -58,6 +60,11 @@ def message(mailbox_id: int, body: bytes = b"body", **changes: object) -> NewMes
         "internal_date": 1_600_000_000,
     }
     return NewMessage(mailbox_id=mailbox_id, **(values | changes))  # type: ignore[arg-type]
+
+
+async def append_one(store: Store, message: NewMessage) -> Placed:
+    (placed,) = await store.append([message])
+    return placed
 
 
 def new_account(address: str = "alice@example.test") -> NewAccount:

@@ -21,7 +21,7 @@ from e2email_server.sealing.job import AccountSealer, Job
 from e2email_server.sealing.pool import INLINE, Sealing
 from e2email_server.store.api import Store
 from e2email_server.store.errors import NotFound
-from e2email_server.store.types import Flags, Mailbox, NewMessage, Placed
+from e2email_server.store.types import Flags, Mailbox, NewMessage
 from e2email_server.targets import NotTaken, Target, find_target
 
 BOUNDARY_SIZE = 16  # random octets; hexadecimal in the record
@@ -39,7 +39,7 @@ class NoKeyEver(Cannot):
 
 @dataclass(frozen=True, slots=True)
 class Appending:
-    """Stores one message for its owner. `limit`: octets of a message that is not sealed yet."""
+    """Makes records of what owners append. `limit`: octets of a message not sealed yet."""
 
     store: Store
     sealing: Sealing
@@ -52,7 +52,7 @@ class Appending:
         """A rendering of the largest mail is larger than that mail, and comes back whole."""
         return self.limit * 7 // 5 + 64 * 1024
 
-    async def append(
+    async def prepare(
         self,
         address: str,
         mailbox: Mailbox,
@@ -60,20 +60,18 @@ class Appending:
         flags: Flags,
         when: datetime | None,
         program: str,
-    ) -> Placed:
-        """Durable when it returns. Raises Refused in its many forms."""
+    ) -> NewMessage:
+        """For the store. Raises Refused in its many forms."""
         with translated():
             target = await self._target(address)
             record = await self._own(octets, target)
             if record is None:
                 record = await self._seal(octets, target, program)
-            rendered = render(record)
-            time = self.clock() if when is None else max(int(when.timestamp()), 0)
-            return await self.store.append(
-                NewMessage(
-                    mailbox.mailbox_id, record, rendered.size, len(rendered.header), time, flags
-                )
-            )
+        rendered = render(record)
+        time = self.clock() if when is None else max(int(when.timestamp()), 0)
+        return NewMessage(
+            mailbox.mailbox_id, record, rendered.size, len(rendered.header), time, flags
+        )
 
     async def _target(self, address: str) -> Target:
         try:

@@ -10,6 +10,7 @@ from e2email_server.store.errors import (
     DiskFull,
     Failure,
     LimitReached,
+    MessageGone,
     NotFound,
     RecordTaken,
 )
@@ -24,6 +25,8 @@ def translated() -> Iterator[None]:
     """Raises errors.Refused for whatever the store raises; the cause goes to the log."""
     try:
         yield
+    except MessageGone as error:
+        raise errors.Vanished from error
     except NotFound as error:
         raise errors.NoSuchMailbox from error
     except AlreadyExists as error:

@@ -1,10 +1,12 @@
 """A selected mailbox of the sealed face: the shared picture, and the store for everything else."""
 
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 
 from e2email_protocol.imap.errors import Cannot
 from e2email_protocol.imap.session import (
+    AppendResult,
     Changes,
     CopyResult,
     Message,
@@ -22,7 +24,7 @@ from e2email_server.imap.naming import find_mailbox
 from e2email_server.imap.shared import Known, SharedMailbox, SharedMailboxes, entry_of, known_of
 from e2email_server.store.api import Store
 from e2email_server.store.names import DELETED
-from e2email_server.store.types import Copied, FlagOp, StoredMessage
+from e2email_server.store.types import Copied, FlagOp, Flags, Mailbox, NewMessage, StoredMessage
 
 PAGE = 500  # messages of one read
 PAGE_OCTETS = 4 * 1024 * 1024  # of their renderings, when bodies are read with them
@@ -33,6 +35,10 @@ _OPS = {
     StoreOp.ADD: FlagOp.ADD,
     StoreOp.REMOVE: FlagOp.REMOVE,
 }
+
+
+Prepare = Callable[[Mailbox, bytes, Flags, datetime | None], Awaitable[NewMessage]]
+"""A message that is to be appended there, sealed where it is not yet (append.Appending)."""
 
 
 class TextIsSealed(Cannot):
@@ -51,9 +57,10 @@ class SealedMailbox:
         shared: SharedMailbox,
         access: Access,
         readonly: bool,
+        prepare: Prepare,
     ) -> None:
         self._store, self._mailboxes, self._shared = store, mailboxes, shared
-        self._access = access
+        self._access, self._prepare = access, prepare
         self._told = shared.modseq
         self._readonly = readonly or not access.has("write")
 
@@ -67,6 +74,10 @@ class SealedMailbox:
     @property
     def uidvalidity(self) -> int:
         return self._shared.uidvalidity
+
+    @property
+    def mailbox_id(self) -> str:
+        return self._shared.object_id
 
     @property
     def recent_from(self) -> int:
@@ -148,6 +159,18 @@ class SealedMailbox:
             ],
             done.modified,
         )
+
+    async def replace(
+        self, uid: int, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
+    ) -> AppendResult:
+        await self._access.require("delete")  # the old one goes for good
+        await self._access.require("write")
+        target = await find_mailbox(self._store, self._access.account_id, name)
+        message = await self._prepare(target, octets, flags, when)
+        with translated():
+            placed = await self._store.replace(self._shared.mailbox_id, uid, message)
+        self._mailboxes.touch([self._shared.mailbox_id, target.mailbox_id])
+        return AppendResult(placed.uidvalidity, placed.uid)
 
     async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
         await self._access.require("delete")

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from e2email_protocol.imap.errors import UnknownEncoding
 from e2email_protocol.imap.session import Section, Stream
 from e2email_protocol.mime.envelope import envelope
 from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
-from e2email_protocol.mime.section import Kind
+from e2email_protocol.mime.section import Kind, decoded, find
+from e2email_protocol.mime.section import UnknownEncoding as NotDecoded
 from e2email_protocol.mime.section import section as mime_section
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.sealed.record import Form, RecordHead
@@ -22,6 +25,7 @@ CHUNK = 192 * 1024  # octets of a rendering at a time; below the driver's high-w
 LAYOUTS = 1000  # part trees kept for a mailbox, some 2 KiB each
 HEADER = 16 * 1024  # octets of a verbatim message in which its header is looked for first
 INLINE = 64 * 1024  # octets that are scanned in the loop; the scanner takes some 0.1 ms for them
+_PLAIN = (b"7bit", b"8bit", b"binary")  # encodings that change nothing (RFC 2045 §6.2)
 _LISTED = ENVELOPE_FIELD.lower()  # the field that our client lists a mailbox by
 
 Result = TypeVar("Result")
@@ -49,6 +53,10 @@ class MetaMessage:
     @property
     def internal_date(self) -> datetime:
         return datetime.fromtimestamp(self._known.date, UTC)
+
+    @property
+    def save_date(self) -> datetime:
+        return datetime.fromtimestamp(self._known.saved, UTC)
 
     @property
     def email_id(self) -> str:
@@ -113,6 +121,39 @@ class SealedMessage(MetaMessage):
             start = min(start + partial[0], end)
             end = min(start + partial[1], end)
         return await self._octets(start, end - start)
+
+    # --- without transfer encoding (extensions.BinaryMessage) ---------------------------------
+
+    async def binary(
+        self, path: tuple[int, ...], partial: tuple[int, int] | None
+    ) -> bytes | Stream | None:
+        part = await self._encoded(path)
+        if part is None:
+            return await self.section(Section(path), partial)
+        return _cut(await self._decode(part), partial)
+
+    async def binary_size(self, path: tuple[int, ...]) -> int | None:
+        part = await self._encoded(path)
+        if part is not None:
+            return len(await self._decode(part))
+        found = await self._span(Section(path))
+        return None if found is None else found[1] - found[0]
+
+    async def _encoded(self, path: tuple[int, ...]) -> Part | None:
+        """The part of that number if it has an encoding to undo; what we render has none."""
+        if not path or self._head.form is Form.SEALED:
+            return None
+        part = find(await self._layout(), path)
+        plain = part is None or part.children or (part.encoding or b"7bit").lower() in _PLAIN
+        return None if plain else part
+
+    async def _decode(self, part: Part) -> bytes:
+        octets = await self._read(part.body, part.size)
+        alone = replace(part, start=0, body=0, end=len(octets))
+        try:
+            return await _scanned(octets, lambda: decoded(octets, alone))
+        except NotDecoded as error:
+            raise UnknownEncoding("not a transfer encoding that we know") from error
 
     # --- headers ------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool) -> Face:
         starttls=not implicit,
         message_limit=backend.appending.literal_limit,
         penalty=growing_delay,
+        clock=backend.appending.clock,
     )
 
     def engine(peer: Peer) -> Connection:

@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from e2email_protocol.imap.commands.create import UseNotPossible
 from e2email_protocol.imap.errors import AuthenticationFailed, NoPermission, Refused
+from e2email_protocol.imap.extensions import NewMessage as ToAppend
 from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
 from e2email_server.imap.access import Access
 from e2email_server.imap.append import Appending
@@ -17,8 +19,28 @@ from e2email_server.logins import LoginRefused, Logins, TryLater
 from e2email_server.store.api import Store
 from e2email_server.store.errors import AlreadyExists
 from e2email_server.store.names import SEPARATOR, mailbox_name
+from e2email_server.store.types import Flags, Mailbox, NewMessage
 
+CAPABILITIES = frozenset(
+    {
+        b"BINARY",
+        b"CONDSTORE",
+        b"CREATE-SPECIAL-USE",
+        b"MULTIAPPEND",
+        b"OBJECTID",
+        b"QRESYNC",
+        b"REPLACE",
+        b"SAVEDATE",
+        b"STATUS=SIZE",
+        b"UTF8=ACCEPT",
+    }
+)
+"""Beside APPENDLIMIT=n. No SORT and no THREAD: what they compare is sealed."""
 MAX_USER = 254  # characters of an address (RFC 5321 §4.5.3.1.3); the throttle remembers names
+
+
+USES = frozenset({"\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"})
+"""\\All and \\Flagged would be views of all mail, which are not made here (RFC 6154 §2)."""
 
 
 class TooManyFailures(Refused):
@@ -41,10 +63,9 @@ class Backend:
 class SealedSession:
     """See session.Session. Device tokens and app passwords log in, never what opens the vault."""
 
-    capabilities = frozenset({b"STATUS=SIZE"})
-
     def __init__(self, backend: Backend, peer: str) -> None:
         self._backend, self._peer = backend, peer
+        self.capabilities = CAPABILITIES | {b"APPENDLIMIT=%d" % backend.appending.limit}
         self._login: Access | None = None
         self._program = ""
 
@@ -98,13 +119,23 @@ class SealedSession:
             highestmodseq=found.highest_modseq,
             size=counts.size,
             deleted=counts.deleted,
+            mailbox_id=found.object_id,
         )
 
     async def create(self, name: str, special_use: str | None = None) -> None:
         await self._access.require("write")
+        if special_use is not None:
+            await self._check_use(special_use)
         await self._make_parents(name)
         with translated():
             await self._backend.store.create(self._account_id, name, special_use)
+
+    async def _check_use(self, use: str) -> None:
+        """Two mailboxes for sent mail would part mail programs over which it is."""
+        with translated():
+            found = await self._backend.store.mailboxes(self._account_id)
+        if use not in USES or any(one.special_use == use for one in found):
+            raise UseNotPossible
 
     async def _make_parents(self, name: str) -> None:
         """RFC 9051 §6.3.4, §6.3.6: the levels above a new name exist, too."""
@@ -140,18 +171,31 @@ class SealedSession:
         await access.require("read")
         found = await find_mailbox(backend.store, access.account_id, name)
         shared = await backend.mailboxes.open(found.mailbox_id)
-        return SealedMailbox(backend.store, backend.mailboxes, shared, access, readonly)
+        return SealedMailbox(
+            backend.store, backend.mailboxes, shared, access, readonly, self._prepare
+        )
 
     async def append(
         self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
     ) -> AppendResult:
+        return (await self.append_many(name, [ToAppend(octets, flags, when)]))[0]
+
+    async def append_many(self, name: str, messages: Sequence[ToAppend]) -> list[AppendResult]:
+        """Records take as much memory as what they are made of: see the engine's APPENDS."""
         await self._access.require("write")
         target = await find_mailbox(self._backend.store, self._account_id, name)
-        placed = await self._backend.appending.append(
+        made = [await self._prepare(target, one.octets, one.flags, one.when) for one in messages]
+        with translated():
+            placed = await self._backend.store.append(made)
+        self._backend.mailboxes.touch([target.mailbox_id])
+        return [AppendResult(one.uidvalidity, one.uid) for one in placed]
+
+    async def _prepare(
+        self, target: Mailbox, octets: bytes, flags: Flags, when: datetime | None
+    ) -> NewMessage:
+        return await self._backend.appending.prepare(
             self._access.address, target, octets, flags, when, self._program
         )
-        self._backend.mailboxes.touch([target.mailbox_id])
-        return AppendResult(placed.uidvalidity, placed.uid)
 
     @property
     def _access(self) -> Access:

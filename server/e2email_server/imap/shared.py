@@ -34,6 +34,7 @@ class Known(NamedTuple):
     date: int
     size: int
     record_id: bytes
+    saved: int
 
 
 def entry_of(entry: StoreEntry) -> Entry:
@@ -41,7 +42,9 @@ def entry_of(entry: StoreEntry) -> Entry:
 
 
 def known_of(entry: StoreEntry) -> Known:
-    return Known(entry_of(entry), entry.internal_date, entry.size, entry.record_id)
+    date = entry.internal_date
+    saved = date if entry.saved == date else entry.saved  # one object: nearly all are the same
+    return Known(entry_of(entry), date, entry.size, entry.record_id, saved)
 
 
 class SharedMailbox:
@@ -51,6 +54,7 @@ class SharedMailbox:
         self.mailbox_id = mailbox_id
         self.users = 0
         self.messages: dict[int, Known] = {}
+        self.object_id = ""
         self.uidvalidity = 0
         self.uidnext = 1
         self.modseq = 0
@@ -183,6 +187,7 @@ class SharedMailbox:
         return self._entries + new
 
     def _take_row(self, changes: StoreChanges) -> None:
+        self.object_id = changes.mailbox.object_id
         self.uidvalidity = changes.mailbox.uidvalidity
         self.uidnext = changes.mailbox.uidnext
         self.modseq = changes.mailbox.highest_modseq

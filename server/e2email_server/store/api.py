@@ -186,11 +186,18 @@ class MessageStore(Protocol):
         """
         ...
 
-    async def append(self, message: NewMessage) -> Placed:
-        """As deliver; a record that already lies in that mailbox answers its first place again.
+    async def append(self, messages: Sequence[NewMessage]) -> list[Placed]:
+        """As deliver; of a record that lies in its mailbox already the place it has there.
 
         One that lies elsewhere in the account is shared. Raises RecordTaken where the account
         holds another record with that id.
+        """
+        ...
+
+    async def replace(self, mailbox_id: int, uid: int, message: NewMessage) -> Placed:
+        """append() of one, and `uid` of that mailbox is gone, in one commit (RFC 8508).
+
+        Raises MessageGone when it is not there any more; else as append().
         """
         ...
 

@@ -17,6 +17,10 @@ class NotFound(Refusal):
     """No such account, mailbox, message, token or invite."""
 
 
+class MessageGone(NotFound):
+    """The message that was to be replaced is not there any more."""
+
+
 class AlreadyExists(Refusal):
     """An account address or mailbox name is taken."""
 

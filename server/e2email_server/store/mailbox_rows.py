@@ -14,6 +14,7 @@ from e2email_server.store.names import (
     SEEN,
     SEPARATOR,
     mailbox_name,
+    new_object_id,
     renamed,
 )
 from e2email_server.store.schema import accounts, expunged, mailboxes, messages
@@ -31,6 +32,7 @@ def _mailbox(row: Row[Any]) -> Mailbox:
         row.uidvalidity,
         row.uidnext,
         row.highest_modseq,
+        row.object_id,
     )
 
 
@@ -86,6 +88,7 @@ def _insert(
         "uidvalidity": _next_uidvalidity(connection, account_id, now),
         "uidnext": 1,
         "highest_modseq": 1,
+        "object_id": new_object_id(),
     }
     try:
         inserted = connection.execute(insert(mailboxes).values(row))
@@ -130,7 +133,7 @@ def _set_name(connection: Connection, mailbox_id: int, name: str) -> None:
 def _give_away_inbox(transaction: Transaction, inbox: Mailbox, name: str, now: int) -> None:
     target = create(transaction.connection, inbox.account_id, name, None, now)
     uids = message_rows.all_uids(transaction.connection, inbox.mailbox_id)
-    message_rows.move(transaction, inbox.mailbox_id, uids, target.mailbox_id)
+    message_rows.move(transaction, inbox.mailbox_id, uids, target.mailbox_id, now)
 
 
 def remove(transaction: Transaction, mailbox_id: int) -> None:

@@ -16,6 +16,7 @@ from e2email_server.store.errors import (
     Conflict,
     DiskFull,
     LimitReached,
+    MessageGone,
     NotFound,
     RecordTaken,
 )
@@ -26,6 +27,7 @@ from e2email_server.store.names import (
     SEEN,
     SEPARATOR,
     mailbox_name,
+    new_object_id,
     renamed,
     select_changes,
 )
@@ -340,6 +342,7 @@ class MemoryStore:
             person.last_uidvalidity,
             1,
             1,
+            new_object_id(),
         )
         self._mailboxes[row.mailbox_id] = _Box(row)
         return row
@@ -392,28 +395,54 @@ class MemoryStore:
             message.size,
             message.header_size,
             message.record.record_id,
+            self._clock(),
         )
         return self._box(message.mailbox_id).put(message.record, entry)
 
-    async def append(self, message: NewMessage) -> Placed:
+    async def append(self, messages: Sequence[NewMessage]) -> list[Placed]:
         self._require_room()
-        box = self._box(message.mailbox_id)
-        held = self._held(box, message.record.record_id)
-        if held is None:
-            return (await self.deliver([message]))[0]
-        holder, stored = held
-        if not same_record(stored.record, message.record):
-            raise RecordTaken("the account holds another record with this id")
-        if holder is box:
-            return Placed(box.row.uidvalidity, stored.entry.uid, stored.entry.modseq)
-        return (await self.deliver([replace(message, record=stored.record)]))[0]
+        given: dict[bytes, Record] = {}
+        for message in messages:  # all or nothing
+            self._held(message)
+            first = given.setdefault(message.record.record_id, message.record)
+            if not same_record(first, message.record):
+                raise RecordTaken("another record with this id was given")
+        placed = [self._append(message) for message in messages]
+        self._tell(*(message.mailbox_id for message in messages))
+        return placed
 
-    def _held(self, first: _Box, record_id: bytes) -> tuple[_Box, _Message] | None:
-        """The first message with this record id, in this mailbox before others."""
+    def _append(self, message: NewMessage) -> Placed:
+        held = self._held(message)
+        if held is None:
+            return self._put(message)
+        holder, stored = held
+        if holder is self._box(message.mailbox_id):
+            return Placed(holder.row.uidvalidity, stored.entry.uid, stored.entry.modseq)
+        return self._put(replace(message, record=stored.record))
+
+    async def replace(self, mailbox_id: int, uid: int, message: NewMessage) -> Placed:
+        self._require_room()
+        box = self._pair(mailbox_id, message.mailbox_id)
+        self._held(message)
+        if uid not in box.messages:
+            raise MessageGone("no such message")
+        box.take_out([uid])
+        placed = self._append(message)
+        self._tell(mailbox_id, message.mailbox_id)
+        return placed
+
+    def _held(self, given: NewMessage) -> tuple[_Box, _Message] | None:
+        """The first message with this record id, in its own mailbox before others.
+
+        Raises RecordTaken where it is another record.
+        """
+        first = self._box(given.mailbox_id)
         boxes = self._of_account(first.row.account_id)
         for box in sorted(boxes, key=lambda box: box is not first):
             for _, message in sorted(box.messages.items()):
-                if message.record.record_id == record_id:
+                if message.record.record_id == given.record.record_id:
+                    if not same_record(message.record, given.record):
+                        raise RecordTaken("the account holds another record with this id")
                     return box, message
         return None
 
@@ -501,8 +530,8 @@ class MemoryStore:
         return source
 
     def _put_in(self, found: Sequence[_Message], target_id: int) -> Copied:
-        target = self._box(target_id)
-        placed = [target.put(message.record, message.entry) for message in found]
+        target, time = self._box(target_id), self._clock()
+        placed = [target.put(m.record, replace(m.entry, saved=time)) for m in found]
         self._tell(target_id)
         return Copied(
             target.row.uidvalidity,

@@ -25,6 +25,7 @@ _ENTRY = (
     messages.c.size,
     messages.c.header_size,
     messages.c.record_id,
+    messages.c.saved,
 )
 _HEAD = (
     records.c.form,
@@ -73,7 +74,7 @@ def rows(
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(row[0], row[1], parse_flags(row[2]), *row[3:7])
+    return Entry(row[0], row[1], parse_flags(row[2]), *row[3:8])
 
 
 def entries(connection: Connection, mailbox_id: int, uids: Sequence[int] | None) -> list[Entry]:
@@ -106,14 +107,14 @@ def stored(
 
 
 def _stored(row: Any, with_body: bool) -> StoredMessage:
-    form, version, policy, outer, boundary, envelope, crc, body_size = row[7:15]
+    form, version, policy, outer, boundary, envelope, crc, body_size = row[8:16]
     try:
         head = RecordHead(
             row[6], Form(form), version, Policy(policy), outer, boundary, envelope, crc, body_size
         )
     except ValueError as error:
         raise StoreFailed(f"message row {row[0]} is damaged") from error
-    return StoredMessage(_entry(row), head, row[15] if with_body else None)
+    return StoredMessage(_entry(row), head, row[16] if with_body else None)
 
 
 def body(

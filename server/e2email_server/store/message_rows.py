@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, delete, select
 from e2email_protocol.sealed.record import RecordHead
 from e2email_server.store import message_reads
 from e2email_server.store.engine import driver
-from e2email_server.store.errors import NotFound, RecordTaken
+from e2email_server.store.errors import MessageGone, NotFound, RecordTaken
 from e2email_server.store.names import DELETED, flags_text, select_changes
 from e2email_server.store.schema import (
     bodies,
@@ -53,13 +53,14 @@ class Arrival:
     header_size: int
     internal_date: int
     flags: Flags
+    saved: int
 
     @property
     def file(self) -> str | None:
         return self.body if isinstance(self.body, str) else None
 
 
-def arrival(message: NewMessage, file: str | None) -> Arrival:
+def arrival(message: NewMessage, file: str | None, now: int) -> Arrival:
     """Nothing of it refers to the body where that is in a file."""
     record = message.record
     return Arrival(
@@ -70,6 +71,7 @@ def arrival(message: NewMessage, file: str | None) -> Arrival:
         message.header_size,
         message.internal_date,
         message.flags,
+        now,
     )
 
 
@@ -174,6 +176,7 @@ def _message_row(number: int, message: Arrival, placed: Placed) -> tuple[Any, ..
         message.header_size,
         message.record.record_id,
         number,
+        message.saved,
     )
 
 
@@ -198,9 +201,6 @@ def append(transaction: Transaction, message: Arrival) -> Placed:
     held = _held(connection, counters.account(message.mailbox_id), message)
     if held is None:
         return add(transaction, [message])[0]
-    (stored,) = message_reads.stored(connection, held.mailbox_id, [held.uid], with_bodies=False)
-    if not same_record(stored.head, message.record):
-        raise RecordTaken("the account holds another record with this id")
     if message.file is not None:
         transaction.unlink.append(message.file)
     if held.mailbox_id == message.mailbox_id:
@@ -211,11 +211,30 @@ def append(transaction: Transaction, message: Arrival) -> Placed:
     return placed
 
 
+def replace(transaction: Transaction, mailbox_id: int, uid: int, message: Arrival) -> Placed:
+    """append() after taking `uid` out. Raises NotFound (also: no such message), RecordTaken."""
+    connection, counters = transaction.connection, Counters(transaction, mailbox_id)
+    target = Counters(transaction, message.mailbox_id)
+    if counters.account(mailbox_id) != target.account(message.mailbox_id):
+        raise NotFound("no such mailbox")
+    _held(connection, counters.account(mailbox_id), message)  # also of what goes now
+    held = _take_out(transaction, counters, mailbox_id, [uid])
+    if not held:
+        raise MessageGone("no such message")
+    counters.flush()
+    placed = append(transaction, message)
+    drop_unshared(transaction, [row.record for row in held])
+    return placed
+
+
 def _held(connection: Connection, account_id: int, message: Arrival) -> Any:
-    """The first message with this record id, in its own mailbox before others."""
+    """The first message with this record id, in its own mailbox before others.
+
+    Raises RecordTaken where it is another record.
+    """
     # not a join: with one, SQLite would read every mailbox from end to end
     mine = select(mailboxes.c.id).where(mailboxes.c.account_id == account_id)
-    return connection.execute(
+    held = connection.execute(
         select(messages.c.mailbox_id, messages.c.uid, messages.c.modseq, messages.c.record)
         .where(
             messages.c.mailbox_id.in_(mine),
@@ -224,6 +243,12 @@ def _held(connection: Connection, account_id: int, message: Arrival) -> Any:
         .order_by(messages.c.mailbox_id != message.mailbox_id, messages.c.uid)
         .limit(1)
     ).one_or_none()
+    if held is None:
+        return None
+    (stored,) = message_reads.stored(connection, held.mailbox_id, [held.uid], with_bodies=False)
+    if not same_record(stored.head, message.record):
+        raise RecordTaken("the account holds another record with this id")
+    return held
 
 
 def store_flags(
@@ -258,6 +283,7 @@ def _with_flags(entry: Entry, flags: Flags, modseq: int) -> Entry:
         entry.size,
         entry.header_size,
         entry.record_id,
+        entry.saved,
     )
 
 
@@ -288,19 +314,23 @@ def _take_out(
     return held
 
 
-def copy(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+def copy(
+    transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int, now: int
+) -> Copied:
     counters = Counters(transaction, mailbox_id, target_id)
     _same_account(counters, mailbox_id, target_id)
     found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
-    return _put_in(transaction, counters, found, target_id)
+    return _put_in(transaction, counters, found, target_id, now)
 
 
-def move(transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
+def move(
+    transaction: Transaction, mailbox_id: int, uids: Sequence[int], target_id: int, now: int
+) -> Copied:
     counters = Counters(transaction, mailbox_id, target_id)
     _same_account(counters, mailbox_id, target_id)
     found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
     held = _take_out(transaction, counters, mailbox_id, [row.uid for row in found]) if found else []
-    return _put_in(transaction, counters, held, target_id)
+    return _put_in(transaction, counters, held, target_id, now)
 
 
 def _same_account(counters: Counters, mailbox_id: int, target_id: int) -> None:
@@ -309,14 +339,14 @@ def _same_account(counters: Counters, mailbox_id: int, target_id: int) -> None:
 
 
 def _put_in(
-    transaction: Transaction, counters: Counters, rows: Sequence[Any], target_id: int
+    transaction: Transaction, counters: Counters, rows: Sequence[Any], target_id: int, now: int
 ) -> Copied:
     placed = [counters.place(target_id) for _ in rows]
     _insert(
         transaction.connection,
         messages,
         [
-            (target_id, place.uid, place.modseq, *row[3:])
+            (target_id, place.uid, place.modseq, *row[3:-1], now)
             for row, place in zip(rows, placed, strict=True)
         ],
     )

@@ -1,5 +1,6 @@
 """Mailbox names and flags: the rules that both stores share."""
 
+import secrets
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -36,6 +37,11 @@ def renamed(name: str, old: str, new: str) -> str | None:
     if name == old:
         return new
     return new + name[len(old) :] if name.startswith(old + SEPARATOR) else None
+
+
+def new_object_id() -> str:
+    """A MAILBOXID: a letter first, as RFC 8474 §5.1 advises; 128 random bits."""
+    return "M" + secrets.token_hex(16)
 
 
 def flags_text(flags: Flags) -> str:

@@ -107,6 +107,7 @@ mailboxes = Table(
     Column("uidvalidity", BigInteger, nullable=False),
     Column("uidnext", BigInteger, nullable=False),
     Column("highest_modseq", BigInteger, nullable=False),
+    Column("object_id", String, nullable=False, server_default=""),
     UniqueConstraint("account_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -123,6 +124,7 @@ messages = Table(
     Column("header_size", BigInteger, nullable=False),
     Column("record_id", LargeBinary, nullable=False),
     Column("record", BigInteger, nullable=False),
+    Column("saved", BigInteger, nullable=False, server_default="0"),
     Index("messages_by_modseq", "mailbox_id", "modseq"),
     Index("messages_by_record", "record"),
     Index("messages_by_record_id", "mailbox_id", "record_id"),

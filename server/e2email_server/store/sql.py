@@ -287,10 +287,24 @@ class SqlStore:
             raise
         return placed
 
-    async def append(self, message: NewMessage) -> Placed:
-        arrivals = await self._arrivals([message])
+    async def append(self, messages: Sequence[NewMessage]) -> list[Placed]:
+        return await self._store(
+            messages, lambda t, arrivals: [message_rows.append(t, one) for one in arrivals]
+        )
+
+    async def replace(self, mailbox_id: int, uid: int, message: NewMessage) -> Placed:
+        return await self._store(
+            [message], lambda t, arrivals: message_rows.replace(t, mailbox_id, uid, arrivals[0])
+        )
+
+    async def _store(
+        self,
+        messages: Sequence[NewMessage],
+        function: Callable[[Transaction, Sequence[Arrival]], T],
+    ) -> T:
+        arrivals = await self._arrivals(messages)
         try:
-            return await self._write(lambda t: message_rows.append(t, arrivals[0]))
+            return await self._write(lambda t: function(t, arrivals))
         except Exception:
             await self._discard(arrivals)
             raise
@@ -299,7 +313,7 @@ class SqlStore:
         """Large bodies go to their files first, outside the writer: a sync takes its time."""
         self._require_room()
         arrivals: list[Arrival] = []
-        held = 0
+        held, now = 0, self._clock()
         try:
             async for message in one_by_one(messages):
                 body, file = message.record.body, None
@@ -307,7 +321,7 @@ class SqlStore:
                     file = await self._file(body)
                 else:
                     held += len(body)
-                arrivals.append(arrival(message, file))
+                arrivals.append(arrival(message, file, now))
         except Exception:
             await self._discard(arrivals)
             raise
@@ -382,10 +396,12 @@ class SqlStore:
 
     async def copy(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
         self._require_room()
-        return await self._write(lambda t: message_rows.copy(t, mailbox_id, uids, target_id))
+        time = self._clock()
+        return await self._write(lambda t: message_rows.copy(t, mailbox_id, uids, target_id, time))
 
     async def move(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
-        return await self._write(lambda t: message_rows.move(t, mailbox_id, uids, target_id))
+        time = self._clock()
+        return await self._write(lambda t: message_rows.move(t, mailbox_id, uids, target_id, time))
 
     async def wait(self, mailbox_id: int, modseq: int) -> int:
         async def highest(mailbox: int) -> int:

@@ -147,6 +147,8 @@ class Mailbox:
     uidvalidity: int
     uidnext: int
     highest_modseq: int
+    object_id: str
+    """Random, kept by renaming, never given to another mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The skeleton of a message, small enough to hold for a whole mailbox."""
+    """The skeleton of a message, small enough to hold for a whole mailbox.
+
+    `saved`: when it came into this mailbox, by delivery, APPEND, COPY or MOVE.
+    """
 
     uid: int
     modseq: int
@@ -204,6 +209,7 @@ class Entry:
     size: int
     header_size: int
     record_id: bytes
+    saved: int
 
 
 @dataclass(frozen=True, slots=True)
