@@ -74,7 +74,7 @@ def read(*octets: bytes) -> list:
         (b'* LIST () NIL "Entw&APw-rfe"', ListReply(b"LIST", frozenset(), None, "Entwürfe")),
         (b'* LSUB () "." "a\\"b* "', ListReply(b"LSUB", frozenset(), ".", 'a"b* ')),
         (b"* LIST () NIL inbox", ListReply(b"LIST", frozenset(), None, "INBOX")),
-        (b'* STATUS "x" (MESSAGES 3 MAILBOXID (x))', StatusReply("x", {b"MESSAGES": 3})),
+        (b'* STATUS "x" (MESSAGES 3 MAILBOXID (x))', StatusReply("x", {b"MESSAGES": 3}, "x")),
         (b'* NAMESPACE (("" "/")) NIL NIL', Other(b"NAMESPACE", [[[b"", b"/"]], None, None])),
     ],
 )  # fmt: skip

@@ -19,13 +19,15 @@ from e2email_client.opening import Keys, Opening
 from e2email_client.proxy import run as proxy_run
 from e2email_client.proxy import tls
 from e2email_client.proxy.account import ProxyAccount
+from e2email_client.proxy.config import Config
+from e2email_client.proxy.listening import Listeners
 from e2email_client.proxy.ports import AUTO, Ports
-from e2email_client.proxy.secrets import ProxySecrets
 from e2email_client.proxy.session import ProxySession
 from e2email_client.upstream import Remote
 from e2email_client.upstream.wire import Wire
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
+from support.passwords import OnePassword
 from support.residents import ARRIVAL_KEY
 from support.sealed_face import NAME, House, client_tls
 
@@ -71,7 +73,9 @@ class Home:
         await wire.greet()
         login = f'LOGIN {self.server.resident.address} "{self.token}"'
         await wire.run(login.encode())
-        return Remote(wire), wire
+        remote = Remote(wire)
+        await remote.begin()
+        return remote, wire
 
     def lose(self) -> None:
         """All connections break, and no new one comes about."""
@@ -154,7 +158,7 @@ async def home(
             settings=SimpleNamespace(address=server.resident.address),
         )
         live = Live(unlocked, database, opening)
-        account = ProxyAccount(server.resident.address, PASSWORD, database, live)
+        account = ProxyAccount(server.resident.address, OnePassword(PASSWORD), database, live)
         made = Home(server, database, opening, await server.password(), live, account)
         monkeypatch.setattr(live_module, "connect", made.connect)
         monkeypatch.setattr(live_module, "BACKOFF", (0.05,))
@@ -174,12 +178,14 @@ async def _stopped(task: asyncio.Task[None]) -> None:
 async def listening(made: Home) -> AsyncIterator[Home]:
     """With the proxy's ports."""
     certificate = tls.make(dt.datetime.now(dt.UTC))
-    listeners: list[Any] = []
+    config = Config(ports=AUTO)
+    listeners = Listeners(config)
+    doors = proxy_run.Doors([made.account])
+    watching = asyncio.create_task(doors.watch(listeners))
     made.certificate = certificate
     try:
-        made.ports = await proxy_run._listen(
-            [made.account], ProxySecrets(PASSWORD, certificate), AUTO, listeners
-        )
+        await listeners.start(doors.faces(config, certificate))
+        made.ports = listeners.ports
         yield made
     finally:
-        await proxy_run._end(listeners, None)
+        await proxy_run._end(listeners, [watching])

@@ -27,10 +27,12 @@ async def connect(unlocked: Unlocked, listener: Listener = _unheard) -> tuple[Re
             Literal(settings.address.encode()),
             Literal(unlocked.device_token.encode()),
         )
+        remote = Remote(wire)
+        await remote.begin()
     except Refused as fault:
         wire.hang_up()
         raise WrongSecret("The server does not accept this device's token.") from fault
     except BaseException:
         wire.hang_up()
         raise
-    return Remote(wire), wire
+    return remote, wire

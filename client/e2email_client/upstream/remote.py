@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from e2email_client.failure import BadServer
-from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local.seen import Counters
+from e2email_client.upstream.news import Hearing, News, believed
 from e2email_client.upstream.wire import Literal, Result, Wire
 from e2email_protocol.imap.dates import parse_date_time, render_date_time
 from e2email_protocol.imap.errors import BadCommand
 from e2email_protocol.imap.names import quote_name
 from e2email_protocol.imap.response_types import (
+    Capability,
     Code,
     Condition,
+    Enabled,
     Exists,
     Fetch,
     ListReply,
@@ -36,11 +39,7 @@ T = TypeVar("T")
 _SPECIAL = {"\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"}
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteMailbox:
-    name: str
-    special_use: str | None
-    subscribed: bool
+_COUNTERS = b"UIDVALIDITY UIDNEXT MESSAGES HIGHESTMODSEQ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,20 @@ class RemoteState:
     uidvalidity: int
     uidnext: int
     messages: int
-    highestmodseq: int = 0  # of STATUS
+    highestmodseq: int = 0  # 0: the server keeps none
+    mailbox_id: str = ""  # MAILBOXID (RFC 8474); "": the server has none
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(self.uidvalidity, self.uidnext, self.highestmodseq, self.mailbox_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMailbox:
+    name: str
+    special_use: str | None
+    subscribed: bool
+    state: RemoteState | None = None  # None: it was not told
 
 
 class Remote:
@@ -58,27 +70,59 @@ class Remote:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._hearing = Hearing()
+        wire.listen(self._hearing.heard)
+        self._can: frozenset[bytes] = frozenset()
+        self.resyncs = False  # the server tells what changed since a MODSEQ (RFC 7162)
         self.selected: str | None = None
 
     def close(self) -> None:
         self._wire.hang_up()
 
+    async def begin(self) -> None:
+        """After login: learn what the server can, and switch on what sync lives on."""
+        said = await self._wire.run(b"CAPABILITY")
+        self._can = frozenset().union(*(reply.names for reply in _of(said, Capability)))
+        if {b"ENABLE", b"QRESYNC"} <= self._can:
+            said = await self._wire.run(b"ENABLE QRESYNC")
+            self.resyncs = any(b"QRESYNC" in reply.names for reply in _of(said, Enabled))
+
+    def news(self) -> News:
+        """What was said of the selected mailbox since the last time, besides answers."""
+        return self._hearing.take()
+
     async def mailboxes(self) -> list[RemoteMailbox]:
-        """What can be selected. Which are subscribed comes from LSUB's successor (RFC 5258)."""
-        listed = await self._wire.run(b'LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)')
+        """What can be selected, with its counters: one command however many there are."""
+        listed = await self._wire.run(
+            b'LIST "" "*" RETURN (SUBSCRIBED SPECIAL-USE STATUS (%b))' % self._items
+        )
+        states = {reply.name: _state(reply) for reply in _of(listed, StatusReply)}
         found = []
         for reply in _of(listed, ListReply):
             flags = {flag.lower() for flag in reply.attributes}
             if flags & {"\\noselect", "\\nonexistent"}:
                 continue
             special = next((one for one in sorted(_SPECIAL) if one.lower() in flags), None)
-            found.append(RemoteMailbox(reply.name, special, "\\subscribed" in flags))
+            state = states.get(reply.name)
+            found.append(RemoteMailbox(reply.name, special, "\\subscribed" in flags, state))
         return found
 
-    async def select(self, name: str) -> RemoteState:
+    @property
+    def _items(self) -> bytes:
+        return _COUNTERS + b" MAILBOXID" if b"OBJECTID" in self._can else _COUNTERS
+
+    async def select(self, name: str, since: tuple[int, int, int] | None = None) -> RemoteState:
+        """`since`: (UIDVALIDITY, MODSEQ, UIDNEXT) that are known; what changed then is `news`."""
         self.selected = None
-        result = await self._wire.run(b"SELECT", quote_name(name))
+        self._hearing.clear()
+        parameters = []
+        if since is not None and self.resyncs and since[1]:
+            validity, modseq, uidnext = since
+            uids = b" 1:%d" % (uidnext - 1) if uidnext > 1 else b""
+            parameters = [b"(QRESYNC (%d %d%b))" % (validity, modseq, uids)]
+        result = await self._wire.run(b"SELECT", quote_name(name), *parameters)
         self.selected = name
+        self._hearing.selected()
         said = {
             reply.code.name: reply.code.arguments
             for reply in _of(result, Condition)
@@ -89,20 +133,17 @@ class Remote:
             uidvalidity=_number(said.get(b"UIDVALIDITY")),
             uidnext=_number(said.get(b"UIDNEXT")),
             messages=messages[-1] if messages else 0,
+            highestmodseq=_number(said.get(b"HIGHESTMODSEQ", b"0")),
+            mailbox_id=said.get(b"MAILBOXID", b"").strip(b"()").decode("ascii", "replace"),
         )
 
     async def status(self, name: str) -> RemoteState:
         """The same without selecting it."""
-        result = await self._wire.run(
-            b"STATUS", quote_name(name), b"(UIDVALIDITY UIDNEXT MESSAGES HIGHESTMODSEQ)"
-        )
-        items = next((reply.items for reply in _of(result, StatusReply)), {})
-        return RemoteState(
-            uidvalidity=items.get(b"UIDVALIDITY", 0),
-            uidnext=items.get(b"UIDNEXT", 0),
-            messages=items.get(b"MESSAGES", 0),
-            highestmodseq=items.get(b"HIGHESTMODSEQ", 0),
-        )
+        result = await self._wire.run(b"STATUS", quote_name(name), b"(%b)" % self._items)
+        found = [state for reply in _of(result, StatusReply) if (state := _state(reply))]
+        if not found:
+            raise BadServer("The server does not answer STATUS.")
+        return found[-1]
 
     async def noop(self) -> None:
         """Make the server's picture of the selected mailbox current: a UID FETCH alone is answered
@@ -111,11 +152,14 @@ class Remote:
 
     async def skeletons(self, first: int) -> AsyncIterator[list[Skeleton]]:
         """Messages with a UID from `first` on."""
-        result = await self._wire.run(b"UID FETCH %d:* (FLAGS INTERNALDATE EMAILID)" % first)
+        modseq = b" MODSEQ" if self.resyncs else b""
+        result = await self._wire.run(
+            b"UID FETCH %d:* (FLAGS INTERNALDATE EMAILID%b)" % (first, modseq)
+        )
         batch = []
         for reply in _of(result, Fetch):
             # `n:*` also names the last message when n is above it (RFC 9051, 9: seq-range)
-            if reply.uid is not None and reply.uid >= first and b"EMAILID" in reply.items:
+            if b"EMAILID" in reply.items and reply.uid is not None and reply.uid >= first:
                 batch.append(_skeleton(reply))
             if len(batch) == SKELETONS_A_BATCH:
                 yield batch
@@ -124,7 +168,8 @@ class Remote:
             yield batch
 
     async def flags(self, first: int, last: int) -> list[tuple[int, frozenset[str]]]:
-        result = await self._wire.run(b"UID FETCH %d:%d (FLAGS)" % (first, last))
+        with self._hearing.apart():
+            result = await self._wire.run(b"UID FETCH %d:%d (FLAGS)" % (first, last))
         return _flags(result)
 
     async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str]]]:
@@ -248,17 +293,25 @@ def _short(uids: Sequence[int]) -> list[Sequence[int]]:
     return [uids] if len(render_set(uids)) <= SET_OCTETS else list(_parts(uids))
 
 
+def _state(reply: StatusReply) -> RemoteState | None:
+    items = reply.items
+    if not items.get(b"UIDVALIDITY") or not items.get(b"UIDNEXT"):
+        return None
+    return RemoteState(
+        uidvalidity=items[b"UIDVALIDITY"],
+        uidnext=items[b"UIDNEXT"],
+        messages=items.get(b"MESSAGES", 0),
+        highestmodseq=items.get(b"HIGHESTMODSEQ", 0),
+        mailbox_id=reply.mailbox_id,
+    )
+
+
 def _flags(result: Result) -> list[tuple[int, frozenset[str]]]:
     return [
-        (reply.uid, _believed(reply.flags))
+        (reply.uid, believed(reply.flags))
         for reply in _of(result, Fetch)
         if reply.uid is not None and reply.flags is not None
     ]
-
-
-def _believed(flags: frozenset[str]) -> frozenset[str]:
-    """Without what only this client says: a program at the server's own port can store anything."""
-    return without_reserved(flags) - {"\\Recent"}
 
 
 def _skeleton(reply: Fetch) -> Skeleton:
@@ -273,8 +326,9 @@ def _skeleton(reply: Fetch) -> Skeleton:
     return Skeleton(
         uid=reply.uid,
         email_id=email_id[0].decode("ascii", "replace"),
-        flags=_believed(reply.flags or frozenset()),
+        flags=believed(reply.flags or frozenset()),
         internal_date=int(date.timestamp()),
+        modseq=reply.modseq or 0,
     )
 
 

@@ -66,7 +66,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
     def __init__(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
         super().__init__(loop, self._gone)
         self._reader = ResponseReader()
-        self._listener = listener
+        self.listeners = [listener]
         self._running: dict[bytes, _Running] = {}
         self._going_on: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
@@ -108,7 +108,8 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
                 running.untagged.append(response)
             if any(len(one.untagged) > MOST_REPLIES for one in self._running.values()):
                 self._flooded()
-            self._listener(response)
+            for listener in self.listeners:
+                listener(response)
 
     def _flooded(self) -> None:
         self.fail(BadServer("The server answers one command with more than any mailbox holds."))
@@ -217,6 +218,10 @@ class Wire(aioimaplib.IMAP4_SSL):  # type: ignore[misc]  # the library has no ty
             lambda: self.protocol, host, port, ssl=ssl_context, server_hostname=self._name
         )
         self._client_task = running.create_task(connecting)
+
+    def listen(self, listener: Listener) -> None:
+        """One more, for everything that comes untagged."""
+        self.protocol.listeners.append(listener)
 
     async def greet(self) -> None:
         """Connected and greeted. Offline, BadServer."""

@@ -193,11 +193,15 @@ def _list_reply(kind: bytes, values: list[Value]) -> Response:
 
 
 def _status(_: bytes, values: list[Value]) -> Response:
-    items = {}
-    for name, value in _pairs(_list(values[1])).items():
-        if isinstance(value, bytes) and value.isdigit():  # MAILBOXID is none (RFC 8474)
-            items[name] = _number(value)
-    return StatusReply(_name(values[0]), items)
+    pairs = _pairs(_list(values[1]))
+    items = {
+        name: _number(value)
+        for name, value in pairs.items()
+        if isinstance(value, bytes) and value.isdigit()
+    }
+    found = pairs.get(b"MAILBOXID")  # in parentheses (RFC 8474)
+    mailbox_id = _octets(found[0]).decode("ascii") if isinstance(found, list) and found else ""
+    return StatusReply(_name(values[0]), items, mailbox_id)
 
 
 def _search(_: bytes, values: list[Value]) -> Response:

@@ -118,6 +118,7 @@ class ListReply:
 class StatusReply:
     name: str = field(repr=False)
     items: Mapping[bytes, int] = field(default_factory=dict)
+    mailbox_id: str = ""  # MAILBOXID (RFC 8474)
 
 
 @dataclass(frozen=True, slots=True)
