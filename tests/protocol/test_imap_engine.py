@@ -9,12 +9,12 @@ from e2email_protocol.imap.commands import PARSE
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
 from e2email_protocol.imap.cursor import Cursor
-from e2email_protocol.imap.errors import Torn, Unavailable
-from e2email_protocol.imap.limits import CHUNK, FETCH_BATCH
+from e2email_protocol.imap.errors import OverQuota, Torn, Unavailable
+from e2email_protocol.imap.limits import CHUNK, FETCH_BATCH, SEEN_AHEAD
 from e2email_protocol.imap.reader import Whole
 from e2email_protocol.imap.session import HeaderKey, Need, Stream
 from e2email_protocol.imap.state import ALLOWED
-from support.imap import MAIL, Account, Client, MemoryMailbox, MemorySession, Stored
+from support.imap import MAIL, Account, Client, MemoryMailbox, MemoryMessage, MemorySession, Stored
 
 
 async def test_the_state_table_and_the_commands_name_the_same():
@@ -185,6 +185,77 @@ async def test_flags_alone_do_not_ask_the_backend_and_bodies_are_read_widely():
     await client.ask(b"a UID FETCH 1:* (BODY.PEEK[HEADER] RFC822.SIZE)\r\n")
     assert [len(uids) for uids, _ in mailbox.fetched] == [FETCH_BATCH, 1]
     assert mailbox.fetched[0][1] == Need.HEADER | Need.SIZE
+
+
+async def test_what_a_client_did_not_take_stays_unread():
+    account = Account(*[MAIL + b"x" * 1000] * 1000)
+    client = Client(account)
+    await client.select()
+    client.connection.receive_data(b"a FETCH 1:* BODY[]\r\n")
+    replies = client.connection.replies()
+    taken = len(await anext(replies))
+    await replies.aclose()
+    seen = [e.uid for e in account.boxes["INBOX"].entries.values() if "\\Seen" in e.flags]
+    assert seen == list(range(1, len(seen) + 1))
+    assert taken // 1200 < len(seen) <= SEEN_AHEAD // 1000 + 1
+
+
+@pytest.mark.parametrize("stream_above", [1 << 16, 50])
+async def test_reading_marks_and_says_so_and_only_what_could_be_read(monkeypatch, stream_above):
+    account = Account(*[MAIL] * 4)
+    account.boxes["INBOX"].set_flags(2, frozenset({"\\Seen"}))
+    client = Client(account)
+    client.session.stream_above = stream_above
+    await client.select()
+    inner = MemoryMessage.section
+
+    async def section(self, *rest):
+        if self.uid == 3:
+            raise Unavailable("body 3")
+        return await inner(self, *rest)
+
+    monkeypatch.setattr(MemoryMessage, "section", section)
+    said = await client.ask(b"a FETCH 1:* BODY[]\r\n")
+    assert [line for line in said.split(b"\r\n") if line.startswith((b"* ", b"a "))] == [
+        b"* 1 FETCH (FLAGS (\\Seen \\Recent) BODY[] {131}",
+        b"* 2 FETCH (BODY[] {131}",
+        b"* 4 FETCH (FLAGS (\\Seen \\Recent) BODY[] {131}",
+        b"a NO [UNAVAILABLE] not available now, try again later",
+    ]
+    assert "\\Seen" not in account.boxes["INBOX"].entries[3].flags
+
+
+async def test_mail_that_cannot_be_marked_is_given_all_the_same(monkeypatch):
+    client = Client(Account(*[MAIL] * 300))
+    await client.select()
+    asked = []
+
+    async def store(self, uids, *rest):
+        asked.append(uids)
+        raise OverQuota("disk")
+
+    monkeypatch.setattr(MemoryMailbox, "store", store)
+    said = await client.ask(b"a FETCH 1:* BODY[]\r\n")
+    assert said.count(MAIL) == 300
+    assert said.endswith(b"a NO [OVERQUOTA] no room for it\r\n")
+    assert len(asked) == 1
+
+
+async def test_a_backend_that_fails_in_the_middle_has_given_what_came_before(monkeypatch):
+    client = Client(Account(*[MAIL] * 3))
+    await client.select()
+    inner = MemoryMailbox.fetch
+
+    async def fetch(self, uids, need):
+        async for message in inner(self, uids, need):
+            if message.uid == 3:
+                raise Unavailable("page 3")
+            yield message
+
+    monkeypatch.setattr(MemoryMailbox, "fetch", fetch)
+    said = await client.ask(b"a FETCH 1:* BODY[]\r\n")
+    assert said.count(MAIL) == 2
+    assert b"\r\na NO [UNAVAILABLE]" in said
 
 
 async def test_a_client_that_leaves_in_the_middle_closes_the_backend(monkeypatch):

@@ -35,7 +35,8 @@ BAD_COMMANDS_BEFORE_LOGIN = 5  # also stops a browser that was made to talk HTTP
 BAD_COMMANDS = 50  # in a row
 
 CHUNK = 64 * 1024  # a reply leaves in pieces of about this size
-FETCH_BATCH = 500  # messages of one wide read; also how far \\Seen runs ahead of the reader
+FETCH_BATCH = 500  # messages of one wide read
+SEEN_AHEAD = 256 * 1024  # octets of mail that become \\Seen at once, just before they are sent
 
 
 @dataclass(frozen=True, slots=True)

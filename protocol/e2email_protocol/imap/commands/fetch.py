@@ -5,7 +5,7 @@ UID comes first in every reply: Thunderbird wants it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,9 @@ from ..cursor import Cursor
 from ..errors import BadCommand, Refused, Torn, Vanished
 from ..fetch_items import Items
 from ..fetch_parse import parse_items
-from ..limits import FETCH_BATCH
+from ..limits import FETCH_BATCH, SEEN_AHEAD
 from ..sequence import Ranges, vanished_lines
-from ..session import Message, StoreOp, Stream
+from ..session import StoreOp, Stream
 from ..view import Numbered, View
 
 _SEEN = frozenset({"\\Seen"})
@@ -81,6 +81,9 @@ class Batch:
     """Some hundred messages read at once. `given` counts those that were there.
 
     `trouble` is raised when the messages that could be had are on their way.
+
+    Where reading sets \\Seen, some messages wait until SEEN_AHEAD octets are together; they are
+    marked in one step and then sent. A client that goes away has little marked that it did not get.
     """
 
     def __init__(self, context: Context, items: Items, chosen: list[Numbered]):
@@ -89,12 +92,13 @@ class Batch:
         self._items = items
         self._chosen = {message.entry.uid: message for message in chosen}
         self._flags_changed: set[int] = set()
+        self._marks = items.sets_seen and not self._selected.mailbox.readonly
+        self._waiting: list[tuple[int, list[bytes | Stream]]] = []
+        self._size = 0  # octets of those that wait
         self.given = 0
         self.trouble: Refused | None = None
 
     async def replies(self) -> AsyncGenerator[bytes, None]:
-        if self._items.sets_seen and not self._selected.mailbox.readonly:
-            await self._set_seen()
         out = Chunks()
         try:
             async with aclosing(self._read(out)) as pieces:
@@ -102,6 +106,8 @@ class Batch:
                     yield octets
         except Refused as error:
             self.trouble = error
+        async for octets in self._give(out):
+            yield octets
         yield out.take()
 
     async def _read(self, out: Chunks) -> AsyncGenerator[bytes, None]:
@@ -114,25 +120,42 @@ class Batch:
                 except Refused as error:
                     self.trouble = self.trouble or error
                     continue
-                out.add(self._head(message))
-                async for octets in self._body(values, out):
-                    yield octets
-                if out.full:
-                    yield out.take()
+                self._waiting.append((message.uid, values))
+                self._size += sum(_length(value) for value in values)
+                if not self._marks or self._size >= SEEN_AHEAD:
+                    async for octets in self._give(out):
+                        yield octets
 
-    async def _set_seen(self) -> None:
+    async def _give(self, out: Chunks) -> AsyncIterator[bytes]:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        if self._marks:
+            await self._set_seen(uid for uid, _ in waiting)
+        for uid, values in waiting:
+            out.add(self._head(uid))
+            async for octets in self._body(values, out):
+                yield octets
+            if out.full:
+                yield out.take()
+
+    async def _set_seen(self, uids: Iterable[int]) -> None:
+        """Where that fails the mail is given all the same, and it fails no second time."""
         view = self._selected.view
-        unseen = [uid for uid, m in self._chosen.items() if "\\Seen" not in m.entry.flags]
+        unseen = [uid for uid in uids if "\\Seen" not in self._chosen[uid].entry.flags]
         if not unseen:
             return
-        result = await self._selected.mailbox.store(unseen, StoreOp.ADD, _SEEN)
+        try:
+            result = await self._selected.mailbox.store(unseen, StoreOp.ADD, _SEEN)
+        except Refused as error:
+            self.trouble = self.trouble or error
+            self._marks = False
+            return
         for entry in result.entries:
             if entry.uid in self._chosen and view.replace(entry):
                 self._flags_changed.add(entry.uid)
                 self._chosen[entry.uid] = Numbered(self._chosen[entry.uid].number, entry)
 
-    def _head(self, message: Message) -> bytes:
-        number, entry = self._chosen[message.uid]
+    def _head(self, uid: int) -> bytes:
+        number, entry = self._chosen[uid]
         head = b"* %d FETCH (" % number
         if self._items.uid:
             head += b"UID %d " % entry.uid
@@ -158,6 +181,11 @@ class Batch:
                 yield octets
             self._context.in_literal = False
         out.add(b")\r\n")
+
+
+def _length(value: bytes | Stream) -> int:
+    """A stream is there while its message is: nothing waits behind it."""
+    return SEEN_AHEAD if isinstance(value, Stream) else len(value)
 
 
 async def _exactly(stream: Stream) -> AsyncIterator[bytes]:
