@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from e2email_client.bell import Bell
 from e2email_client.failure import ClientError, Offline, Refused
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
+from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
 from e2email_client.lock import SyncLock
 from e2email_client.log import report
 from e2email_client.opening import Opening
+from e2email_client.replay import Replay
 from e2email_client.sync import Report, Stale, Sync, silent
 from e2email_client.unlock import Unlocked
-from e2email_client.upstream import RemoteMailbox, connect
-from e2email_client.writing import Seal, Writing, not_stale
+from e2email_client.upstream import Remote, RemoteMailbox, connect
+from e2email_client.writing import Writing, not_stale
 from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,8 @@ class Live:
         opening: Opening,
         progress: Report = silent,
         seal: Seal | None = None,
+        *,
+        journal: Journal,
     ) -> None:
         self._unlocked = unlocked
         self._cache = cache
@@ -59,7 +64,12 @@ class Live:
         self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
         self._changed = asyncio.Event()  # a new one after every change
-        self.writing = Writing(self, cache, seal)
+        self.elsewhere = False  # another program syncs this account
+        self._journal = journal
+        self._promised = asyncio.Event()  # there may be something in it
+        self._replay = Replay(journal, cache, unlocked.paths.replay_lock)
+        self._bell = Bell(unlocked.paths.bell)
+        self.writing = Writing(self, cache, journal, self._replay, seal)
 
     def __repr__(self) -> str:
         return f"Live({self._unlocked.settings.address}, {'on' if self.online else 'off'}line)"
@@ -76,9 +86,12 @@ class Live:
         watch = asyncio.create_task(self._watch_foreign_writes())
         try:
             with SyncLock(self._unlocked.paths) as lock:
-                while not _taken(lock):  # noqa: ASYNC110  # a file lock has no event
+                while not _taken(lock):
+                    self.elsewhere = True
                     await asyncio.sleep(LOCK_SECONDS)
-                await self._follow()
+                self.elsewhere = False
+                with self._bell.listening(self._promised.set):
+                    await self._follow()
         finally:
             watch.cancel()
 
@@ -113,20 +126,46 @@ class Live:
     async def _connected(self) -> None:
         remote, _ = await connect(self._unlocked)
         try:
-            sync = Sync(self._cache, self._opening, remote, self._progress, self.changed)
+            # before anything is listed, so that what is listed has it
+            await self._replay.run(remote)
+            sync = self._over(remote)
             self._sync = sync
-            await sync.everything(bodies=False)
-            tasks = [
-                asyncio.create_task(self._follow_inbox(sync)),
-                asyncio.create_task(self._follow_others(sync)),
-                asyncio.create_task(self._bodies(sync)),
-            ]
+            tasks = [asyncio.create_task(self._keep_promises(sync))]
             try:
+                await sync.everything(bodies=False)
+                tasks += [
+                    asyncio.create_task(self._follow_inbox(sync)),
+                    asyncio.create_task(self._follow_others(sync)),
+                    asyncio.create_task(self._bodies(sync)),
+                ]
                 await _first_failure(tasks)
             finally:
                 await _end(tasks)
         finally:
             remote.close()
+
+    def _over(self, remote: Remote) -> Sync:
+        return Sync(self._cache, self._opening, remote, self._progress, self.changed, self._journal)
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[Sync]:
+        """A connection for one change while another program syncs. Offline, BadServer, …"""
+        remote, _ = await connect(self._unlocked)
+        try:
+            yield self._over(remote)
+        finally:
+            remote.close()
+
+    async def _keep_promises(self, sync: Sync) -> None:
+        """What comes into the journal while the server is there, and what it put off."""
+        while True:
+            self._promised.clear()
+            if await asyncio.to_thread(self._journal.anything_pending):
+                async with sync.any_turn() as remote:
+                    await self._replay.run(remote)
+                self.changed()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._promised.wait(), POLL_SECONDS)
 
     async def _follow_inbox(self, sync: Sync) -> None:
         """IDLE on a connection of its own; what it says is looked up on the other."""
@@ -204,13 +243,17 @@ class Live:
 
     async def _watch_foreign_writes(self) -> None:
         """Another program (`e2email sync`) may write to the same cache."""
-        seen = None
+        seen = promised = None
         while True:
             try:
                 version = await asyncio.to_thread(self._cache.foreign_version)
                 if seen is not None and version != seen:
                     self.changed()
                 seen = version
+                version = await asyncio.to_thread(self._journal.foreign_version)
+                if promised is not None and version != promised:
+                    self._promised.set()
+                promised = version
             except Exception as fault:  # noqa: BLE001  # locked for once; the next look sees it
                 report(fault)
             await asyncio.sleep(FOREIGN_WRITES_SECONDS)
@@ -226,6 +269,13 @@ class Live:
         self._generation += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def promised(self) -> None:
+        """Something came into the journal: whoever syncs sends it."""
+        self.changed()
+        self._promised.set()
+        if self.elsewhere:
+            self._bell.ring()
 
     async def wait(self, generation: int) -> int:
         """Return once something changed after `generation`."""

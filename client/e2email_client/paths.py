@@ -47,6 +47,21 @@ class AccountPaths:
         """Held while `statements` and what the settings say of them are written; empty."""
         return self.folder / "history.lock"
 
+    @property
+    def replay_lock(self) -> Path:
+        """Held by the program that sends what the journal holds; empty."""
+        return self.folder / "replay.lock"
+
+    @property
+    def bell(self) -> Path:
+        """A socket on which the program that syncs hears that there is something in the journal."""
+        return self.folder / "bell"
+
+    @property
+    def reserve(self) -> Path:
+        """Room on the disk for the journal."""
+        return self.folder / "journal.reserve"
+
     def slot(self, kind: str) -> Path:
         return self.folder / f"{kind}.slot"
 

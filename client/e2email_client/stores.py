@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from e2email_client.failure import Alarm, LocalFault
 from e2email_client.local.cache import open_cache, open_state
 from e2email_client.local.cipher import Database, StoreUnreadable
+from e2email_client.local.journal import Journal
+from e2email_client.local.reserve import Reserve
 from e2email_client.unlock import Unlocked
 
 if TYPE_CHECKING:
@@ -45,6 +47,13 @@ def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
     finally:
         cache.close()
         state.close()
+
+
+def open_journal(unlocked: Unlocked, stores: Stores) -> Journal:
+    """For who changes something. Holds room on the disk from here on. LocalFault."""
+    reserve = Reserve(unlocked.paths.reserve)
+    reserve.hold()
+    return Journal(stores.state, reserve)
 
 
 def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None = None) -> Opening:

@@ -25,6 +25,7 @@ from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State, Summary
+from e2email_client.local.pending import NOTHING, Pending
 from e2email_client.opening import Later, Opening, Unreadable
 from e2email_client.turns import Turns
 from e2email_client.upstream import Remote, RemoteMailbox
@@ -90,12 +91,14 @@ class Sync:
         remote: Remote,
         report: Report = silent,
         changed: Callable[[], None] = _nothing,
+        pending: Pending = NOTHING,
     ) -> None:
         self._cache = cache
         self._opening = opening
         self._remote = remote
         self._report = report
         self._changed = changed
+        self._pending = pending
         self._turns = Turns()
 
     @asynccontextmanager
@@ -214,7 +217,9 @@ class Sync:
         changed = [(uid, value) for uid, value in listed.items() if known.get(uid, value) != value]
         gone = [uid for uid in known if uid not in listed]
         if changed:
-            await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, changed)
+            await asyncio.to_thread(
+                mailboxes.set_flags, self._cache, local.id, changed, self._pending
+            )
         if gone:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
 
@@ -228,7 +233,7 @@ class Sync:
         """
         listed: set[int] = set()
         async for batch in remote.skeletons(first):
-            await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch)
+            await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch, self._pending)
             listed.update(one.uid for one in batch)
             self._report(Progress(local.name, "list", len(listed), max(total, len(listed))))
         if first < uidnext:

@@ -1,4 +1,9 @@
-"""What programs change: written through to the server, and seen here at once."""
+"""What programs change: done on the server, or promised in the journal, and seen here at once.
+
+While the server is there OK follows its OK. While it is not, or where it is not known how far a
+change came, changes of flags and deletions go into the journal; what needs a UID from the server
+raises Offline. docs/specs/journal.md.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,26 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from e2email_client.failure import ClientError, Refused
+from sqlcipher3 import dbapi2
+
+from e2email_client.failure import (
+    BadServer,
+    ClientError,
+    LocalFault,
+    NotUnderstood,
+    Offline,
+    Refused,
+)
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
+from e2email_client.local.journal import Change, Journal, Place, Seal, Sending, differences
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.sync import Stale
+from e2email_client.replay import Replay
+from e2email_client.sync import Stale, Sync
 from e2email_client.upstream import Remote
 
 if TYPE_CHECKING:
@@ -22,37 +39,111 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INBOX = "INBOX"
+# Programs give up after a minute or more; a connection that broke is mostly back within seconds.
+APPEND_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+NONE: frozenset[str] = frozenset()
 
-Seal = Callable[[bytes], bytes]  # mail → its sealed record, as it is appended; blocks
 _Act = Callable[[Remote], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Writing:
-    """The changes of one account. All of it may raise Offline, BadServer, Refused."""
+    """The changes of one account. All of it may raise Offline, BadServer, Refused, LocalFault."""
 
-    def __init__(self, live: Live, cache: Database, seal: Seal | None = None) -> None:
+    def __init__(
+        self, live: Live, cache: Database, journal: Journal, replay: Replay, seal: Seal | None
+    ) -> None:
         self._live = live
         self._cache = cache
-        self._seal = seal
+        self._journal = journal
+        self._replay = replay
+        self._seal = seal or bytes  # else as it is: the server seals it
+
+    # what can be promised
 
     async def store(
         self, local: Mailbox, uids: Sequence[int], operation: str, flags: Iterable[str]
     ) -> None:
         """`operation`: FLAGS, +FLAGS, -FLAGS."""
-        async with self._turn(local) as remote:
-            said = await remote.store(uids, operation, flags)
-        await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said)
-        self._live.changed()
+        wanted = frozenset(flags)
+        said = await self._through(local, lambda remote: remote.store(uids, operation, wanted))
+        if said is None:
+            await asyncio.to_thread(self._promise_flags, local, uids, operation, wanted)
+            self._live.promised()
+        else:
+            await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said, self._journal)
+            self._live.changed()
+
+    def _promise_flags(
+        self, local: Mailbox, uids: Sequence[int], operation: str, flags: frozenset[str]
+    ) -> None:
+        if operation == "FLAGS":
+            shown = mailboxes.server_flags(self._cache, local.id)
+            changes = list(differences(((u, shown[u]) for u in uids if u in shown), flags))
+        elif operation == "+FLAGS":
+            changes = [Change(tuple(uids), flags, NONE)]
+        else:
+            changes = [Change(tuple(uids), NONE, flags)]
+        with self._taken_back(self._journal.flags(Place.of(local), changes)):
+            for one in changes:
+                mailboxes.change(self._cache, local.id, one.uids, one.added, one.removed)
 
     async def expunge(self, local: Mailbox, uids: Sequence[int]) -> list[int]:
         """Those of `uids` that are gone now."""
-        async with self._turn(local) as remote:
+
+        async def act(remote: Remote) -> list[int]:
             await remote.expunge(uids)
             left = {uid for uid, _ in await remote.flags_of(uids)}
-        gone = [uid for uid in uids if uid not in left]
+            return [uid for uid in uids if uid not in left]
+
+        gone = await self._through(local, act)
+        if gone is None:
+            await self.delete_messages(local, uids)
+            return list(uids)
         await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
         self._live.changed()
         return gone
+
+    async def delete_messages(self, local: Mailbox, uids: Sequence[int]) -> None:
+        """Whether they are marked or not. They are gone here, and soon on the server."""
+
+        def promise() -> None:
+            with self._taken_back(self._journal.delete(Place.of(local), uids)):
+                mailboxes.remove(self._cache, local.id, uids)
+
+        await asyncio.to_thread(promise)
+        self._live.promised()
+
+    @contextmanager
+    def _taken_back(self, promised: list[int]) -> Iterator[None]:
+        """Where the cache cannot be written the program hears NO, so nothing was promised."""
+        try:
+            yield
+        except dbapi2.OperationalError as fault:
+            self._journal.done(promised)
+            raise LocalFault(f"The local store cannot be written: {fault}.") from fault
+
+    async def _through(self, local: Mailbox, act: Callable[[Remote], Awaitable[T]]) -> T | None:
+        """What the server said; None: it is not to be had, or its answer was lost on the way."""
+        if self._live.elsewhere:
+            return None
+        try:
+            async with self._turn(local) as remote:
+                if await asyncio.to_thread(self._waits, local):
+                    return None  # the server put off an earlier change: this one comes after it
+                return await act(remote)
+        except NotUnderstood:
+            raise
+        except (Offline, BadServer) as fault:
+            log.info("promised instead: %s", fault)
+            return None
+
+    def _waits(self, local: Mailbox) -> bool:
+        place = Place.of(local)
+        return bool(self._journal.effects(place.name, place.object_id, place.uidvalidity))
+
+    # what needs the server
 
     async def copy(
         self, local: Mailbox, uids: Sequence[int], target: Mailbox, *, move: bool
@@ -68,21 +159,55 @@ class Writing:
         return copied
 
     async def append(
-        self, target: Mailbox, octets: bytes, flags: Iterable[str], when: datetime
+        self, target: Mailbox, mail: bytes, flags: Iterable[str], when: datetime
     ) -> tuple[int, int]:
-        """Sealed here before it goes up, where this machine may."""
-        if self._seal is not None:
-            octets = await asyncio.to_thread(self._seal, octets)
-        async with self._live.reached.any_turn() as remote:
-            placed = await remote.append(target.name, octets, flags, when)
+        """(UIDVALIDITY, UID). However often it is tried, it arrives once: the octets that go up
+        are on the disk before they are sent, and the server knows them again."""
+        if not self._live.elsewhere:
+            _ = self._live.reached  # else Offline, and nothing was begun
+        wanted = frozenset(flags)
+        sending = await asyncio.to_thread(
+            self._journal.begin_append, Place.of(target), mail, self._seal, wanted, when
+        )
+        attempt = _Attempt(sending)
+        try:
+            placed = await self._sent(attempt, target, wanted, when)
+        except (Refused, NotUnderstood):
+            attempt.refused = True
+            raise
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._ended, attempt))
         await self._catch_up_quickly(target)
         return placed
+
+    async def _sent(
+        self, attempt: _Attempt, target: Mailbox, flags: frozenset[str], when: datetime
+    ) -> tuple[int, int]:
+        clock = asyncio.get_running_loop().time
+        until = clock() + APPEND_SECONDS
+        while True:
+            try:
+                async with self._connected() as sync, sync.any_turn() as remote:
+                    attempt.sent += 1
+                    placed = await remote.append(target.name, attempt.sending.octets, flags, when)
+                    attempt.arrived = True
+                    return placed
+            except Offline:
+                if not attempt.sent or clock() >= until:
+                    raise
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _ended(self, attempt: _Attempt) -> None:
+        with suppress(LocalFault):  # it stays for a day, and does nothing by itself
+            if attempt.over:
+                self._journal.done([attempt.sending.id])
+        self._journal.gave_up(attempt.sending)
 
     async def _catch_up_quickly(self, target: Mailbox) -> None:
         """See what was just put there. It is there, so a failure now must not be told as one."""
         try:
-            sync = self._live.reached
-            await sync.envelopes(await sync.news(target))
+            async with self._connected() as sync:
+                await sync.envelopes(await sync.news(target))
         except (ClientError, Stale) as fault:
             log.info("what was stored is not seen yet: %s", type(fault).__name__)
 
@@ -109,23 +234,54 @@ class Writing:
         await self._mailboxes(lambda remote: remote.subscribe(name, on))
 
     async def _mailboxes(self, act: _Act) -> None:
-        sync = self._live.reached
-        async with sync.any_turn() as remote:
-            await act(remote)
-        found = await sync.list_mailboxes()
-        for one in found.there:
-            known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
-            if known is None or known.subscribed != one.subscribed:
-                with suppress(Refused, Stale):
-                    await sync.skeleton(one)
-        await sync.forget(found.gone)
+        async with self._connected() as sync:
+            async with sync.any_turn() as remote:
+                await self._replay.run(remote)
+                await act(remote)
+            found = await sync.list_mailboxes()
+            for one in found.there:
+                known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
+                if known is None or known.subscribed != one.subscribed:
+                    with suppress(Refused, Stale):
+                        await sync.skeleton(one)
+            await sync.forget(found.gone)
         self._live.changed()
 
     @asynccontextmanager
     async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:
-        with not_stale():
-            async with self._live.reached.turn(local) as remote:
-                yield remote
+        """With the mailbox selected, and what was promised before done before."""
+        async with self._connected() as sync:
+            if await asyncio.to_thread(self._journal.anything_pending):
+                async with sync.any_turn() as remote:
+                    await self._replay.run(remote)
+            with not_stale():
+                async with sync.turn(local) as remote:
+                    yield remote
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Sync]:
+        """This program's connection; one of its own where another program syncs: a change needs
+        no lock."""
+        if self._live.elsewhere:
+            async with self._live.aside() as sync:
+                yield sync
+        else:
+            yield self._live.reached
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An APPEND, and what is known of it."""
+
+    sending: Sending
+    sent: int = 0  # how often
+    arrived: bool = False
+    refused: bool = False  # the last time
+
+    @property
+    def over(self) -> bool:
+        """Nothing is open: a refusal speaks for its own time only, not for a lost answer's."""
+        return self.arrived or (not self.sending.again and self.sent - self.refused == 0)
 
 
 @contextmanager

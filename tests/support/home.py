@@ -14,8 +14,11 @@ from e2email_client.failure import Offline
 from e2email_client.live import Live
 from e2email_client.local import cache, mailboxes
 from e2email_client.local.cipher import Database
+from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
+from e2email_client.local.reserve import Reserve
 from e2email_client.opening import Keys, Opening
+from e2email_client.paths import AccountPaths
 from e2email_client.proxy import run as proxy_run
 from e2email_client.proxy import tls
 from e2email_client.proxy.account import ProxyAccount
@@ -56,6 +59,7 @@ class Home:
     token: str
     live: Live
     account: ProxyAccount
+    journal: Journal
     down: bool = False  # nothing connects
     wires: list[Wire] = field(default_factory=list)
     ports: Ports = AUTO
@@ -145,7 +149,7 @@ def keys(server: House) -> Keys:
 
 @asynccontextmanager
 async def home(
-    server: House, folder: Path, monkeypatch, *, run: bool = True
+    server: House, folder: Path, monkeypatch, *, run: bool = True, seal: Seal | None = None
 ) -> AsyncIterator[Home]:
     """`run`: its sync runs."""
     async with AsyncExitStack() as stack:
@@ -153,20 +157,29 @@ async def home(
         stack.callback(database.close)
         opening = Opening(keys(server), [server.resident.identity.tsk], workers=1)
         stack.callback(opening.close)
+        state = cache.open_state(folder / "state.db", bytes(32))
+        stack.callback(state.close)
+        paths = AccountPaths(folder)
+        journal = Journal(state, Reserve(paths.reserve))
         unlocked: Any = SimpleNamespace(
-            paths=SimpleNamespace(lock=folder / "lock"),
-            settings=SimpleNamespace(address=server.resident.address),
+            paths=paths, settings=SimpleNamespace(address=server.resident.address)
         )
-        live = Live(unlocked, database, opening)
+        live = Live(unlocked, database, opening, seal=seal, journal=journal)
         account = ProxyAccount(server.resident.address, OnePassword(PASSWORD), database, live)
-        made = Home(server, database, opening, await server.password(), live, account)
-        monkeypatch.setattr(live_module, "connect", made.connect)
+        made = Home(server, database, opening, await server.password(), live, account, journal)
+        unlocked.connect = made.connect  # several homes may share a folder, each with its own
+        monkeypatch.setattr(live_module, "connect", _connect)
         monkeypatch.setattr(live_module, "BACKOFF", (0.05,))
         monkeypatch.setattr(live_module, "SOONEST", 0.05)
         if run:
             following = asyncio.create_task(live.run())
             stack.push_async_callback(_stopped, following)
         yield made
+
+
+async def _connect(unlocked: Any, *listener: Any) -> tuple[Remote, Wire]:
+    made: tuple[Remote, Wire] = await unlocked.connect(unlocked, *listener)
+    return made
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -12,8 +12,10 @@ from e2email_client.live import Live
 from e2email_client.local import mailboxes
 from e2email_client.proxy import secrets, tls
 from e2email_client.proxy.account import ProxyAccount
-from e2email_client.proxy.pop3 import pop3_engine
-from e2email_client.stores import open_opening, open_stores
+from e2email_client.proxy.passwords import passwords
+from e2email_client.proxy.pop3 import Pop3Session
+from e2email_client.stores import open_journal, open_opening, open_stores
+from e2email_protocol.pop3.connection import Connection
 from e2email_protocol.pop3.context import Settings
 from e2email_protocol.pop3.errors import Refused
 from e2email_protocol.serve import Face, listen
@@ -27,13 +29,16 @@ LARGE = b"Subject: large\r\n\r\n" + b"0123456789.\r\n" * 50_000
 class Face3:
     """POP3 over one account of a running server, in this process."""
 
-    def __init__(self, account: ProxyAccount, port: int, context: ssl.SSLContext):
+    def __init__(
+        self, account: ProxyAccount, port: int, context: ssl.SSLContext, password: str
+    ):
         self.account, self._port, self._context = account, port, context
+        self._password = password
 
     def login(self) -> poplib.POP3_SSL:
         client = poplib.POP3_SSL("localhost", self._port, context=self._context, timeout=60)
         client.user(self.account.address)
-        client.pass_(self.account.password)
+        client.pass_(self._password)
         return client
 
     async def listed(self, messages: int) -> None:
@@ -53,12 +58,15 @@ async def pop3(user):
     unlocked = user.unlocked()
     with open_stores(unlocked) as stores:
         opening = open_opening(unlocked)
-        live = Live(unlocked, stores.cache, opening)
-        found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
-        account = ProxyAccount(user.address, found.password, stores.cache, live)
+        live = Live(unlocked, stores.cache, opening, journal=open_journal(unlocked, stores))
+        known = passwords(unlocked, stores.state)
+        found = secrets.obtain([known], dt.datetime.now(dt.UTC))
+        account = ProxyAccount(user.address, known, stores.cache, live)
         context = tls.context(found.certificate)
         face = Face(
-            lambda peer: pop3_engine([account], Settings(), tls=peer.tls, report=reports.append),
+            lambda peer: Connection(
+                Pop3Session([account]), Settings(), tls=peer.tls, report=reports.append
+            ),
             b"-ERR [SYS/TEMP] too many connections\r\n",
             reports.append,
             lambda: context,
@@ -68,7 +76,7 @@ async def pop3(user):
         following = asyncio.create_task(live.run())
         trusted = ssl.create_default_context(cadata=found.certificate.authority.decode())
         try:
-            yield Face3(account, listener.port, trusted)
+            yield Face3(account, listener.port, trusted, found.passwords[0])
         finally:
             following.cancel()
             await listener.close()

@@ -98,6 +98,7 @@ class Sending:
 
     id: int
     octets: bytes = field(repr=False)
+    again: bool  # what became of an earlier attempt is not known
 
 
 _COLUMNS = (
@@ -161,7 +162,7 @@ class Journal:
             sealed = seal(mail)
             with _kept(), self._state.write() as writer:
                 row = self._insert_append(writer, State.SENDING, place, sealed, flags, when, key)
-            known = Sending(row, sealed)
+            known = Sending(row, sealed, again=False)
         self._under_way.add(known.id)
         return known
 
@@ -173,7 +174,8 @@ class Journal:
                 (State.SENDING, key),
             )
         # two programs that store the same mail at once want two of it
-        return next((Sending(*row) for row in rows if row[0] not in self._under_way), None)
+        found = (Sending(row, octets, again=True) for row, octets in rows)
+        return next((one for one in found if one.id not in self._under_way), None)
 
     def _forget_old(self) -> None:
         before = int(self._clock()) - RETRY_SECONDS
