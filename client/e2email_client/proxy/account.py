@@ -17,6 +17,7 @@ from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
 from e2email_protocol.imap import errors
+from e2email_protocol.imap.commands.create import UseNotPossible
 from e2email_protocol.imap.session import AppendResult, Entry, Snapshot
 
 # What a program may append: the server's own limit.
@@ -33,6 +34,7 @@ _REFUSALS: dict[str, type[errors.Refused]] = {
     "OVERQUOTA": errors.OverQuota,
     "TOOBIG": errors.TooBig,
     "TRYCREATE": errors.NoSuchMailbox,
+    "USEATTR": UseNotPossible,
 }
 
 

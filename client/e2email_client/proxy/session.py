@@ -20,6 +20,7 @@ CAPABILITIES = frozenset(
         b"APPENDLIMIT=%d" % MAX_APPEND,
         b"BINARY",
         b"CONDSTORE",
+        b"CREATE-SPECIAL-USE",
         b"PREVIEW",
         b"QRESYNC",
         b"REPLACE",
@@ -100,10 +101,8 @@ class ProxySession:
         return local.object_id
 
     async def create(self, name: str, special_use: str | None = None) -> None:
-        if special_use is not None:
-            raise errors.Cannot("special uses are given by the server")
         async with upstream():
-            await self._ours.live.writing.create(name)
+            await self._ours.live.writing.create(name, special_use)
 
     async def delete(self, name: str) -> None:
         async with upstream():

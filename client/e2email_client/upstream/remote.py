@@ -263,8 +263,10 @@ class Remote:
         validity, uid = _arguments(result.code, 2)
         return _number(validity), _number(uid)
 
-    async def create(self, name: str) -> None:
-        await self._wire.run(b"CREATE", quote_name(name))
+    async def create(self, name: str, special_use: str | None = None) -> None:
+        """`special_use`: RFC 6154, which the server must have."""
+        use = [b"(USE (%b))" % special_use.encode("ascii")] if special_use else []
+        await self._wire.run(b"CREATE", quote_name(name), *use)
 
     async def delete(self, name: str) -> None:
         await self._wire.run(b"DELETE", quote_name(name))
