@@ -211,8 +211,8 @@ class Writing:
         except (ClientError, Stale) as fault:
             log.info("what was stored is not seen yet: %s", type(fault).__name__)
 
-    async def create(self, name: str) -> None:
-        await self._mailboxes(lambda remote: remote.create(name))
+    async def create(self, name: str, special_use: str | None = None) -> None:
+        await self._mailboxes(lambda remote: remote.create(name, special_use))
 
     async def delete(self, name: str) -> None:
         async def act(remote: Remote) -> None:
