@@ -13,7 +13,9 @@ from e2email_client.proxy import pop3
 from e2email_client.proxy.account import ProxyAccount
 from e2email_client.sync import Stale
 from e2email_protocol.pop3 import errors
+from e2email_protocol.pop3.connection import Connection
 from e2email_protocol.pop3.context import Settings
+from support.passwords import OnePassword
 from support.pop3_contract import MAILS, MaildropContract, whole
 
 ALICE, PASSWORD = "alice@example.test", b"the proxy's own"
@@ -85,7 +87,7 @@ class Place:
     def __init__(self, folder: Path):
         self.cache = cache.open_cache(folder / "cache.db", bytes(32))
         self.server = Server(self.cache, MAILS)
-        self.account = ProxyAccount(ALICE, PASSWORD.decode(), self.cache, self.server)
+        self.account = ProxyAccount(ALICE, OnePassword(PASSWORD.decode()), self.cache, self.server)
         self.local = self.list_inbox(complete=True)
 
     def list_inbox(self, complete: bool):
@@ -333,7 +335,9 @@ async def test_quit_goes_on_when_the_program_does_not_wait(place):
 
 async def test_the_engine_over_it(place):
     reports = []
-    engine = pop3.pop3_engine([place.account], Settings(), tls=True, report=reports.append)
+    engine = Connection(
+        pop3.Pop3Session([place.account]), Settings(), tls=True, report=reports.append
+    )
     engine.receive_data(b"USER %b\r\nPASS %b\r\n" % (ALICE.encode(), PASSWORD))
     engine.receive_data(b"UIDL 2\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
     said = b"".join([octets async for octets in engine.replies()])

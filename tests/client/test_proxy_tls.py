@@ -2,12 +2,14 @@
 
 import asyncio
 import datetime as dt
+import errno
 import imaplib
 import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,12 @@ from imapclient import IMAPClient
 
 from e2email_client.failure import LocalFault
 from e2email_client.local import cache
+from e2email_client.proxy import listening as listening_module
 from e2email_client.proxy import ports, run, secrets, tls
+from e2email_client.proxy.config import Config
+from e2email_client.proxy.listening import Listeners
+from e2email_client.proxy.passwords import Passwords
+from e2email_protocol.serve import Face, Limits, Listener, listen
 from support.home import PASSWORD, Home, eventually, home, listening
 from support.sealed_face import TRACE, house
 
@@ -94,31 +101,134 @@ def _signed(signing: ec.EllipticCurvePrivateKey, name: str) -> bytes:
     return builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def test_secrets_stay_and_the_certificate_is_renewed_in_time(tmp_path: Path) -> None:
-    state = cache.open_state(tmp_path / "state.db", KEY)
-    first = secrets.obtain(state, NOW)
-    assert len(first.password) == 26
-    assert secrets.obtain(state, NOW + dt.timedelta(days=700)) == first
-    later = secrets.obtain(state, NOW + tls.VALID - dt.timedelta(days=20))
-    assert later.password == first.password
+@pytest.fixture
+def known(tmp_path: Path) -> Iterator[Callable[[str], Passwords]]:
+    """Accounts of a machine, by name."""
+    with ExitStack() as stack:
+        made: dict[str, Passwords] = {}
+
+        def account(name: str) -> Passwords:
+            if name not in made:
+                state = cache.open_state(tmp_path / f"{name}.db", KEY)
+                stack.callback(state.close)
+                made[name] = Passwords(state, KEY)
+            return made[name]
+
+        yield account
+
+
+def test_secrets_stay_and_the_certificate_is_renewed_in_time(known, tmp_path: Path) -> None:
+    accounts = [known("alice")]
+    first = secrets.obtain(accounts, NOW)
+    (password,) = first.passwords
+    assert len(password) == 36  # 160 bits and a prefix
+    assert secrets.obtain(accounts, NOW + dt.timedelta(days=700)) == first
+    later = secrets.obtain(accounts, NOW + tls.VALID - dt.timedelta(days=20))
+    assert later.passwords == first.passwords
     assert later.certificate != first.certificate
-    assert secrets.obtain(state, NOW) != later  # made by a clock that was wrong: not valid yet
-    assert first.password not in repr(first)
+    # made by a clock that was wrong: not valid yet
+    assert secrets.obtain(accounts, NOW).certificate not in (first.certificate, later.certificate)
+    assert password not in repr(first)
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    for secret in (first.password.encode(), first.certificate.key.splitlines()[1], b"PRIVATE KEY"):
+    for secret in (password.encode(), first.certificate.key.splitlines()[1], b"PRIVATE KEY"):
         assert secret not in written
-    state.close()
+
+
+def test_one_certificate_stays_when_accounts_come_and_go(known) -> None:
+    alice, bob, carol = known("alice"), known("bob"), known("carol")
+    first = secrets.obtain([alice], NOW).certificate
+    # bob ran by himself for a while: what he had then is given up, it is younger
+    alone = secrets.obtain([bob], NOW + dt.timedelta(days=1)).certificate
+    assert alone != first
+    later = NOW + dt.timedelta(days=2)
+    for accounts in ([alice, bob], [carol, bob, alice], [bob], [carol], [bob, carol]):
+        assert secrets.obtain(accounts, later).certificate == first
+    assert len({secrets.obtain([one], later).passwords for one in (alice, bob, carol)}) == 3
+
+
+def test_a_certificate_for_more_than_loopback_is_made_only_when_told(known) -> None:
+    accounts = [known("alice"), known("bob")]
+    first = secrets.obtain(accounts, NOW).certificate
+    with pytest.raises(secrets.Uncovered) as fault:
+        secrets.obtain(accounts, NOW, ["mail.home.arpa", "192.0.2.7"])
+    assert "mail.home.arpa" in str(fault.value)
+    assert secrets.obtain(accounts, NOW).certificate == first
+    wider = secrets.obtain(accounts, NOW, fault.value.names, renew=True).certificate
+    assert wider.names == ("mail.home.arpa", "192.0.2.7")
+    authority = x509.load_pem_x509_certificate(wider.authority)
+    limits = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    permitted = {str(one.value) for one in limits.permitted_subtrees or ()}
+    assert permitted == {
+        "localhost", "mail.home.arpa", "127.0.0.1/32", "192.0.2.7/32", "::1/128",
+    }  # fmt: skip
+    assert secrets.obtain(accounts, NOW, ["192.0.2.7"]).certificate == wider
+    # what it was made for stays when it is about to end
+    renewed = secrets.obtain(accounts, NOW + tls.VALID).certificate
+    assert renewed.names == wider.names
+
+
+def listeners(port: int, *bind: str) -> tuple[Listeners, dict[str, Face]]:
+    config = Config(bind=bind or None, ports=ports.Ports(port, None, None, None))
+    return Listeners(config), run.Doors([]).faces(config, tls.make(NOW))
 
 
 async def test_a_taken_port_is_named_with_its_holder() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        found = secrets.ProxySecrets("x", tls.make(NOW))
+        made, faces = listeners(port)
         with pytest.raises(LocalFault) as fault:
-            await run._listen([], found, ports.Ports(port, port, port, port), [])
+            await made.start(faces)
     assert str(port) in str(fault.value)
     if Path("/proc/net/tcp").exists():
         assert "python" in str(fault.value) or "pytest" in str(fault.value)
+    await made.close(0)
+
+
+def reached(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), 5):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_both_kinds_of_loopback_have_the_same_port() -> None:
+    made, faces = listeners(0)
+    await made.start(faces)
+    port = made.ports.imap
+    assert port
+    assert made.ports.pop3 is None
+    assert [await asyncio.to_thread(reached, host, port) for host in ("127.0.0.1", "::1")] == [
+        True,
+        True,
+    ]
+    await made.close(0)
+    # taken on one of them only: nothing is left open on the other
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        again, faces = listeners(port)
+        with pytest.raises(LocalFault):
+            await again.start(faces)
+        assert not await asyncio.to_thread(reached, "127.0.0.1", port)
+        await again.close(0)
+
+
+async def test_a_machine_without_ipv6_listens_on_what_it_has(monkeypatch) -> None:
+    async def only_ipv4(face: Face, host: str, port: int, limits: Limits) -> Listener:
+        if ":" in host:
+            raise OSError(errno.EADDRNOTAVAIL, "no such address")
+        return await listen(face, host, port, limits)
+
+    monkeypatch.setattr(listening_module, "listen", only_ipv4)
+    made, faces = listeners(0)
+    await made.start(faces)
+    assert await asyncio.to_thread(reached, "127.0.0.1", made.ports.imap or 0)
+    await made.close(0)
+    # where somebody asked for it by name it is an error
+    made, faces = listeners(0, "127.0.0.1", "::1")
+    with pytest.raises(LocalFault, match="::1"):
+        await made.start(faces)
+    await made.close(0)
 
 
 def test_a_free_port_has_no_holder() -> None:

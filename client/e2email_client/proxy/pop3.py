@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from operator import attrgetter
@@ -14,13 +14,11 @@ from e2email_client.live import INBOX
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import Octets, State
-from e2email_client.proxy.account import ProxyAccount, logged_in
+from e2email_client.proxy.account import ProxyAccount
+from e2email_client.proxy.logins import Login, logged_in
 from e2email_client.sync import Stale
-from e2email_protocol.engine import Engine
 from e2email_protocol.imap import errors as imap
 from e2email_protocol.pop3 import errors
-from e2email_protocol.pop3.connection import Connection
-from e2email_protocol.pop3.context import Settings
 from e2email_protocol.pop3.session import Listed
 
 # Programs give up after a minute, and so does the driver before a login; what is not summarised
@@ -31,17 +29,6 @@ PIECE = 64 * 1024
 MESSAGES_AHEAD = 50
 OCTETS_AHEAD = 1024 * 1024
 DELETED = frozenset({"\\Deleted"})
-
-
-def pop3_engine(
-    accounts: Sequence[ProxyAccount],
-    settings: Settings,
-    *,
-    tls: bool,
-    report: Callable[[BaseException], None],
-) -> Engine:
-    """For one connection; `tls`: it began with TLS."""
-    return Connection(Pop3Session(accounts), settings, tls=tls, report=report)
 
 
 @contextmanager
@@ -60,11 +47,13 @@ class Pop3Session:
 
     def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
         self._accounts = accounts
+        self.entered: Login | None = None
 
     async def login(self, user: str, password: bytes) -> ProxyMaildrop:
-        account = logged_in(self._accounts, user, password)
-        if account is None:
+        entered = await logged_in(self._accounts, user, password)
+        if entered is None:
             raise errors.AuthenticationFailed("wrong address or password")
+        self.entered, account = entered, entered.account
         if account.maildrop_held:
             raise errors.InUse("another POP3 session is open")
         account.maildrop_held = True

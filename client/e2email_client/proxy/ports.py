@@ -11,12 +11,12 @@ _LISTEN = "0A"  # linux/net/tcp_states.h, in /proc/net/tcp
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """0: any that is free."""
+    """0: any that is free; None: not offered."""
 
-    imap: int = 1143
-    imaps: int = 1993
-    pop3: int = 1110
-    pop3s: int = 1995
+    imap: int | None = 1143
+    imaps: int | None = 1993
+    pop3: int | None = 1110
+    pop3s: int | None = 1995
 
 
 AUTO = Ports(0, 0, 0, 0)

@@ -1,142 +1,188 @@
-"""The proxy as a program: open the account, listen on loopback, follow the server, stop cleanly."""
+"""The proxy as a program: open accounts, listen, follow their servers, stop cleanly."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
-from e2email_client.failure import LocalFault
-from e2email_client.files import write_private
+from e2email_client.device_seal import sealing
+from e2email_client.failure import ClientError
+from e2email_client.history import History
 from e2email_client.live import Live
 from e2email_client.log import report
+from e2email_client.opening import Opening
 from e2email_client.proxy import secrets, tls
 from e2email_client.proxy.account import ProxyAccount
-from e2email_client.proxy.pop3 import pop3_engine
-from e2email_client.proxy.ports import Ports, holder
+from e2email_client.proxy.config import Config
+from e2email_client.proxy.listening import Listeners
+from e2email_client.proxy.passwords import Passwords, passwords
+from e2email_client.proxy.pop3 import Pop3Session
+from e2email_client.proxy.ports import Ports
 from e2email_client.proxy.session import ProxySession
-from e2email_client.stores import Stores, open_opening, open_stores
+from e2email_client.proxy.shown import Shown, keep
+from e2email_client.stores import Stores, open_journal, open_opening, open_stores
 from e2email_client.unlock import Unlocked
 from e2email_protocol.engine import Engine
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
+from e2email_protocol.pop3.connection import Connection as Pop3Connection
 from e2email_protocol.pop3.context import Settings as Pop3Settings
-from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
+from e2email_protocol.serve import Face, Peer, growing_delay
 
-HOST = "127.0.0.1"
-CA_NAME = "proxy-ca.pem"
-PORTS_NAME = "proxy.json"
-# Programs of one user: all come from one address.
-LIMITS = Limits(connections=500, per_address=500)
-_Engines = Callable[[Peer], Engine]
 GRACE = 3.0  # seconds for commands that run when the program is stopped
+REVOKED_SECONDS = 1.0  # how often it is looked for passwords that were revoked
 _IMAP_FULL = b"* BYE too many connections\r\n"
 _POP3_FULL = b"-ERR [SYS/TEMP] too many connections\r\n"
 
+# What an account failed with while the others go on: its address, and why.
+Failed = Callable[[str, ClientError], None]
+
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a mail program is told."""
+class _Opened:
+    """An account with its local files, before anything runs."""
 
-    address: str
-    password: str = field(repr=False)
-    host: str
-    ports: Ports
-    certificate: Path
+    unlocked: Unlocked
+    stores: Stores
+    passwords: Passwords
 
 
 @asynccontextmanager
-async def running(unlocked: Unlocked, ports: Ports) -> AsyncIterator[Shown]:
-    """The proxy of one account, listening. LocalFault where a port is taken."""
-    with open_stores(unlocked) as stores:
-        opening = open_opening(unlocked)
+async def running(
+    accounts: Sequence[Unlocked], config: Config, failed: Failed
+) -> AsyncIterator[list[Shown]]:
+    """One proxy for these accounts, listening.
+
+    One whose files cannot be used is named to `failed`, and the others run; where it is the last
+    one, its error is raised. LocalFault where a port is taken, secrets.Uncovered.
+    """
+    async with AsyncExitStack() as stack:
+        opened = _open_all(stack, accounts, failed)
+        found = secrets.obtain(
+            [one.passwords for one in opened], dt.datetime.now(dt.UTC), config.certified
+        )
+        # threads that still read or write would do so on closed databases
+        stack.push_async_callback(asyncio.get_running_loop().shutdown_default_executor)
+        ends: list[asyncio.Task[None]] = []
+        served = [_serve(stack, one) for one in opened]
+        doors = Doors([account for account, _ in served])
+        listeners = Listeners(config)
+        stack.push_async_callback(_end, listeners, ends)
+        await listeners.start(doors.faces(config, found.certificate))
+        # only now: who finds its ports taken has not begun anything
+        for account, history in served:
+            ends.append(asyncio.create_task(account.live.run()))
+            ends.append(asyncio.create_task(history.follow()))
+        ends.append(asyncio.create_task(doors.watch(listeners)))
+        yield _told(opened, found, listeners.ports, config)
+
+
+def _open_all(stack: AsyncExitStack, accounts: Sequence[Unlocked], failed: Failed) -> list[_Opened]:
+    opened: list[_Opened] = []
+    for left, one in zip(reversed(range(len(accounts))), accounts, strict=True):
         try:
-            live = Live(unlocked, stores.cache, opening)
-            found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
-            account = ProxyAccount(unlocked.settings.address, found.password, stores.cache, live)
-            listeners: list[Listener] = []
-            following: asyncio.Task[None] | None = None
-            try:
-                chosen = await _listen([account], found, ports, listeners)
-                # only now: who finds its ports taken has not begun anything
-                following = asyncio.create_task(live.run())
-                yield _shown(unlocked, found, chosen)
-            finally:
-                await _end(listeners, following)
-        finally:
-            opening.close()
-            # threads that still read or write would do so on closed databases
-            await asyncio.get_running_loop().shutdown_default_executor()
+            stores = stack.enter_context(open_stores(one))
+        except ClientError as fault:
+            if not left and not opened:
+                raise
+            failed(one.settings.address, fault)
+        else:
+            opened.append(_Opened(one, stores, passwords(one, stores.state)))
+    return opened
 
 
-async def _end(listeners: Sequence[Listener], following: asyncio.Task[None] | None) -> None:
-    if following is not None:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-    await asyncio.gather(*(listener.close(GRACE) for listener in listeners))
+def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
+    history = History(one.unlocked)
+    opening: Opening = open_opening(one.unlocked, history=history)
+    stack.callback(opening.close)
+    seal = sealing(one.unlocked, history)
+    journal = open_journal(one.unlocked, one.stores)
+    live = Live(one.unlocked, one.stores.cache, opening, seal=seal, journal=journal)
+    address = one.unlocked.settings.address
+    return ProxyAccount(address, one.passwords, one.stores.cache, live), history
 
 
-async def _listen(
-    accounts: Sequence[ProxyAccount],
-    found: secrets.ProxySecrets,
-    ports: Ports,
-    listeners: list[Listener],
-) -> Ports:
-    context = tls.context(found.certificate)
+async def _end(listeners: Listeners, tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await listeners.close(GRACE)
 
-    def imap(peer: Peer) -> Engine:
-        settings = Settings(starttls=not peer.tls, penalty=growing_delay)
-        return Connection(ProxySession(accounts), settings, tls=peer.tls, report=report)
 
-    def pop3(peer: Peer) -> Engine:
+class Doors:
+    """Makes the engine of each connection, and remembers with which password it was entered."""
+
+    def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
+        self._accounts = accounts
+        self._sessions: WeakKeyDictionary[Engine, ProxySession | Pop3Session] = WeakKeyDictionary()
+
+    def faces(self, config: Config, certificate: tls.Certificate) -> dict[str, Face]:
+        """By listener."""
+        context = tls.context(certificate)
+
+        def imap(name: str) -> Callable[[Peer], Engine]:
+            return lambda peer: self._imap(peer, config.hidden.get(name, frozenset()))
+
+        return {
+            "imap": Face(imap("imap"), _IMAP_FULL, report, lambda: context),
+            "imaps": Face(imap("imaps"), _IMAP_FULL, report, lambda: context, implicit=True),
+            "pop3": Face(self._pop3, _POP3_FULL, report, lambda: context),
+            "pop3s": Face(self._pop3, _POP3_FULL, report, lambda: context, implicit=True),
+        }
+
+    def _imap(self, peer: Peer, hidden: frozenset[bytes]) -> Engine:
+        session = ProxySession(self._accounts)
+        settings = Settings(starttls=not peer.tls, penalty=growing_delay, hidden=hidden)
+        return self._entered(Connection(session, settings, tls=peer.tls, report=report), session)
+
+    def _pop3(self, peer: Peer) -> Engine:
+        session = Pop3Session(self._accounts)
         settings = Pop3Settings(stls=not peer.tls, penalty=growing_delay)
-        return pop3_engine(accounts, settings, tls=peer.tls, report=report)
+        engine = Pop3Connection(session, settings, tls=peer.tls, report=report)
+        return self._entered(engine, session)
 
-    async def start(engine: _Engines, full: bytes, port: int, *, implicit: bool = False) -> int:
-        listener = await _one(Face(engine, full, report, lambda: context, implicit), port)
-        listeners.append(listener)
-        return listener.port
+    def _entered(self, engine: Engine, session: ProxySession | Pop3Session) -> Engine:
+        self._sessions[engine] = session
+        return engine
 
-    return Ports(
-        imap=await start(imap, _IMAP_FULL, ports.imap),
-        imaps=await start(imap, _IMAP_FULL, ports.imaps, implicit=True),
-        pop3=await start(pop3, _POP3_FULL, ports.pop3),
-        pop3s=await start(pop3, _POP3_FULL, ports.pop3s, implicit=True),
-    )
+    async def watch(self, listeners: Listeners) -> None:
+        """Hang up on who came in with a password that another program revoked since."""
+        seen: dict[str, int] = {}
+        while True:
+            for account in self._accounts:
+                try:
+                    version = await asyncio.to_thread(account.passwords.version)
+                    if seen.get(account.address) != version:
+                        valid = await asyncio.to_thread(account.passwords.ids)
+                        self._hang_up(listeners, account, valid)
+                    seen[account.address] = version
+                except Exception as fault:  # noqa: BLE001  # locked for once: the next look sees it
+                    report(fault)
+            await asyncio.sleep(REVOKED_SECONDS)
 
+    def _hang_up(self, listeners: Listeners, account: ProxyAccount, valid: Collection[int]) -> None:
+        def revoked(engine: Engine) -> bool:
+            session = self._sessions.get(engine)
+            entered = session.entered if session is not None else None
+            return (
+                entered is not None and entered.account is account and entered.number not in valid
+            )
 
-async def _one(face: Face, port: int) -> Listener:
-    try:
-        return await listen(face, HOST, port, LIMITS)
-    except OSError as fault:
-        raise LocalFault(
-            f"Port {port} cannot be used: {holder(port)}. "
-            "Free it, or let free ports be found with --ports auto."
-        ) from fault
-
-
-def _shown(unlocked: Unlocked, found: secrets.ProxySecrets, ports: Ports) -> Shown:
-    """Write down for `settings` what the programs need, the password excepted."""
-    folder = unlocked.paths.folder
-    write_private(folder / CA_NAME, found.certificate.authority)
-    described = {"imap": ports.imap, "imaps": ports.imaps, "pop3": ports.pop3, "pop3s": ports.pop3s}
-    write_private(folder / PORTS_NAME, json.dumps(described).encode())
-    return Shown(unlocked.settings.address, found.password, HOST, ports, folder / CA_NAME)
+        listeners.dismiss(revoked, b"the password was revoked")
 
 
-def settings(unlocked: Unlocked, stores: Stores) -> Shown:
-    """The same without a running proxy: its last ports, or the usual ones."""
-    found = secrets.obtain(stores.state, dt.datetime.now(dt.UTC))
-    try:
-        ports = Ports(**json.loads((unlocked.paths.folder / PORTS_NAME).read_bytes()))
-    except (OSError, ValueError, TypeError):
-        ports = Ports()
-    return _shown(unlocked, found, ports)
+def _told(
+    opened: Sequence[_Opened], found: secrets.ProxySecrets, ports: Ports, config: Config
+) -> list[Shown]:
+    return [
+        keep(one.unlocked, password, found.certificate, ports, config)
+        for one, password in zip(opened, found.passwords, strict=True)
+    ]
 
 
 async def until_stopped() -> None:

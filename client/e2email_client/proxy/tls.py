@@ -1,7 +1,8 @@
 """The proxy's certificate: a small authority of this machine's own that signs one certificate.
 
-The authority is constrained to localhost, 127.0.0.1 and ::1, and its key is thrown away after
-signing: whoever trusts it trusts nothing else. Programs that match names find DNS:localhost.
+The authority is constrained to localhost, 127.0.0.1 and ::1, and to what else the certificate names
+where other machines are let in. Its key is thrown away after signing: whoever trusts it trusts
+nothing else. Programs that match names find DNS:localhost.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime as dt
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 # Programs are made to trust it by hand, so it lasts; below the 825 days that Apple's accept.
 VALID = dt.timedelta(days=820)
 RENEW_BEFORE = dt.timedelta(days=30)
-_LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,62 @@ class Certificate:
     authority: bytes
 
     def usable_at(self, now: dt.datetime) -> bool:
-        leaf = x509.load_pem_x509_certificate(self.certificate)
+        leaf = self._leaf
         return leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - RENEW_BEFORE
 
+    @property
+    def made(self) -> dt.datetime:
+        return self._leaf.not_valid_before_utc
 
-def make(now: dt.datetime) -> Certificate:
-    """A new authority, its one certificate, and no way to sign another."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names and addresses beside those of loopback."""
+        found = self._leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        listed = [
+            *found.get_values_for_type(x509.DNSName),
+            *map(str, found.get_values_for_type(x509.IPAddress)),
+        ]
+        return tuple(one for one in listed if one not in LOOPBACK)
+
+    def covers(self, names: Collection[str]) -> bool:
+        return set(names) <= {*self.names, *LOOPBACK}
+
+    @property
+    def _leaf(self) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What people compare: SHA-256 of the authority, in hex, and from when to when it is good."""
+
+    fingerprint: str
+    begins: dt.datetime
+    ends: dt.datetime
+
+
+def describe(authority: bytes) -> Authority:
+    """Of a PEM file. ValueError."""
+    found = x509.load_pem_x509_certificate(authority)
+    digest = found.fingerprint(hashes.SHA256()).hex().upper()
+    return Authority(digest, found.not_valid_before_utc, found.not_valid_after_utc)
+
+
+def make(now: dt.datetime, names: Sequence[str] = ()) -> Certificate:
+    """A new authority, its one certificate, and no way to sign another.
+
+    `names`: host names and addresses beside those of loopback.
+    """
     signing, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = _authority(signing, now)
+    every = tuple(dict.fromkeys([*LOOPBACK, *names]))
+    authority = _authority(signing, now, every)
     return Certificate(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ),
-        _leaf(key, signing, authority, now).public_bytes(serialization.Encoding.PEM),
+        _leaf(key, signing, authority, now, every).public_bytes(serialization.Encoding.PEM),
         authority.public_bytes(serialization.Encoding.PEM),
     )
 
@@ -70,14 +113,26 @@ def _builder(subject: str, issuer: str, now: dt.datetime) -> x509.CertificateBui
 _AUTHORITY_NAME = "e2email proxy on this machine"
 
 
-def _authority(key: ec.EllipticCurvePrivateKey, now: dt.datetime) -> x509.Certificate:
-    permitted = [x509.DNSName("localhost")]
-    addresses = [x509.IPAddress(ipaddress.ip_network(one)) for one in _LOOPBACK]
+def _split(names: Sequence[str]) -> tuple[list[x509.DNSName], list[_Address]]:
+    hosts, addresses = [], []
+    for one in names:
+        try:
+            addresses.append(ipaddress.ip_address(one))
+        except ValueError:
+            hosts.append(x509.DNSName(one))
+    return hosts, addresses
+
+
+def _authority(
+    key: ec.EllipticCurvePrivateKey, now: dt.datetime, names: Sequence[str] = LOOPBACK
+) -> x509.Certificate:
+    hosts, addresses = _split(names)
+    networks = [x509.IPAddress(ipaddress.ip_network(one)) for one in addresses]
     return (
         _builder(_AUTHORITY_NAME, _AUTHORITY_NAME, now)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.NameConstraints([*permitted, *addresses], None), critical=True)
+        .add_extension(x509.NameConstraints([*hosts, *networks], None), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
@@ -89,14 +144,16 @@ def _leaf(
     signing: ec.EllipticCurvePrivateKey,
     authority: x509.Certificate,
     now: dt.datetime,
+    names: Sequence[str] = LOOPBACK,
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), *(x509.IPAddress(one) for one in _LOOPBACK)]
+    hosts, addresses = _split(names)
+    alternatives = [*hosts, *map(x509.IPAddress, addresses)]
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     return (
         _builder("localhost", _AUTHORITY_NAME, now)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
