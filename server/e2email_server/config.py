@@ -7,6 +7,7 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from e2email_server.config_values import (
     size,
     text,
 )
+from e2email_server.imap.capabilities import HIDEABLE
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -36,12 +38,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Listeners by protocol; an empty tuple means the protocol is not served."""
+    """Listeners by protocol; an empty tuple means the protocol is not served.
+
+    `hide`: capabilities that the listeners of imap or imaps do not have.
+    """
 
     smtp: tuple[Endpoint, ...] = ()
     imap: tuple[Endpoint, ...] = ()
     imaps: tuple[Endpoint, ...] = ()
     https: tuple[Endpoint, ...] = ()
+    hide: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,7 @@ _PROTOCOLS = ("smtp", "imap", "imaps", "https")
 def _listen(table: Table) -> Listen:
     none: tuple[Endpoint, ...] = ()
     found = {key: table.take(key, many(_endpoint), none) for key in _PROTOCOLS}
+    hide = _hide(table.table("hide"))
     table.end()
     seen: set[Endpoint] = set()
     for key, endpoints in found.items():
@@ -163,7 +170,23 @@ def _listen(table: Table) -> Listen:
             seen.add(endpoint)
     if not seen:
         table.fail("smtp", "no listener at all; name at least one")
-    return Listen(**found)
+    return Listen(**found, hide=hide)
+
+
+def _hide(table: Table) -> dict[str, tuple[str, ...]]:
+    nothing: tuple[str, ...] = ()
+    found = {k: table.take(k, many(_capability), nothing) for k in ("imap", "imaps")}
+    table.end()
+    return found
+
+
+def _capability(value: Any) -> str:
+    name = text(value).upper()
+    if name not in HIDEABLE:
+        near = get_close_matches(name, HIDEABLE, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{value!r} is no capability that can be hidden{hint}")
+    return name
 
 
 def _tls(table: Table, folder: Path, data: Path) -> TlsFiles:

@@ -40,6 +40,7 @@ async def _smtp(parts: Parts, _chosen: Chosen) -> Listener:
         parts.config.hostname,
         delivery,
         limits=SmtpLimits.from_config(parts.config.limits),
+        memory=parts.memory,
         tls=parts.tls.context,
     )
 
@@ -59,6 +60,7 @@ async def _start_imap(parts: Parts, where: Sequence[Endpoint], *, implicit: bool
         parts.imap,
         parts.tls.context,
         implicit=implicit,
+        hide=parts.config.listen.hide.get("imaps" if implicit else "imap", ()),
         limits=ImapLimits(limits.connections, limits.connections_per_address),
         drain=limits.drain_seconds,
     )

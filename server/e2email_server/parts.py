@@ -14,6 +14,8 @@ from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Logins
 from e2email_server.recipients import Recipients
 from e2email_server.sealing.pool import Sealing
+from e2email_server.smtp.budget import MemoryBudget
+from e2email_server.smtp.limits import Limits as SmtpLimits
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.rowmac import RowMacs
 from e2email_server.store.sql import SqlStore, open_store
@@ -35,6 +37,7 @@ class Parts:
     accounts: Accounts
     recipients: Recipients
     sealing: Sealing
+    memory: MemoryBudget
     imap: Backend
 
     def reload(self) -> None:
@@ -62,6 +65,7 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
     stack.callback(logins.close)
     sealing = Sealing(keys.arrival)
     stack.callback(sealing.close)
+    memory = MemoryBudget(SmtpLimits.from_config(limits))
     return Parts(
         settings,
         keys,
@@ -71,10 +75,12 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
         Accounts(store, logins, throttle, clock.now),
         Recipients(store, settings, clock.now),
         sealing,
+        memory,
         Backend(
             store,
             logins,
             SharedMailboxes(store),
             Appending(store, sealing, keys.arrival, clock.now, limits.message_size),
+            memory,
         ),
     )

@@ -25,6 +25,9 @@ postmaster = "Alice@example.test"
 smtp = ["0.0.0.0:25", "[::]:25"]
 imaps = "127.0.0.1:0"
 
+[listen.hide]
+imaps = ["qresync", "STATUS=SIZE"]
+
 [tls]
 certificate = "own.crt"
 key = "/etc/own.key"
@@ -57,6 +60,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert found.listen.smtp == (Endpoint("0.0.0.0", 25), Endpoint("::", 25))
     assert found.listen.imaps == (Endpoint("127.0.0.1", 0),)
     assert found.listen.https == ()
+    assert found.listen.hide == {"imap": (), "imaps": ("QRESYNC", "STATUS=SIZE")}
     assert found.tls.certificate == tmp_path / "own.crt"
     assert found.tls.key == Path("/etc/own.key")
     assert (found.limits.message_size, found.limits.recipients) == (20 * MIB, 10)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
@@ -11,6 +11,7 @@ from e2email_protocol.imap.errors import OverQuota, Refused, Unavailable
 from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
 from e2email_server.config import Endpoint
 from e2email_server.imap.append import NoKeyEver
+from e2email_server.imap.capabilities import hidden
 from e2email_server.imap.session import Backend, SealedSession
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,12 @@ async def start_imap(
     tls: ssl.SSLContext,
     *,
     implicit: bool,
+    hide: Collection[str] = (),
     limits: Limits | None = None,
     drain: float = 10.0,
 ) -> ImapServer:
     """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then."""
-    face = _face(backend, tls, implicit)
+    face = _face(backend, tls, implicit, hide)
     listeners: list[Listener] = []
     try:
         for endpoint in endpoints:
@@ -57,12 +59,14 @@ async def start_imap(
     return ImapServer(endpoints, listeners, drain)
 
 
-def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool) -> Face:
+def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool, hide: Collection[str]) -> Face:
     settings = Settings(
         starttls=not implicit,
+        hidden=hidden(hide, backend.appending.limit),
         message_limit=backend.appending.literal_limit,
         penalty=growing_delay,
         clock=backend.appending.clock,
+        budget=backend.budget,
     )
 
     def engine(peer: Peer) -> Connection:

@@ -8,9 +8,11 @@ from datetime import datetime
 from e2email_protocol.imap.commands.create import UseNotPossible
 from e2email_protocol.imap.errors import AuthenticationFailed, NoPermission, Refused
 from e2email_protocol.imap.extensions import NewMessage as ToAppend
+from e2email_protocol.imap.reader import Budget
 from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
 from e2email_server.imap.access import Access
 from e2email_server.imap.append import Appending
+from e2email_server.imap.capabilities import OFFERED, append_limit
 from e2email_server.imap.faults import translated
 from e2email_server.imap.mailbox import SealedMailbox
 from e2email_server.imap.naming import find_mailbox
@@ -21,21 +23,6 @@ from e2email_server.store.errors import AlreadyExists
 from e2email_server.store.names import SEPARATOR, mailbox_name
 from e2email_server.store.types import Flags, Mailbox, NewMessage
 
-CAPABILITIES = frozenset(
-    {
-        b"BINARY",
-        b"CONDSTORE",
-        b"CREATE-SPECIAL-USE",
-        b"MULTIAPPEND",
-        b"OBJECTID",
-        b"QRESYNC",
-        b"REPLACE",
-        b"SAVEDATE",
-        b"STATUS=SIZE",
-        b"UTF8=ACCEPT",
-    }
-)
-"""Beside APPENDLIMIT=n. No SORT and no THREAD: what they compare is sealed."""
 MAX_USER = 254  # characters of an address (RFC 5321 §4.5.3.1.3); the throttle remembers names
 
 
@@ -58,6 +45,7 @@ class Backend:
     logins: Logins
     mailboxes: SharedMailboxes
     appending: Appending
+    budget: Budget | None = None  # for what is being appended, over all connections
 
 
 class SealedSession:
@@ -65,7 +53,7 @@ class SealedSession:
 
     def __init__(self, backend: Backend, peer: str) -> None:
         self._backend, self._peer = backend, peer
-        self.capabilities = CAPABILITIES | {b"APPENDLIMIT=%d" % backend.appending.limit}
+        self.capabilities = OFFERED | {append_limit(backend.appending.limit)}
         self._login: Access | None = None
         self._program = ""
 

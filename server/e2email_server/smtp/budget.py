@@ -7,7 +7,7 @@ from .limits import COPIES, Limits
 
 
 class MemoryBudget:
-    """Counts clear mail in memory over all sessions.
+    """Counts mail that is being taken, over all sessions of SMTP and of the sealed face.
 
     The last part of it (`memory_reserve`) is for small mail only, so that a few senders who
     announce fifty megabytes each cannot keep ordinary mail out.
@@ -34,6 +34,13 @@ class MemoryBudget:
 
     def give_back(self, held: int) -> None:
         self.used -= held * COPIES
+
+    # as the IMAP engine calls it (imap/reader.py: Budget)
+
+    def reserve(self, octets: int) -> bool:
+        return self.take(octets)
+
+    release = give_back
 
 
 class Connections:

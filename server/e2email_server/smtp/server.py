@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from e2email_server.config import Endpoint
 
+from .budget import MemoryBudget
 from .delivery import Delivery
 from .limits import Limits
 from .service import Service
@@ -43,10 +44,15 @@ async def start_smtp(
     delivery: Delivery,
     *,
     limits: Limits | None = None,
+    memory: MemoryBudget | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> SmtpServer:
-    """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then."""
-    service = Service(hostname, delivery, limits or Limits(), tls)
+    """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then.
+
+    `memory` may be shared with who else takes mail.
+    """
+    limits = limits or Limits()
+    service = Service(hostname, delivery, memory or MemoryBudget(limits), limits, tls)
     loop = asyncio.get_running_loop()
     listeners: list[asyncio.Server] = []
     try:

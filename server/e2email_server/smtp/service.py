@@ -37,15 +37,14 @@ class Service:
 
     hostname: str
     delivery: Delivery
+    memory: MemoryBudget
     limits: Limits = field(default_factory=Limits)
     tls: ssl.SSLContext | None = None
     stopping: bool = False
     sessions: set[Watched] = field(default_factory=set)
-    memory: MemoryBudget = field(init=False)
     connections: Connections = field(init=False)
 
     def __post_init__(self) -> None:
-        self.memory = MemoryBudget(self.limits)
         self.connections = Connections(self.limits)
 
     def new_id(self) -> str:
