@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from e2email_client.failure import Offline
 from e2email_client.local.mails import State
-from e2email_client.opening import Keys, Later, Opening, Unreadable, record_id
+from e2email_client.opening import Device, Keys, Later, Opening, Unreadable, record_id
 from e2email_crypto._child import ChildGone
 from e2email_crypto.armor import dearmor
-from e2email_crypto.arrival import ArrivalKey
+from e2email_crypto.arrival import ArrivalKey, key_id
 from e2email_crypto.errors import OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import new_identity
 from e2email_crypto.seal import seal
 from e2email_protocol.sealed.armor import armored_slice, crc24
+from e2email_protocol.sealed.arrival import Arrival, appended
 from e2email_protocol.sealed.record import Policy, Record
 from e2email_protocol.sealed.render import envelope_field, render
 from support import corpus, sealing
@@ -327,3 +329,69 @@ def test_an_email_id_that_is_none_costs_only_its_message(world: World, email_id:
 
 def test_record_ids() -> None:
     assert record_id(EMAIL_ID) == sealing.RECORD_ID
+
+
+# --- who may say how a mail came --------------------------------------------------------------
+
+DEVICE = ArrivalKey(b"a device's seed of thirty-two by")
+MADE_HERE = Arrival("device", "", sealing.ARRIVED.time)
+
+
+def origin(world: World, key: ArrivalKey, arrival: Arrival, device: object) -> str:
+    """As it is shown, for a record that `key` signed where `device` is asked for devices."""
+    keys = replace(world.keys, device=device)
+    opening = Opening(keys, [world.identity.tsk], workers=1)
+    try:
+        sealer = sealing.RealSealer(world.recipient, key)
+        record = sealing.composed(MAIL, sealer, trace=b"", arrival=arrival)
+        ((_, summary),) = opening.envelopes([(EMAIL_ID, envelope_field(record))])
+        ((_, outcome),) = opening.bodies([(EMAIL_ID, rendered(record))])
+        if isinstance(summary, Later):
+            assert isinstance(outcome, Later)
+            return "later"
+        assert outcome[0].security.origin == summary.security.origin
+        assert outcome[0].security.verdicts == summary.security.verdicts
+        assert bool(summary.security.verdicts) is (summary.security.origin == "smtp")
+        return summary.security.origin
+    finally:
+        opening.close()
+
+
+def only(public: bytes, until: int | None = None):
+    return lambda signer: Device(public, until) if signer == key_id(public) else None
+
+
+def test_a_device_speaks_for_what_was_made_on_it_and_nothing_else(world: World) -> None:
+    device = only(DEVICE.public)
+    assert origin(world, DEVICE, MADE_HERE, device) == "device"
+    assert origin(world, DEVICE, sealing.ARRIVED, device) == "unproven"
+    assert origin(world, DEVICE, appended("mutt", "TLS", 5), device) == "unproven"
+
+
+def test_the_server_speaks_for_what_it_received_and_not_for_a_device(world: World) -> None:
+    """Or it could put words into its user's mouth: a draft, a mail that they never sent."""
+    device = only(DEVICE.public)
+    assert origin(world, world.arrival, sealing.ARRIVED, device) == "smtp"
+    assert origin(world, world.arrival, appended("mutt", "TLS", 5), device) == "append:mutt"
+    assert origin(world, world.arrival, MADE_HERE, device) == "unproven"
+
+
+def test_a_stranger_is_no_device(world: World) -> None:
+    assert origin(world, ArrivalKey.generate(), MADE_HERE, only(DEVICE.public)) == "unproven"
+    # one that calls itself by a device's name
+    named = lambda _: Device(DEVICE.public)  # noqa: E731
+    assert origin(world, ArrivalKey.generate(), MADE_HERE, named) == "unproven"
+
+
+def test_a_device_that_was_given_up_stands_for_what_came_before(world: World) -> None:
+    time = MADE_HERE.time
+    assert origin(world, DEVICE, MADE_HERE, only(DEVICE.public, time)) == "device"
+    assert origin(world, DEVICE, MADE_HERE, only(DEVICE.public, time - 1)) == "unproven"
+
+
+def test_while_nobody_can_be_asked_it_is_not_called_unproven(world: World) -> None:
+    def offline(_: str) -> Device:
+        raise Offline("not reached")
+
+    assert origin(world, DEVICE, MADE_HERE, offline) == "later"
+    assert origin(world, world.arrival, sealing.ARRIVED, offline) == "smtp"
