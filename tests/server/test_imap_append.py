@@ -1,5 +1,6 @@
 """APPEND on the sealed face: our rendering comes back as its record, all else is sealed first."""
 
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,21 +8,26 @@ from pathlib import Path
 import pytest
 
 from e2email_crypto import gate
+from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.packets import message_key_ids
 from e2email_crypto.seal import seal
 from e2email_protocol.sealed.armor import crc24
+from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.opened import CopyOfStored
 from e2email_protocol.sealed.record import Form, Record
 from e2email_protocol.sealed.render import parse_rendered, render
 from e2email_server.imap.append import Appending
+from e2email_server.sealing.job import Job, run
 from e2email_server.sealing.pool import INLINE
 from e2email_server.store.errors import DiskFull
 from e2email_server.store.types import NewAccount
+from e2email_server.targets import find_target
 from support.residents import CREATED, resident
-from support.sealed_face import House, Talk, house, talk
+from support.sealed_face import House, Talk, clock, house, talk
 from support.sealing import armored, encrypted_mail
 
 MAIL = b"From: Carol <carol@example.net>\r\nSubject: canary\r\n\r\nAt nine?\r\n"
+BOB = "bob@example.test"
 BODY = b"FETCH 1 (BODY.PEEK[])"
 
 
@@ -191,6 +197,71 @@ async def test_almost_our_rendering_is_sealed(name: str) -> None:
                 server.resident.open(made)
         else:
             assert server.resident.open(made).received == octets
+
+
+# --- what a device of the account sealed ------------------------------------------------------
+
+DEVICE = ArrivalKey(b"a device's seed of thirty-two by")
+
+
+async def made_on_a_device(server: House, mail: bytes, key: ArrivalKey = DEVICE) -> Record:
+    """As a client makes it: the server has no part in it."""
+    target = await find_target(server.store, server.resident.address, clock)
+    job = Job(
+        b"",
+        mail,
+        target.address,
+        secrets.token_bytes(16),
+        secrets.token_hex(16).encode(),
+        target.policy,
+        Arrival("device", "", clock()),
+        target.keys,
+        target.known_key_ids,
+    )
+    return run(job, key)
+
+
+@pytest.mark.parametrize("policy", ["sealed", "baseline"])
+@pytest.mark.parametrize("size", [10, 300_000], ids=["row", "file"])
+async def test_what_a_device_sealed_is_stored_as_it_is(
+    tmp_path: Path, policy: str, size: int
+) -> None:
+    async with house(tmp_path, policy) as server, talk(server) as one:
+        record = await made_on_a_device(server, MAIL + b"x" * size)
+        first = appenduid(await one.append(octets_of(record), b"Drafts", b"(\\Draft)"))
+        assert first
+        assert await stored(one, b"Drafts") == record
+        assert b"FLAGS (\\Draft)" in await one.ok(b"FETCH 1 (FLAGS)")
+        # an answer that got lost: the same octets again are the same mail
+        assert appenduid(await one.append(octets_of(record), b"Drafts")) == first
+
+
+async def test_who_signed_it_is_not_for_the_server_to_say(server: House) -> None:
+    """The signature is inside the encryption. A wrong one is the reader's to find."""
+    async with talk(server) as one:
+        for key in (DEVICE, ArrivalKey.generate()):
+            record = await made_on_a_device(server, MAIL, key)
+            number = int(appenduid(await one.append(octets_of(record), b"Drafts")).split()[1])
+            assert await stored(one, b"Drafts", number) == record
+            assert not server.resident.open(record).envelope.proven
+
+
+async def test_what_a_device_of_somebody_else_sealed_is_mail(server: House) -> None:
+    bob = replace(server, account=await server.store.register(resident(BOB).account, None))
+    record = await made_on_a_device(replace(bob, resident=resident(BOB)), MAIL)
+    async with talk(server) as one:
+        assert appenduid(await one.append(octets_of(record), b"Drafts"))
+        made = await stored(one, b"Drafts")
+        assert made.record_id != record.record_id
+        assert server.resident.open(made).received == octets_of(record)
+
+
+async def test_a_device_cannot_take_the_id_of_another_mail(server: House) -> None:
+    (delivered,) = await server.deliver(MAIL)
+    record = replace(await made_on_a_device(server, MAIL), record_id=delivered.record_id)
+    async with talk(server) as one:
+        said = await one.append(octets_of(record), b"Drafts")
+        assert b"a NO [CANNOT] a different message has this id" in said
 
 
 # --- refusals ---------------------------------------------------------------------------------
