@@ -37,7 +37,10 @@ class Engine(Protocol):
     def receive_data(self, data: bytes) -> None: ...
 
     def replies(self) -> AsyncGenerator[bytes, None]:
-        """All that can be said now; ends when more octets are needed. Begins with the greeting."""
+        """All that can be said now; ends when more octets are needed. Begins with the greeting.
+
+        An empty piece says nothing: it lets other connections work in between.
+        """
         ...
 
     async def changed(self) -> None:

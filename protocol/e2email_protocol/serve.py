@@ -328,12 +328,12 @@ class Wire(asyncio.Protocol):
     # writing
 
     async def _write(self, octets: bytes) -> None:
-        """Returns when there is room for more."""
+        """Returns when there is room for more; after nothing, when others had their turn."""
         self._said = self._loop.time()
         self._put(octets)
         if not self._writable.is_set():
             await self._writable.wait()
-        elif len(octets) >= FAIR:
+        elif not octets or len(octets) >= FAIR:
             await asyncio.sleep(0)
 
     def _put(self, octets: bytes) -> None:

@@ -9,24 +9,20 @@ serve.py is the driver; a test can be one, too.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from . import limits
-from .commands import PARSE
 from .context import Ask, Context, Ok, Settings, Steps
 from .cursor import Cursor
+from .deflate import BadDeflate
 from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, Refused, Torn
+from .head import Head, parse_head, tag_of, verb_of
+from .pipe import Pipe
 from .reader import Broken, Continue, Fault, Reader, Whole
 from .session import Session
-from .state import ALLOWED, HOLDS_NUMBERS, State
+from .state import HOLDS_NUMBERS, State
 
-_TAG_CHARS = rb"([^\x00-\x20\x7f-\xff(){%%*\"\\+]{1,%d}) " % limits.TAG
-_VERB_CHARS = rb"([A-Za-z]{1,%d})" % limits.VERB
-_HEAD = re.compile(_TAG_CHARS + _VERB_CHARS)
-_TAG = re.compile(_TAG_CHARS)
-_UID = re.compile(b" " + _VERB_CHARS)
 _FAULTS = {
     Fault.LINE: b"BAD line too long",
     Fault.LITERAL: b"BAD literal too long",
@@ -46,6 +42,7 @@ class Connection:
         self._context = Context(session, settings, tls)
         self._reader = Reader(budget=settings.budget)
         self._report = report
+        self._pipe = Pipe(self._reader)
         self._greeted = False
         self._asking: tuple[Steps, Ask] | None = None  # a command waits for a line
         self._verb = b""
@@ -56,7 +53,7 @@ class Connection:
 
     @property
     def backlog(self) -> int:
-        return self._reader.backlog
+        return self._pipe.backlog
 
     @property
     def wants_tls(self) -> bool:
@@ -76,7 +73,7 @@ class Connection:
         return self._asking is not None and self._asking[1].idle
 
     def receive_data(self, data: bytes) -> None:
-        self._reader.feed(data)
+        self._pipe.receive(data)
 
     def secured(self) -> None:
         """TLS begins with the next octet; what came before it is forgotten."""
@@ -90,11 +87,12 @@ class Connection:
 
     def heartbeat(self) -> bytes:
         """What may be sent while a command takes long; nothing inside a literal."""
-        return b"" if self._context.in_literal else b"* OK still working\r\n"
+        return self._pipe.pack(b"" if self._context.in_literal else b"* OK still working\r\n")
 
     def farewell(self, reason: bytes) -> bytes:
         """The last line, when it is the driver that ends the connection."""
-        return b"" if self._context.in_literal else b"* BYE " + reason + b"\r\n"
+        last = b"" if self._context.in_literal else b"* BYE " + reason + b"\r\n"
+        return self._pipe.pack(last)
 
     async def close(self) -> None:
         """The connection is gone: let go of session and mailbox."""
@@ -111,18 +109,33 @@ class Connection:
     # replies
 
     async def replies(self) -> AsyncGenerator[bytes, None]:
-        """Everything that can be said now, in pieces of about 64 KiB."""
+        """Everything that can be said now, in pieces of about 64 KiB; b"": let others work, too."""
+        async with aclosing(self._replies()) as replies:
+            async for octets in replies:
+                yield self._pipe.pack(octets)
+
+    async def _replies(self) -> AsyncGenerator[bytes, None]:
         if not self._greeted:
             self._greeted = True
             yield b"* OK [CAPABILITY " + self._context.capabilities() + b"] ready\r\n"
         while not self.closing and not self.wants_tls:
             steps = self._answer() if self._asking is not None else self._next_command()
             if steps is None:
-                break
+                try:
+                    more = self._pipe.more()
+                except BadDeflate:
+                    yield self._bye(b"that is no DEFLATE")
+                    return
+                if not more:
+                    break
+                yield b""
+                continue
             async with aclosing(steps):
                 async for octets in steps:
                     if octets:
                         yield octets
+            if self._context.compressed:
+                self._pipe.compress()
         if self._idling and not self.closing:
             async for octets in self._news(expunges=True):
                 yield octets
@@ -150,9 +163,9 @@ class Connection:
         return self._door(self._steps(steps, line))
 
     async def _broken(self, broken: Broken) -> AsyncGenerator[bytes, None]:
-        tag = _TAG.match(broken.head)
+        tag = tag_of(broken.head)
         if tag is not None:
-            yield tag[1] + b" " + _FAULTS[broken.fault] + b"\r\n"
+            yield tag + b" " + _FAULTS[broken.fault] + b"\r\n"
         else:
             yield b"* BAD what is this\r\n"
         if broken.fatal:
@@ -161,13 +174,12 @@ class Connection:
             yield self._count_bad()
 
     async def _command(self, parts: list[bytes]) -> AsyncGenerator[bytes, None]:
-        head = _HEAD.match(parts[0])
+        head = parse_head(parts[0])
         if head is None:
-            tag = _TAG.match(parts[0])
-            yield (tag[1] if tag else b"*") + b" BAD tag and command expected\r\n"
+            yield (tag_of(parts[0]) or b"*") + b" BAD tag and command expected\r\n"
             yield self._count_bad()
             return
-        self._context.tag = head[1]
+        self._context.tag = head.tag
         try:
             async with aclosing(self._door(self._begin(head, parts))) as replies:
                 async for octets in replies:
@@ -175,28 +187,17 @@ class Connection:
         finally:
             self._reader.settle()
 
-    async def _begin(
-        self, head: re.Match[bytes], parts: list[bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        steps = self._parse(head[2].upper(), head.end(), parts)
-        async with aclosing(self._steps(steps, None)) as replies:
+    async def _begin(self, head: Head, parts: list[bytes]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._steps(self._parse(head, parts), None)) as replies:
             async for octets in replies:
                 yield octets
 
-    def _parse(self, verb: bytes, at: int, parts: list[bytes]) -> Steps:
-        if verb == b"UID":
-            second = _UID.match(parts[0], at)
-            if second is None:
-                raise BadCommand(b"command expected")
-            verb, at = b"UID " + second[1].upper(), second.end()
-        if verb not in PARSE:
-            raise BadCommand(b"unknown command")
-        if verb not in ALLOWED[self._context.state]:
-            raise BadCommand(b"not now: " + self._context.state.value.encode())
+    def _parse(self, head: Head, parts: list[bytes]) -> Steps:
+        verb, at, parse = verb_of(head, parts[0], self._context.state)
         if any(b"\0" in text for text in parts[::2]):
             raise BadCommand(b"NUL")
         self._verb = verb
-        return PARSE[verb](Cursor(parts, at)).run(self._context)
+        return parse(Cursor(parts, at)).run(self._context)
 
     async def _door(self, running: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The one door for errors: whatever a command raises becomes its last reply."""

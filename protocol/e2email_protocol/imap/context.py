@@ -38,6 +38,7 @@ AUTHENTICATED = (
 )
 
 
+COMPRESS = b"COMPRESS=DEFLATE"
 REV2 = b"IMAP4rev2"
 REV2_NEEDS = frozenset({b"BINARY", b"STATUS=SIZE"})  # all else of RFC 9051 the engine has itself
 
@@ -91,6 +92,7 @@ class Settings:
     clear_login: bool = False  # log in without TLS: for tests and sockets that nobody else sees
     hidden: frozenset[bytes] = frozenset()  # capabilities not to show on this listener
     message_limit: int = limits.MESSAGE
+    compress: bool = False  # offer DEFLATE after login; docs/specs/imap.md says why rather not
     clock: Callable[[], float] | None = None  # seconds since 1970; with it WITHIN is offered
     budget: Budget | None = None  # asked before the literals of APPEND and REPLACE are read
     penalty: Callable[[int], Awaitable[None]] = _no_penalty  # waits after the n-th bad login
@@ -120,6 +122,7 @@ class Context:
     tag: bytes = b""  # of the command that runs
     bad_logins: int = 0
     upgrade: bool = False  # STARTTLS was accepted: TLS comes after this reply
+    compressed: bool = False  # COMPRESS was accepted: what comes after this reply is DEFLATE
     in_literal: bool = False  # nothing but the literal's octets may be sent now
     enabled: set[bytes] = field(default_factory=set)  # of ENABLEABLE, by ENABLE or by use
 
@@ -155,6 +158,8 @@ class Context:
         offered = self.session.capabilities
         if self.settings.clock is not None:
             offered |= {b"WITHIN"}
+        if self.settings.compress and not self.compressed:
+            offered |= {COMPRESS}
         return offered | {REV2} if offered - self.settings.hidden >= REV2_NEEDS else offered
 
     @property

@@ -34,6 +34,8 @@ BAD_LOGINS = 3
 BAD_COMMANDS_BEFORE_LOGIN = 5  # also stops a browser that was made to talk HTTP to us
 BAD_COMMANDS = 50  # in a row
 
+INFLATE = 64 * 1024  # octets that come out of DEFLATE before others get their turn
+INFLATE_FROM = 4 * 1024  # octets that go into it at once: a thousandfold at most comes out
 CHUNK = 64 * 1024  # a reply leaves in pieces of about this size
 FETCH_BATCH = 500  # messages of one wide read
 SEEN_AHEAD = 256 * 1024  # octets of mail that become \\Seen at once, just before they are sent

@@ -102,6 +102,13 @@ class Reader:
         self._reset()
         self.settle()
 
+    def take(self) -> bytes:
+        """What was received and not looked at: it means something else from now on."""
+        octets = bytes(self._buffer)
+        self._buffer.clear()
+        self._searched = 0
+        return octets
+
     def settle(self) -> None:
         """The last command is done with: its octets are let go."""
         held, self._held = self._held, 0

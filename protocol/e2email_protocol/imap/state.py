@@ -32,6 +32,7 @@ _AUTHENTICATED = _ANY | {
     b"STATUS",
     b"APPEND",
     b"IDLE",
+    b"COMPRESS",
 }
 _SELECTED = _AUTHENTICATED | {
     b"CHECK",
