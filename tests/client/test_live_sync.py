@@ -120,8 +120,6 @@ async def test_a_lost_connection_comes_back_and_nothing_is_missed(here: Home) ->
     here.lose()
     await eventually(lambda: not here.live.online)
     with pytest.raises(Offline):
-        await here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"])
-    with pytest.raises(Offline):
         await here.live.writing.create("x")
     await here.server.deliver(mail(2))
     here.down = False

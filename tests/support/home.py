@@ -64,22 +64,33 @@ class Home:
     wires: list[Wire] = field(default_factory=list)
     ports: Ports = AUTO
     certificate: tls.Certificate | None = None
+    following: asyncio.Task[None] | None = None
 
     async def connect(self, _: object, listener: Any = lambda _: None) -> tuple[Remote, Wire]:
         """In place of upstream.connect."""
         if self.down:
             raise Offline("The server is not reachable.")
+        remote, wire = await self._login(listener)
+        self.wires.append(wire)
+        return remote, wire
+
+    async def _login(self, listener: Any) -> tuple[Remote, Wire]:
         port = self.server.imaps.endpoints[0].port
         context = client_tls()
         context.check_hostname = True
         wire = Wire("127.0.0.1", port, NAME, context, listener)
-        self.wires.append(wire)
         await wire.greet()
         login = f'LOGIN {self.server.resident.address} "{self.token}"'
         await wire.run(login.encode())
         remote = Remote(wire)
         await remote.begin()
         return remote, wire
+
+    async def end(self) -> None:
+        """Its sync ends; another program may take over."""
+        if self.following is not None:
+            self.following.cancel()
+            await asyncio.gather(self.following, return_exceptions=True)
 
     def lose(self) -> None:
         """All connections break, and no new one comes about."""
@@ -89,8 +100,8 @@ class Home:
         self.wires.clear()
 
     async def remote(self) -> Remote:
-        """A connection of somebody else."""
-        return (await self.connect(None))[0]
+        """A connection of somebody else, who is always online."""
+        return (await self._login(lambda _: None))[0]
 
     def local(self, name: str = "INBOX") -> Mailbox | None:
         return mailboxes.named(self.cache, name)
@@ -172,19 +183,14 @@ async def home(
         monkeypatch.setattr(live_module, "BACKOFF", (0.05,))
         monkeypatch.setattr(live_module, "SOONEST", 0.05)
         if run:
-            following = asyncio.create_task(live.run())
-            stack.push_async_callback(_stopped, following)
+            made.following = asyncio.create_task(live.run())
+            stack.push_async_callback(made.end)
         yield made
 
 
 async def _connect(unlocked: Any, *listener: Any) -> tuple[Remote, Wire]:
     made: tuple[Remote, Wire] = await unlocked.connect(unlocked, *listener)
     return made
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
