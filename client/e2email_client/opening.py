@@ -1,4 +1,5 @@
-"""From what the server serves to what its owner sees. Keys stay in the worker processes.
+"""From what the server serves to what its owner sees. Keys stay in the worker processes, and what
+others wrote is parsed in processes without keys (parsing.py).
 
 Three ends for a record: opened; a notice, when it can never be opened (State.UNREADABLE); or
 nothing yet, when a worker died or ran out of time and it is worth trying again (Later). Where only
@@ -12,17 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from e2email_client.digest import Digest, digest, people
+from e2email_client.digest import MAX_TEXT, Digest, Heading
 from e2email_client.failure import Offline
 from e2email_client.local import published
+from e2email_client.local.fold import fold
 from e2email_client.local.mails import Body, Security, State, Summary
 from e2email_client.notice import DELIVERED, SEALED, notice
+from e2email_client.parsing import NoParser, Parsing
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import key_id, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, CryptoError, OpenFailed, TooLarge
 from e2email_crypto.open import MAX_MESSAGE, Opened, OpenPool
 from e2email_crypto.packets import message_key_ids
-from e2email_protocol.mime.envelope import envelope as imap_envelope
 from e2email_protocol.sealed import opened as sealed
 from e2email_protocol.sealed.arrival import DEVICE, SMTP, Arrival
 from e2email_protocol.sealed.envelope import BadEnvelope
@@ -32,15 +34,18 @@ from e2email_protocol.sealed.render import parse_envelope_field, parse_rendered
 from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
 from e2email_protocol.sealed.summary import NAMES
+from e2email_protocol.sealed.view import join_view
 
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
 UNPROVEN = "unproven"
 # One worker may be killed by a machine that is short of memory just then.
 FRESH_DEATHS = 2
+_TOO_MUCH_TO_READ = "To read it takes more memory or time than is allowed."
 _NO_RECORD = "What the server holds is not a sealed message of this program's format."
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Later(Exception):
@@ -89,6 +94,7 @@ class Opening:
     def __init__(self, keys: Keys, secret_keys: Sequence[bytes], workers: int = 2) -> None:
         self._keys = keys
         self._pool = OpenPool(workers, *secret_keys)
+        self._parsing = Parsing(workers)
         self._adapter = _Adapter(keys, self._pool)
 
     def __repr__(self) -> str:
@@ -96,22 +102,43 @@ class Opening:
 
     def close(self) -> None:
         self._pool.close()
+        self._parsing.close()
 
     def envelopes(
         self, found: Sequence[tuple[str, bytes]]
     ) -> list[tuple[str, Summary | Unreadable | Later]]:
         """(email id, fetched E2email-Envelope field) → its summary, or why there is none."""
         fields = [(email_id, parse_envelope_field(octets)) for email_id, octets in found]
-        messages = [field.message if field else b"" for _, field in fields]
-        results: list[tuple[str, Summary | Unreadable | Later]] = []
-        for (email_id, field), outcome in zip(
-            fields, self._pool.open_many(messages, MAX_SIGNED), strict=True
-        ):
-            message = field.message if field else None
-            plaintext = _plaintext(outcome)
-            result = _attempt(lambda: _summary(self._envelope(email_id, message, plaintext)))  # noqa: B023
-            results.append((email_id, result))
-        return results
+        messages = [field.message if field else None for _, field in fields]
+        plaintexts = self._opened([message or b"" for message in messages], MAX_SIGNED)
+        known = [
+            _attempt(lambda: self._envelope(email_id, message, plaintext))  # noqa: B023
+            for (email_id, _), message, plaintext in zip(fields, messages, plaintexts, strict=True)
+        ]
+        headings = self._parsed(known, lambda one: one.envelope.fields, self._parsing.headings)
+        return [
+            (email_id, _summary(one, of) if isinstance(one, sealed.OpenedEnvelope) else one)
+            for (email_id, _), one, of in zip(fields, *headings, strict=True)
+        ]
+
+    def _parsed(
+        self,
+        found: Sequence[T | Unreadable | Later],
+        octets: Callable[[T], bytes],
+        parse: Callable[[Sequence[bytes]], Sequence[P | None]],
+    ) -> tuple[list[T | Unreadable | Later], list[P | None]]:
+        """What was opened, and what parsing the octets of each gives; Later for all of them where
+        nothing can be parsed."""
+        good = [one for one in found if not isinstance(one, Unreadable | Later)]
+        try:
+            parsed = iter(parse([octets(one) for one in good]))
+        except NoParser:
+            late: list[T | Unreadable | Later] = [
+                one if isinstance(one, Unreadable) else Later() for one in found
+            ]
+            return late, [None] * len(found)
+        of = [None if isinstance(one, Unreadable | Later) else next(parsed) for one in found]
+        return list(found), of
 
     def _envelope(
         self, email_id: str, message: bytes | None, plaintext: bytes | OpenFailed
@@ -136,58 +163,176 @@ class Opening:
         bodies = self._opened(
             [r.body if r and r.form is Form.SEALED else b"" for r in records], sealed.MAX_ENTITY
         )
-        results: list[tuple[str, tuple[Summary, Body] | Later]] = []
-        for (email_id, octets), record, envelope, body in zip(
-            kept, records, envelopes, bodies, strict=True
-        ):
-            outcome = _attempt(
-                lambda: self._mail(email_id, record, envelope, body)  # noqa: B023
+        restored = [
+            _attempt(lambda: self._restored(email_id, record, envelope, body))  # noqa: B023
+            for (email_id, _), record, envelope, body in zip(
+                kept, records, envelopes, bodies, strict=True
             )
+        ]
+        del bodies
+        digests = self._parsed(restored, lambda one: one.octets, self._parsing.digests)
+        results: list[tuple[str, tuple[Summary, Body] | Later]] = []
+        for (email_id, octets), one, facts in zip(kept, *digests, strict=True):
+            outcome: tuple[Summary, Body] | Unreadable | Later
+            outcome = one if not isinstance(one, _Restored) else self._finished(one, facts)
             if isinstance(outcome, Unreadable):
-                outcome = _unreadable(outcome, octets)
+                outcome = self._unreadable(outcome, octets)
             results.append((email_id, outcome))
         return results
 
     def _opened(self, messages: list[bytes], most: int) -> list[bytes | OpenFailed]:
         return [_plaintext(outcome) for outcome in self._pool.open_many(messages, most)]
 
-    def _mail(
+    def _restored(
         self,
         email_id: str,
         record: Record | None,
         envelope: bytes | OpenFailed,
         body: bytes | OpenFailed,
-    ) -> tuple[Summary, Body]:
+    ) -> _Restored:
+        """What was delivered, as far as it is not the sender's encryption."""
         if record is None:
             raise Unreadable(_NO_RECORD)
         known = self._envelope(email_id, record.envelope, envelope)
         try:
-            return self._known(known, record, body)
+            verbatim = known.envelope.body is BodyKind.VERBATIM
+            plaintext = record.body if verbatim else _or_raise(body)
+            return _Restored(known, record.body, sealed.restore(known.envelope, plaintext))
         except (CryptoError, sealed.Refused) as error:
-            outcome = _judged(error)
-            if isinstance(outcome, Unreadable):
-                outcome.alarms = sealed.body_alarms(known, record.body, self._adapter)
-            raise outcome from error
+            raise self._with_alarms(_judged(error), known, record.body) from error
 
-    def _known(
-        self, known: sealed.OpenedEnvelope, record: Record, body: bytes | OpenFailed
-    ) -> tuple[Summary, Body]:
-        """A record whose envelope is open."""
-        verbatim = known.envelope.body is BodyKind.VERBATIM
-        plaintext = record.body if verbatim else _or_raise(body)
+    def _with_alarms(
+        self, why: Unreadable | Later, known: sealed.OpenedEnvelope, body: bytes
+    ) -> Unreadable | Later:
+        if isinstance(why, Unreadable):
+            why.alarms = sealed.body_alarms(known, body, self._adapter)
+        return why
+
+    def _finished(
+        self, one: _Restored, facts: Digest | None
+    ) -> tuple[Summary, Body] | Unreadable | Later:
         try:
-            opened = sealed.read_body(known, record.body, plaintext, self._adapter)
+            return self._shown(one, facts)
+        except sealed.Damaged as error:
+            return self._with_alarms(_judged(error), one.known, one.body)
+        except Later as late:
+            return late
+        except NoParser:
+            return Later()
+
+    def _shown(self, one: _Restored, facts: Digest | None) -> tuple[Summary, Body]:
+        known, octets = one.known, one.octets
+        if facts is None:
+            return self._unparsed(one)
+        alarms = sealed.delivered_alarms(known, one.body, facts.summary, self._adapter)
+        if not known.envelope.encrypted:
+            return _final(known, octets, octets, facts, _security(known, alarms, ()))
+        start, end = sealed.encrypted_span(facts.encrypted)
+        try:
+            decrypted = self._adapter.open(octets[start:end], sealed.MAX_ENTITY)
+            header = octets[: facts.summary.header_size]
+            view = self._parsing.view(header, decrypted.plaintext)
         except (CryptoError, sealed.CopyOfStored) as error:
             why = _judged(error)
             if isinstance(why, Later):
-                raise
-            # of the sender's encryption: what it is in is checked before
-            mail, alarms = sealed.read_delivered(known, record.body, plaintext, self._adapter)
-            return _closed(str(why), mail.octets, known, alarms)
-        facts = digest(opened.view)
-        return _final(opened, facts), Body(
-            opened.view, opened.delivered, known.envelope.trace, facts.header, facts.text
+                raise why from error
+            return self._closed(str(why), octets, known, alarms)
+        if view is None:
+            return self._closed(_TOO_MUCH_TO_READ, octets, known, alarms)
+        shown = join_view(view.front, view.start, decrypted.plaintext)
+        security = _security(known, alarms, decrypted.signatures)
+        return _final(known, octets, shown, view.digest, security)
+
+    def _unparsed(self, one: _Restored) -> tuple[Summary, Body]:
+        """What cannot be parsed within the limits. What its envelope announced stays as it is."""
+        known, octets = one.known, one.octets
+        alarms = sealed.body_alarms(known, one.body, self._adapter)
+        (heading,) = self._parsing.headings([known.envelope.fields])
+        summary = _summary(known, heading)
+        if isinstance(summary, Unreadable) or summary.state is not State.READY:
+            return self._closed(_TOO_MUCH_TO_READ, octets, known, alarms)
+        size = known.envelope.header_size
+        body = Body(
+            view=octets,
+            delivered=octets,
+            trace_length=known.envelope.trace,
+            header=octets[:size],
+            text=fold(octets[size : size + MAX_TEXT].decode("utf-8", "replace")),
+            header_text=fold(octets[:size].decode("utf-8", "replace")),
         )
+        return replace(summary, state=State.OPENED, security=_security(known, alarms, ())), body
+
+    def _unreadable(self, why: Unreadable, octets: bytes) -> tuple[Summary, Body] | Later:
+        """`octets` are what the server holds: nothing else is known."""
+        security = Security("unreadable", UNPROVEN, alarms=_alarms(str(why), why.alarms))
+        try:
+            return self._noticed(str(why), octets, SEALED, security, None)
+        except (Later, NoParser):
+            return Later()
+
+    def _closed(
+        self,
+        why: str,
+        delivered: bytes,
+        known: sealed.OpenedEnvelope,
+        alarms: frozenset[sealed.Alarm],
+    ) -> tuple[Summary, Body]:
+        """Only the sender's encryption stays closed: how the mail came is known."""
+        security = replace(
+            _security(known, alarms, ()), encryption="unreadable", alarms=_alarms(why, alarms)
+        )
+        return self._noticed(why, delivered, DELIVERED, security, known)
+
+    def _noticed(
+        self,
+        why: str,
+        octets: bytes,
+        name: str,
+        security: Security,
+        known: sealed.OpenedEnvelope | None,
+    ) -> tuple[Summary, Body]:
+        """A notice to which `octets` are attached. `known`: they are what was delivered."""
+        shown = notice(why, octets, name)
+        (facts,) = self._parsing.digests([shown])
+        if facts is None:
+            raise Later
+        heading = facts.heading
+        summary = Summary(
+            state=State.UNREADABLE,
+            size=len(shown),
+            envelope=heading.envelope,
+            structure=facts.summary.structure,
+            fields=shown[: facts.summary.header_size],
+            preview=why,
+            date=0,
+            subject=heading.subject,
+            sender=heading.sender,
+            recipients="",
+            attachments=1,
+            security=security,
+            names=published.pack(facts.summary.names),
+        )
+        body = Body(
+            view=shown,
+            delivered=octets if known else shown,
+            trace_length=known.envelope.trace if known else 0,
+            header=shown[: facts.summary.header_size],
+            text=facts.text,
+            header_text=facts.header_text,
+        )
+        return summary, body
+
+
+@dataclass(frozen=True, slots=True)
+class _Restored:
+    """A mail as it was delivered, and the stored body that it came in."""
+
+    known: sealed.OpenedEnvelope
+    body: bytes
+    octets: bytes
+
+    def __repr__(self) -> str:
+        return f"_Restored({len(self.octets)} octets)"
 
 
 def record_id(email_id: str) -> bytes:
@@ -234,47 +379,60 @@ def _judged(error: Exception) -> Unreadable | Later:
     return Unreadable(next((why for kind, why in _WHY if isinstance(error, kind)), _NO_FORMAT))
 
 
-def _summary(opened: sealed.OpenedEnvelope) -> Summary:
+def _summary(opened: sealed.OpenedEnvelope, heading: Heading | None) -> Summary | Unreadable:
     """From the envelope alone. CLOSED where the octets must be opened before anything is shown."""
     envelope = opened.envelope
-    seen = people(envelope.fields)
+    if heading is None:
+        return Unreadable(_TOO_MUCH_TO_READ)
     # an envelope that nobody vouches for could say anything: what was announced never changes
     left_out = set(envelope.omitted) - {NAMES}  # without them it is only answered less
     final = opened.proven and not envelope.encrypted and not left_out
     return Summary(
         state=State.READY if final else State.CLOSED,
         size=envelope.size,
-        envelope=imap_envelope(envelope.fields),
+        envelope=heading.envelope,
         structure=envelope.structure or b"",
         fields=envelope.fields,
         preview=envelope.preview or "",
-        date=seen.date,
-        subject=seen.subject,
-        sender=seen.sender,
-        recipients=seen.recipients,
+        date=heading.date,
+        subject=heading.subject,
+        sender=heading.sender,
+        recipients=heading.recipients,
         attachments=envelope.attachments,
         security=_security(opened, opened.alarms, ()),
         names=published.pack(envelope.names),
     )
 
 
-def _final(opened: sealed.Opened, facts: Digest) -> Summary:
+def _final(
+    known: sealed.OpenedEnvelope, delivered: bytes, view: bytes, facts: Digest, security: Security
+) -> tuple[Summary, Body]:
     """From the octets: this is what counts, whatever the envelope said."""
-    return Summary(
+    summary, heading = facts.summary, facts.heading
+    shown = Summary(
         state=State.OPENED,
-        size=facts.size,
-        envelope=facts.envelope,
-        structure=facts.structure,
-        fields=b"".join(raw for _, raw in opened.summary.fields),
-        preview=facts.preview,
-        date=facts.people.date,
-        subject=facts.people.subject,
-        sender=facts.people.sender,
-        recipients=facts.people.recipients,
-        attachments=facts.attachments,
-        security=_security(opened.envelope, opened.alarms, opened.signatures),
-        names=published.pack(opened.summary.names),
+        size=len(view),
+        envelope=heading.envelope,
+        structure=summary.structure,
+        fields=b"".join(raw for _, raw in summary.fields),
+        preview=summary.preview,
+        date=heading.date,
+        subject=heading.subject,
+        sender=heading.sender,
+        recipients=heading.recipients,
+        attachments=summary.attachments,
+        security=security,
+        names=published.pack(summary.names),
     )
+    body = Body(
+        view=view,
+        delivered=delivered,
+        trace_length=known.envelope.trace,
+        header=view[: summary.header_size],
+        text=facts.text,
+        header_text=facts.header_text,
+    )
+    return shown, body
 
 
 def _security(
@@ -294,48 +452,8 @@ def _security(
     )
 
 
-def _unreadable(why: Unreadable, octets: bytes) -> tuple[Summary, Body]:
-    """`octets` are what the server holds: nothing else is known."""
-    security = Security("unreadable", UNPROVEN, alarms=_alarms(str(why), why.alarms))
-    summary, shown, facts = _noticed(str(why), octets, SEALED, security)
-    return summary, Body(shown, shown, 0, facts.header, facts.text)
-
-
-def _closed(
-    why: str, delivered: bytes, known: sealed.OpenedEnvelope, alarms: frozenset[sealed.Alarm]
-) -> tuple[Summary, Body]:
-    """Only the sender's encryption stays closed: how the mail came is known."""
-    security = replace(
-        _security(known, alarms, ()), encryption="unreadable", alarms=_alarms(why, alarms)
-    )
-    summary, shown, facts = _noticed(why, delivered, DELIVERED, security)
-    return summary, Body(shown, delivered, known.envelope.trace, facts.header, facts.text)
-
-
 def _alarms(why: str, alarms: frozenset[sealed.Alarm]) -> tuple[str, ...]:
     return (why, *sorted(alarm.value for alarm in alarms))
-
-
-def _noticed(
-    why: str, octets: bytes, name: str, security: Security
-) -> tuple[Summary, bytes, Digest]:
-    shown = notice(why, octets, name)
-    facts = digest(shown)
-    summary = Summary(
-        state=State.UNREADABLE,
-        size=facts.size,
-        envelope=facts.envelope,
-        structure=facts.structure,
-        fields=facts.header,
-        preview=why,
-        date=0,
-        subject=facts.people.subject,
-        sender=facts.people.sender,
-        recipients="",
-        attachments=1,
-        security=security,
-    )
-    return summary, shown, facts
 
 
 class _Adapter:

@@ -7,21 +7,17 @@ with it.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from e2email_client.confined import start
 
 # Seconds for one mail, start of the interpreter included; the slowest real mail takes half a
 # second, and a loaded small machine is slower.
 DEADLINE = 20.0
 # 4 MiB of text (reading_child.MAX_TEXT) and a thousand attachments, escaped as JSON
 MAX_ANSWER = 64 * 1024 * 1024
-# what the dynamic loader of an unusual installation needs
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class Unshowable(Exception):
@@ -67,7 +63,7 @@ def read(octets: bytes) -> Reading:
 
 def _ask(octets: bytes) -> bytes:
     try:
-        with _start() as child:
+        with start("reading_child") as child:
             assert child.stdin is not None
             assert child.stdout is not None
             watch = threading.Timer(DEADLINE, child.kill)
@@ -81,21 +77,6 @@ def _ask(octets: bytes) -> bytes:
                 child.kill()
     except BrokenPipeError:
         return b""  # it died while it was reading
-
-
-def _start() -> subprocess.Popen[bytes]:
-    path = [str(Path(entry).absolute()) for entry in sys.path if entry]
-    code = f"import sys; sys.path[:] = {path!r}; from e2email_client import reading_child as child"
-    # -I -S: no user site, no environment, no start-up hooks
-    return subprocess.Popen(  # noqa: S603  # our own interpreter and code
-        [sys.executable, "-I", "-S", "-B", "-c", f"{code}; child.main()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a traceback would quote mail
-        cwd="/",
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        start_new_session=True,
-    )
 
 
 def _decode(value: Any) -> Reading:

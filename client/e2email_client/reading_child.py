@@ -6,18 +6,14 @@ It never sees a key, and neither does anything that it imports.
 from __future__ import annotations
 
 import json
-import os
 import resource
-import sys
 from collections.abc import Iterator
 
-from e2email_client.hardening import harden
+from e2email_client.confined import confine
 from e2email_client.html import to_text
 from e2email_protocol.mime import text as mime_text
 from e2email_protocol.mime.scan import Part, scan
 
-# Octets of address space: a mail of 50 MiB, its copies while it is scanned, and the interpreter.
-MEMORY = 512 * 1024 * 1024
 # Seconds of processor time; `reading.DEADLINE` is the wall's.
 CPU = 15
 # Text of one mail, in characters, and of one part, in octets: nobody reads further on a screen.
@@ -29,25 +25,11 @@ _MAX_NAME = 1_000
 
 
 def main() -> None:
-    source, answers = sys.stdin.buffer, os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # nothing that a library prints goes into the answer
-    _limit()
-    answer = json.dumps(_read(source.read())).encode("ascii")
-    with os.fdopen(answers, "wb") as pipe:
-        pipe.write(answer)
-
-
-def _limit() -> None:
-    """No core dump, no file written, no more memory and time than allowed."""
-    harden()  # the kernel forgets at exec what the parent forbade itself
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    source, answers = confine()
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    except (ValueError, OSError):
-        if sys.platform == "linux":  # macOS refuses what is below the space mapped already
-            raise
+    answer = json.dumps(_read(source.read())).encode("ascii")
+    with answers as pipe:
+        pipe.write(answer)
 
 
 def _read(octets: bytes) -> dict[str, object]:

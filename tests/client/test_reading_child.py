@@ -7,8 +7,8 @@ import pytest
 
 _CONFINED = """
 import ctypes, os, resource
-from e2email_client import reading_child
-reading_child._limit()
+from e2email_client import confined
+confined.limit()
 print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE), os.umask(0))
 """
 

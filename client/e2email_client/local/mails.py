@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from . import keywords, mailboxes, words
 from .cipher import Database
-from .fold import decoded, fold
 from .mailboxes import IN_CHUNK
 
 
@@ -77,7 +76,9 @@ class Body:
     delivered: bytes
     trace_length: int
     header: bytes  # of the view
-    text: str = ""  # written for search, not read back
+    # what search looks through, decoded and as local/fold.py folds it; not read back
+    text: str = ""
+    header_text: str = ""
 
     def __repr__(self) -> str:
         return f"Body({len(self.view)} octets)"
@@ -101,7 +102,7 @@ def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> N
 
 
 def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
-    """Opened mail: its summary as recomputed from the octets, the octets, and its words."""
+    """Opened mail: its summary as recomputed from the octets, the octets, and its text."""
     with database.write() as writer:
         changed = []
         for email_id, one, content in found:
@@ -110,7 +111,7 @@ def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -
                 continue  # expunged while it was being opened
             changed.append(mail_id)
             _put_body(writer, mail_id, content)
-            words.put(writer, mail_id, one.subject, one.sender, one.recipients, content.text)
+            words.put_off(writer, mail_id)
         mailboxes.touch(writer, changed)
 
 
@@ -157,16 +158,19 @@ def _put_body(writer: Any, mail_id: int, content: Body) -> None:
     )
     writer.execute(
         "INSERT OR REPLACE INTO header (mail_id, octets, folded) VALUES (?, ?, ?)",
-        (mail_id, content.header, fold(decoded(content.header))),
+        (mail_id, content.header, content.header_text),
     )
     writer.execute(
         "INSERT OR REPLACE INTO text (mail_id, folded) VALUES (?, ?)",
-        (mail_id, fold(content.text)),
+        (mail_id, content.text),
     )
 
 
-def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int, str]]:
-    """(uid, email id) of messages known less well than `below`, newest first.
+def wanting(
+    database: Database, mailbox_id: int, below: State, after: int = -(2**62)
+) -> list[tuple[int, str]]:
+    """(uid, email id) of messages known less well than `below` and received after `after`, newest
+    first.
 
     What is CLOSED needs its octets, not its envelope again: for `below` CLOSED it is left out, as
     is what failed too often.
@@ -177,8 +181,9 @@ def wanting(database: Database, mailbox_id: int, below: State) -> list[tuple[int
             # from the few that lack something to where they lie, not the other way round
             "SELECT m.uid, a.email_id FROM mail a INDEXED BY mail_state"
             " CROSS JOIN message m ON m.mail_id = a.id"
-            " WHERE m.mailbox_id = ? AND a.state < ? AND a.tries < ? ORDER BY m.uid DESC",
-            (mailbox_id, int(below), MOST_TRIES),
+            " WHERE m.mailbox_id = ? AND a.state < ? AND a.tries < ? AND m.internal_date > ?"
+            " ORDER BY m.uid DESC",
+            (mailbox_id, int(below), MOST_TRIES, after),
         )
     ]
 

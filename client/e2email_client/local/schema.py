@@ -88,6 +88,9 @@ CREATE TABLE text (                            -- of the view's body
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
   folded TEXT NOT NULL
 );
+CREATE TABLE unindexed (                       -- opened mail whose words are not in `words` yet
+  mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE
+);
 CREATE VIRTUAL TABLE words USING fts5 (
   subject, sender, recipients, text,
   content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'

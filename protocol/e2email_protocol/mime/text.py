@@ -138,8 +138,11 @@ def header_text(octets: bytes, part: Part) -> Iterator[str]:
         yield f"{decode_words(field.name)}: {decode_words(field.value)}"
 
 
-def search_text(octets: bytes, root: Part, *, header: bool = True) -> Iterator[str]:
+def search_text(
+    octets: bytes, root: Part, *, header: bool = True, limit: int | None = None
+) -> Iterator[str]:
     """Everything IMAP SEARCH TEXT looks at, decoded; without the message's own header for BODY.
+    Of each part that is text, its first `limit` octets.
 
     Of HTML the source, as other servers do; of parts that are not text only the header.
     """
@@ -147,7 +150,7 @@ def search_text(octets: bytes, root: Part, *, header: bool = True) -> Iterator[s
         if header or part is not root:
             yield "\n".join(header_text(octets, part))
         if part.media.startswith("text/"):
-            yield text(octets, part)
+            yield text(octets, part, limit)
 
 
 def encrypted_body(octets: bytes, root: Part) -> tuple[int, int] | None:

@@ -135,34 +135,32 @@ def read_envelope(
 
 
 def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
-    """Open the stored body that belongs to an envelope.
+    """Open the stored body that belongs to an envelope, and read it, all in this process.
 
     Raises NotThisRecord, Damaged, CopyOfStored and what the opener raises.
     """
-    if opened.envelope.body is Body.VERBATIM:
-        return read_body(opened, body, body, opener)
-    plaintext = opener.open(body, plaintext_size(opened.envelope)).plaintext
-    return read_body(opened, body, plaintext, opener)
-
-
-def read_body(opened: OpenedEnvelope, body: bytes, plaintext: bytes, opener: Opener) -> Opened:
-    """The same for a body that was opened already; one that is kept verbatim is its plaintext."""
-    mail, alarms = read_delivered(opened, body, plaintext, opener)
+    plaintext = body
+    if opened.envelope.body is not Body.VERBATIM:
+        plaintext = opener.open(body, plaintext_size(opened.envelope)).plaintext
+    mail = Mail(restore(opened.envelope, plaintext))
+    summary = summarise(mail)
+    alarms = delivered_alarms(opened, body, summary, opener)
     if not opened.envelope.encrypted:
-        return Opened(opened, mail.octets, mail.octets, summarise(mail), (), alarms)
-    view, signatures = _open_sender_encrypted(mail, opener)
+        return Opened(opened, mail.octets, mail.octets, summary, (), alarms)
+    span = encrypted_span(encrypted_body(mail.octets, mail.root))
+    decrypted = opener.open(mail.octets[slice(*span)], MAX_ENTITY)
+    refuse_copy(mail, decrypted.plaintext)
+    view = opened_view(mail, decrypted.plaintext)
+    signatures = decrypted.signatures
     return Opened(opened, mail.octets, view, summarise(Mail(view)), signatures, alarms)
 
 
-def read_delivered(
-    opened: OpenedEnvelope, body: bytes, plaintext: bytes, opener: Opener
-) -> tuple[Mail, frozenset[Alarm]]:
-    """What was delivered, whether or not the sender's own encryption opens; and what is wrong."""
-    mail = Mail(restore(opened.envelope, plaintext), opened.envelope.trace)
+def delivered_alarms(
+    opened: OpenedEnvelope, body: bytes, summary: Summary, opener: Opener
+) -> frozenset[Alarm]:
+    """What is wrong with a mail that was restored; `summary` is that of its octets."""
     alarms = body_alarms(opened, body, opener)
-    if not agrees(opened.envelope, summarise(mail)):
-        alarms |= {Alarm.SUMMARY}
-    return mail, alarms
+    return alarms if agrees(opened.envelope, summary) else alarms | {Alarm.SUMMARY}
 
 
 def body_alarms(opened: OpenedEnvelope, body: bytes, opener: Opener) -> frozenset[Alarm]:
@@ -209,21 +207,20 @@ def restore(envelope: Envelope, plaintext: bytes) -> bytes:
     return octets
 
 
-def _open_sender_encrypted(mail: Mail, opener: Opener) -> tuple[bytes, tuple[Signature, ...]]:
-    span = encrypted_body(mail.octets, mail.root)
-    if span is None:
+def encrypted_span(found: tuple[int, int] | None) -> tuple[int, int]:
+    """Where the sender's message stands in a mail that its envelope calls encrypted."""
+    if found is None:
         raise Damaged("the envelope calls encrypted what is not")
-    decrypted = opener.open(mail.octets[span[0] : span[1]], MAX_ENTITY)
-    if _is_ours(decrypted.plaintext):
+    return found
+
+
+def refuse_copy(mail: Mail, entity: bytes) -> None:
+    """Raises CopyOfStored where what a sender encrypted is the inside of a stored body or
+    envelope. Of `mail` only the header is looked at."""
+    if entity.startswith(_ENVELOPE_START) or any(
+        one.name == SEAL_FIELD.lower() for one in Mail(entity).fields
+    ):
         raise CopyOfStored(_sender(mail))
-    return opened_view(mail, decrypted.plaintext), decrypted.signatures
-
-
-def _is_ours(entity: bytes) -> bool:
-    """Whether this is the inside of a stored body or envelope, which no sender encrypts."""
-    if entity.startswith(_ENVELOPE_START):
-        return True
-    return any(f.name == SEAL_FIELD.lower() for f in Mail(entity).fields)
 
 
 def _sender(mail: Mail) -> str:

@@ -121,7 +121,8 @@ def agrees(envelope: Envelope, summary: Summary) -> bool:
     if envelope.names is None and NAMES not in envelope.omitted:  # made before there were names
         summary = replace(summary, names=None)
     if envelope.summary == SUMMARY_VERSION:
-        return fit(fill(envelope, summary, ()), summary) == encode(envelope)
+        full = fill(envelope, summary, ())
+        return full == envelope or fit(full, summary) == encode(envelope)
     exact = fill(envelope, summary, envelope.omitted)
     return (exact.fields, exact.names, exact.size, exact.header_size) == (
         envelope.fields,
