@@ -14,12 +14,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from e2email_client.bell import Bell
-from e2email_client.failure import ClientError, Offline, Refused
+from e2email_client.failure import ClientError, Offline
 from e2email_client.local import mailboxes
+from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
 from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
+from e2email_client.local.seen import Seen
 from e2email_client.lock import SyncLock
 from e2email_client.log import report
 from e2email_client.opening import Opening
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 INBOX = "INBOX"
 POLL_SECONDS = 60.0  # mailboxes other than the inbox
+SETTLE_SECONDS = 5.0  # how long the first attempt to connect is waited for
 IDLE_SECONDS = 25 * 60.0  # below the half hour after which servers hang up (RFC 2177)
 LOCK_SECONDS = 1.0  # how soon this program takes over from one that synced
 FOREIGN_WRITES_SECONDS = 1.0  # how often another program's writes to the cache are looked for
@@ -53,21 +56,25 @@ class Live:
         seal: Seal | None = None,
         *,
         journal: Journal,
+        seen: Seen | None = None,
+        room: Room | None = None,
     ) -> None:
         self._unlocked = unlocked
         self._cache = cache
         self._opening = opening
         self._progress = progress
         self._sync: Sync | None = None
-        self._news = asyncio.Event()  # the server said something about the inbox,
-        self._more_than_new = False  # and not only that there is something new
+        self._seen = seen
+        self._room = room
+        self._settled = asyncio.Event()  # the first attempt to connect came to an end
+        self._news = asyncio.Event()  # the server said something about the inbox
         self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
         self._changed = asyncio.Event()  # a new one after every change
         self.elsewhere = False  # another program syncs this account
         self._journal = journal
         self._promised = asyncio.Event()  # there may be something in it
-        self._replay = Replay(journal, cache, unlocked.paths.replay_lock)
+        self._replay = Replay(journal, cache, unlocked.paths.replay_lock, seen=seen)
         self._bell = Bell(unlocked.paths.bell)
         self.writing = Writing(self, cache, journal, self._replay, seal)
 
@@ -88,6 +95,7 @@ class Live:
             with SyncLock(self._unlocked.paths) as lock:
                 while not _taken(lock):
                     self.elsewhere = True
+                    self._settled.set()
                     await asyncio.sleep(LOCK_SECONDS)
                 self.elsewhere = False
                 with self._bell.listening(self._promised.set):
@@ -112,6 +120,7 @@ class Live:
                 report(fault)
             finally:
                 self._sync = None
+                self._settled.set()
             failures = 0 if clock() - started > BACKOFF[-1] else failures
             await self._pause(BACKOFF[min(failures, len(BACKOFF) - 1)])
             failures += 1
@@ -130,13 +139,14 @@ class Live:
             await self._replay.run(remote)
             sync = self._over(remote)
             self._sync = sync
+            self._settled.set()
             tasks = [asyncio.create_task(self._keep_promises(sync))]
             try:
                 await sync.everything(bodies=False)
                 tasks += [
                     asyncio.create_task(self._follow_inbox(sync)),
                     asyncio.create_task(self._follow_others(sync)),
-                    asyncio.create_task(self._bodies(sync)),
+                    asyncio.create_task(self._fill(sync)),
                 ]
                 await _first_failure(tasks)
             finally:
@@ -145,7 +155,16 @@ class Live:
             remote.close()
 
     def _over(self, remote: Remote) -> Sync:
-        return Sync(self._cache, self._opening, remote, self._progress, self.changed, self._journal)
+        return Sync(
+            self._cache,
+            self._opening,
+            remote,
+            self._progress,
+            self.changed,
+            self._journal,
+            seen=self._seen,
+            room=self._room,
+        )
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[Sync]:
@@ -168,27 +187,26 @@ class Live:
                 await asyncio.wait_for(self._promised.wait(), POLL_SECONDS)
 
     async def _follow_inbox(self, sync: Sync) -> None:
-        """IDLE on a connection of its own; what it says is looked up on the other."""
+        """IDLE on a connection of its own; only what is new is fetched over the other."""
         remote, wire = await connect(self._unlocked, self._heard)
         try:
             while True:
-                await remote.select(INBOX)
+                state = await remote.select(INBOX)
                 # what came between catching up and now
-                await self._catch_up(sync)
+                local = await self._catch_up(sync)
+                if local.server_validity != state.uidvalidity:
+                    raise Stale
                 idling = await wire.idle_begin()
                 until = asyncio.get_running_loop().time() + IDLE_SECONDS
                 while (left := until - asyncio.get_running_loop().time()) > 0:
                     if await self._news_within(left, idling.done):
-                        await self._look(sync)
+                        await self._look(sync, remote, local)
                 await wire.idle_end(idling)
         finally:
             remote.close()
 
     def _heard(self, response: Response) -> None:
-        if isinstance(response, Exists):
-            self._news.set()
-        elif isinstance(response, Expunge | Vanished | Fetch):
-            self._more_than_new = True
+        if isinstance(response, Exists | Expunge | Vanished | Fetch):
             self._news.set()
 
     async def _news_within(self, seconds: float, ended: asyncio.Future[Tagged]) -> bool:
@@ -206,39 +224,39 @@ class Live:
         self._news.clear()
         return spoke
 
-    async def _look(self, sync: Sync) -> None:
-        """After news of the inbox: at what is new, and at everything only where that is needed."""
-        more, self._more_than_new = self._more_than_new, False
-        local = None if more else await asyncio.to_thread(mailboxes.named, self._cache, INBOX)
-        if local is None:
-            await self._catch_up(sync)
-        else:
-            await sync.envelopes(await sync.news(local))
+    async def _look(self, sync: Sync, remote: Remote, local: Mailbox) -> None:
+        """After news of the inbox, which `remote` heard."""
+        news = remote.news()
+        await sync.heard(local, news)
+        if news.grown:
+            await sync.envelopes(local)
 
-    async def _catch_up(self, sync: Sync) -> None:
+    async def _catch_up(self, sync: Sync) -> Mailbox:
         known = await asyncio.to_thread(mailboxes.named, self._cache, INBOX)
         inbox = RemoteMailbox(INBOX, None, known.subscribed if known else True)
-        await sync.envelopes(await sync.skeleton(inbox))
+        local = await sync.skeleton(inbox)
+        await sync.envelopes(local)
+        return local
 
     async def _follow_others(self, sync: Sync) -> None:
-        """Every mailbox but the inbox, once a minute; only those whose counters moved."""
+        """Every mailbox but the inbox, once a minute, by one command; those whose counters moved
+        are looked at."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            found = await sync.list_mailboxes()
-            for one in found.there:
-                # deleted or replaced since it was listed: the next round knows
-                with suppress(Refused, Stale):
-                    if one.name != INBOX and await sync.moved(one):
-                        await sync.envelopes(await sync.skeleton(one))
-            await sync.forget(found.gone)
+            for local in await sync.catch_up_all(but=INBOX):
+                with suppress(Stale):  # replaced since it was listed: the next round knows
+                    await sync.envelopes(local)
 
-    async def _bodies(self, sync: Sync) -> None:
-        """All octets, newest first, for as long as something is missing."""
+    async def _fill(self, sync: Sync) -> None:
+        """All octets, newest first, for as long as something is missing and there is room."""
         while True:
             seen = self._generation
-            for local in await asyncio.to_thread(mailboxes.every, self._cache):
-                with suppress(Stale):
-                    await sync.bodies(local)
+            # before bodies: what another turn heard of has no summary yet
+            for step in (sync.envelopes, sync.bodies):
+                for local in await asyncio.to_thread(mailboxes.every, self._cache):
+                    with suppress(Stale):
+                        await step(local)
+            await sync.make_room()
             await self.wait(seen)
 
     async def _watch_foreign_writes(self) -> None:
@@ -287,8 +305,14 @@ class Live:
 
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
         """These messages known to at least `state`, ahead of everything in the background."""
+        await self.settled()
         with not_stale():
             await self.reached.ensure(local, uids, state)
+
+    async def settled(self, seconds: float = SETTLE_SECONDS) -> None:
+        """In a program's first seconds: until it is known whether the server is reached."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), seconds)
 
     @property
     def reached(self) -> Sync:

@@ -26,6 +26,7 @@ from e2email_client.local.cipher import Database
 from e2email_client.local.journal import Entry, Journal, Kind, Place, together
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.pending import Effect
+from e2email_client.local.seen import Seen
 from e2email_client.lock import FileLock
 from e2email_client.upstream import Remote
 
@@ -54,12 +55,18 @@ class Replay:
     """Of one account. `notice` is told of what can never be done, in a thread."""
 
     def __init__(
-        self, journal: Journal, cache: Database, lock: Path, notice: Notice = unsaid
+        self,
+        journal: Journal,
+        cache: Database,
+        lock: Path,
+        notice: Notice = unsaid,
+        seen: Seen | None = None,
     ) -> None:
         self._journal = journal
         self._cache = cache
         self._lock = lock
         self._notice = notice
+        self._seen = seen
 
     async def run(self, remote: Remote) -> bool:
         """Whether anything was done. Offline, BadServer, LocalFault: the rest stays for later.
@@ -107,7 +114,16 @@ class Replay:
             if fault.code in NEVER:
                 return False
             raise
-        return state.uidvalidity == place.uidvalidity
+        local = await asyncio.to_thread(self._local, place)
+        if state.uidvalidity != (local.server_validity if local else place.uidvalidity):
+            return False
+        if self._seen is None or not await asyncio.to_thread(
+            self._seen.above, place.name, state.counters
+        ):
+            return True
+        # it went back in time, and its UIDs may name other mail; or this session's view is old
+        said = await remote.status(place.name)
+        return not await asyncio.to_thread(self._seen.above, place.name, said.counters)
 
     async def _changes(self, remote: Remote, place: Place, entries: Sequence[Entry]) -> None:
         local = await asyncio.to_thread(self._local, place)

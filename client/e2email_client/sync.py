@@ -1,57 +1,34 @@
 """Fetch what the server has: first what lies where, then envelopes newest first, then bodies.
 
 Every step writes what it learned before the next begins, so it can stop anywhere and go on later.
-UIDs and UIDVALIDITY are the server's. A message that cannot be opened costs only itself.
+UIDs are the server's, and so is UIDVALIDITY, unless a mailbox went back in time (local/seen.py).
+What a server says unasked is written down at the end of the turn in which it came; its MODSEQ only
+when everything below it is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from e2email_client.failure import Refused
-from e2email_client.local import mailboxes, mails
+from e2email_client.failure import BadServer, Refused
+from e2email_client.filling import Filling, Progress, Report
+from e2email_client.local import mailboxes
+from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
-from e2email_client.local.mailboxes import Mailbox
-from e2email_client.local.mails import State, Summary
+from e2email_client.local.mailboxes import Mailbox, Reused
 from e2email_client.local.pending import NOTHING, Pending
-from e2email_client.opening import Later, Opening, Unreadable
+from e2email_client.local.seen import Seen
+from e2email_client.opening import Opening
 from e2email_client.turns import Turns
-from e2email_client.upstream import Remote, RemoteMailbox
+from e2email_client.upstream import News, Remote, RemoteMailbox, RemoteState
+
+__all__ = ["Listing", "Progress", "Report", "Stale", "Sync", "silent"]
 
 log = logging.getLogger(__name__)
-
-# Envelopes of one command: about 1.5 MB; and the bound of DESIGN §7.
-ENVELOPES_A_COMMAND = 500
-# Bodies of one command: what is held in memory at once is some five times this.
-BODY_OCTETS_A_COMMAND = 4 * 1024 * 1024
-BODIES_A_COMMAND = 200
-# What a mail is taken for whose size is not known: few of them are fetched at once.
-UNKNOWN_SIZE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one mailbox is: `done` of `total` messages of this step."""
-
-    mailbox: str
-    step: str  # "list", "envelopes", "bodies"
-    done: int
-    total: int
-
-
-_Batch = Sequence[tuple[int, str]]  # (uid, email id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +37,6 @@ class Listing:
 
     there: Sequence[RemoteMailbox]
     gone: Sequence[Mailbox]
-
-
-Report = Callable[[Progress], None]
 
 
 def silent(_: Progress) -> None:
@@ -92,14 +66,24 @@ class Sync:
         report: Report = silent,
         changed: Callable[[], None] = _nothing,
         pending: Pending = NOTHING,
+        *,
+        seen: Seen | None = None,
+        room: Room | None = None,
     ) -> None:
         self._cache = cache
-        self._opening = opening
         self._remote = remote
         self._report = report
         self._changed = changed
         self._pending = pending
+        self._seen = seen
         self._turns = Turns()
+        self._filling = Filling(cache, opening, self.turn, report, changed, room)
+        self.envelopes = self._filling.envelopes
+        self.bodies = self._filling.bodies
+        self.ensure = self._filling.ensure
+        self.make_room = self._filling.make_room
+
+    # turns
 
     @asynccontextmanager
     async def turn(self, local: Mailbox, *, urgent: bool = True) -> AsyncIterator[Remote]:
@@ -110,10 +94,11 @@ class Sync:
                     state = await self._remote.select(local.name)
                 except Refused as fault:
                     raise Stale from fault
-                if state.uidvalidity != local.uidvalidity:
+                if state.uidvalidity != local.server_validity:
                     self._remote.selected = None
                     raise Stale
             yield self._remote
+            await self._told(self._remote, local, self._remote.news())
 
     @asynccontextmanager
     async def any_turn(self, *, urgent: bool = True) -> AsyncIterator[Remote]:
@@ -121,11 +106,41 @@ class Sync:
         async with self._turns.take(urgent=urgent):
             yield self._remote
 
+    async def heard(self, local: Mailbox, news: News) -> None:
+        """Write down what another connection was told of this mailbox."""
+        if news.grown or news.unclear:
+            async with self.turn(local) as remote:
+                await remote.noop()
+                await self._told(remote, local, news)
+                await self._told(remote, local, replace(remote.news(), grown=False))
+        elif news:
+            async with self.any_turn():
+                await self._told(self._remote, local, news)
+
+    async def _told(self, remote: Remote, local: Mailbox, news: News) -> None:
+        """In a turn. New messages and what is unclear are asked for."""
+        if not news:
+            return
+        await self._write(local, news)
+        now = await asyncio.to_thread(mailboxes.by_id, self._cache, local.id)
+        if now is not None and now.complete:
+            if news.unclear:
+                await self._compare(remote, now)
+            if news.grown:
+                await self._grow(remote, now)
+        self._changed()
+
+    async def _write(self, local: Mailbox, news: News) -> None:
+        if news.flags or news.gone:
+            await asyncio.to_thread(
+                mailboxes.tell, self._cache, local.id, news.flags, news.gone, self._pending
+            )
+
+    # the account
+
     async def everything(self, *, bodies: bool = True) -> None:
         """All mailboxes: skeletons of all first, then envelopes, then bodies."""
-        found = await self.list_mailboxes()
-        there = [local for one in found.there if (local := await self._listed(one)) is not None]
-        await self.forget(found.gone)
+        there = await self.catch_up_all()
         for local in there:
             with suppress(Stale):
                 await self.envelopes(local)
@@ -133,62 +148,143 @@ class Sync:
             for local in there:
                 with suppress(Stale):
                     await self.bodies(local)
+            await self.make_room()
+
+    async def catch_up_all(self, but: str = "") -> list[Mailbox]:
+        """Every mailbox whose counters moved, listed; all that are there, INBOX first."""
+        found = await self.list_mailboxes()
+        there = [
+            local
+            for one in found.there
+            if one.name != but and (local := await self._listed(one)) is not None
+        ]
+        await self.forget(found.gone)
+        return there
 
     async def list_mailboxes(self) -> Listing:
-        """The server's mailboxes, INBOX first."""
+        """The server's mailboxes, INBOX first. One that was renamed has its new name here, too."""
         before = await asyncio.to_thread(mailboxes.every, self._cache)
         async with self.any_turn() as remote:
             found = await remote.mailboxes()
+            if await self._renamed(before, found):
+                remote.selected = None  # perhaps under a name that is another one's now
+                before = await asyncio.to_thread(mailboxes.every, self._cache)
         names = {one.name for one in found}
         return Listing(
             sorted(found, key=lambda one: (one.name != "INBOX", one.name)),
             [one for one in before if one.name not in names],
         )
 
-    async def forget(self, gone: Sequence[Mailbox]) -> None:
-        """Drop mailboxes that were here before the server was asked and that it did not list.
+    async def _renamed(self, before: Sequence[Mailbox], found: Sequence[RemoteMailbox]) -> bool:
+        """What is known by its MAILBOXID keeps all that is known of it (RFC 8474)."""
+        known = {one.object_id: one for one in before if one.object_id}
+        names: dict[int, str] = {}
+        for one in found:
+            local = known.get(one.state.mailbox_id) if one.state else None
+            if local is not None and local.name != one.name:
+                names[local.id] = one.name
+                if self._seen is not None:
+                    await asyncio.to_thread(self._seen.renamed, local.name, one.name)
+        if names:
+            await asyncio.to_thread(mailboxes.rename_found, self._cache, names)
+            self._changed()
+        return bool(names)
 
-        After new ones are listed: what was renamed lies in one of them and is not fetched anew.
+    async def forget(self, gone: Sequence[Mailbox]) -> None:
+        """Drop mailboxes that were here before the server was asked and that it did not list, and
+        mail that lies nowhere any more.
+
+        After new ones are listed: what was moved lies in one of them and is not fetched anew.
         """
         if gone:
             await asyncio.to_thread(mailboxes.drop, self._cache, gone)
+            if self._seen is not None:
+                await asyncio.to_thread(self._seen.gone, [one.name for one in gone])
             self._changed()
+        if self._seen is None or not await asyncio.to_thread(self._seen.keeps):
+            await asyncio.to_thread(mailboxes.sweep, self._cache)
 
     async def _listed(self, mailbox: RemoteMailbox) -> Mailbox | None:
         """None: it was deleted after it was listed."""
+        local = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
+        if local is not None and _unmoved(local, mailbox):
+            return local
         try:
             return await self.skeleton(mailbox)
-        except Refused:
+        except (Refused, Stale):
             log.info("a mailbox is not there any more")
             return None
 
+    # one mailbox
+
     async def skeleton(self, mailbox: RemoteMailbox) -> Mailbox:
-        """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards."""
+        """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards.
+
+        Costs what changed, where the server can tell; else the flags of all messages are compared.
+        """
         async with self.any_turn(urgent=False) as remote:
-            # asked before anything is read: what happens meanwhile is found the next time
-            before = await remote.status(mailbox.name)
-            state = await remote.select(mailbox.name)
-            local = await asyncio.to_thread(
-                mailboxes.put,
-                self._cache,
-                mailbox.name,
-                state.uidvalidity,
-                mailbox.special_use,
-                mailbox.subscribed,
-            )
-            first = local.uidnext if local.complete else 1
-            if first > 1:
-                await self._compare(remote, local)
-            highest = await self._list(remote, local, first, state.uidnext, state.messages)
-            await asyncio.to_thread(
-                mailboxes.listed,
-                self._cache,
-                local.id,
-                uidnext=max(state.uidnext, highest + 1),
-                upstream_modseq=before.highestmodseq,
-            )
+            known = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
+            since = None
+            if known is not None and known.complete:
+                since = known.server_validity, known.upstream_modseq, known.uidnext
+            state = await remote.select(mailbox.name, since)
+            local = await self._put(mailbox, state)
+            if known is None or known.id != local.id:
+                remote.news()  # of what was known before
+            try:
+                await self._read(remote, local, state)
+            except Reused:
+                local = await self._put(mailbox, state, reused=True)
+                remote.news()
+                try:
+                    await self._read(remote, local, state)
+                except Reused as fault:
+                    raise BadServer("The server gives one UID to two messages.") from fault
         self._changed()
         return local
+
+    async def _put(
+        self, mailbox: RemoteMailbox, state: RemoteState, *, reused: bool = False
+    ) -> Mailbox:
+        """The local mailbox: empty and with another id where it is not what it was."""
+        shown = state.uidvalidity
+        if self._seen is not None:
+            said = state.counters
+            if await asyncio.to_thread(self._seen.above, mailbox.name, said):
+                # a selected mailbox may lag behind what STATUS, or another session, was told
+                said = (await self._remote.status(mailbox.name)).counters
+            shown = await asyncio.to_thread(self._seen.look, mailbox.name, said, reused=reused)
+        elif reused:
+            raise Stale
+        return await asyncio.to_thread(
+            mailboxes.put,
+            self._cache,
+            mailbox.name,
+            state.uidvalidity,
+            mailbox.special_use,
+            mailbox.subscribed,
+            object_id=state.mailbox_id,
+            shown=shown,
+        )
+
+    async def _read(self, remote: Remote, local: Mailbox, state: RemoteState) -> None:
+        if local.complete:
+            news = remote.news()
+            await self._write(local, news)
+            if news.unclear or not (remote.resyncs and local.upstream_modseq):
+                await self._compare(remote, local)
+        highest = await self._list(remote, local, state.uidnext, state.messages)
+        there = await asyncio.to_thread(mailboxes.count, self._cache, local.id, state.uidnext)
+        if local.complete and there > state.messages:
+            log.warning("a mailbox has fewer messages than the server's changes left; compared")
+            await self._compare(remote, local)
+        await asyncio.to_thread(
+            mailboxes.listed,
+            self._cache,
+            local.id,
+            uidnext=max(state.uidnext, highest + 1),
+            upstream_modseq=state.highestmodseq,
+        )
 
     async def news(self, local: Mailbox) -> Mailbox:
         """Only what is new in a mailbox that is complete; cheap however large it is."""
@@ -197,16 +293,24 @@ class Sync:
             if now is None:
                 raise Stale
             await remote.noop()
-            highest = await self._list(remote, now, now.uidnext, 0, 0)
-            await asyncio.to_thread(
-                mailboxes.listed,
-                self._cache,
-                local.id,
-                uidnext=highest + 1,
-                upstream_modseq=now.upstream_modseq,
-            )
+            await self._grow(remote, now)
+            await self._told(remote, now, replace(remote.news(), grown=False))
         self._changed()
         return now
+
+    async def _grow(self, remote: Remote, local: Mailbox) -> None:
+        """In a turn: what the server has beyond what is listed here."""
+        try:
+            highest = await self._list(remote, local, 0, 0)
+        except Reused as fault:
+            raise Stale from fault
+        await asyncio.to_thread(
+            mailboxes.listed,
+            self._cache,
+            local.id,
+            uidnext=highest + 1,
+            upstream_modseq=local.upstream_modseq,
+        )
 
     async def _compare(self, remote: Remote, local: Mailbox) -> None:
         """Flags of all known messages; those that are not listed any more have vanished."""
@@ -214,108 +318,36 @@ class Sync:
         # what another program added meanwhile is not asked for here, so it is no evidence
         known = {uid: value for uid, value in flags.items() if uid < local.uidnext}
         listed = dict(await remote.flags(1, local.uidnext - 1)) if known else {}
-        changed = [(uid, value) for uid, value in listed.items() if known.get(uid, value) != value]
-        gone = [uid for uid in known if uid not in listed]
-        if changed:
+        changed = [
+            (uid, value, 0) for uid, value in listed.items() if known.get(uid, value) != value
+        ]
+        gone = [(uid, uid) for uid in known if uid not in listed]
+        if changed or gone:
             await asyncio.to_thread(
-                mailboxes.set_flags, self._cache, local.id, changed, self._pending
+                mailboxes.tell, self._cache, local.id, changed, gone, self._pending
             )
-        if gone:
-            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
 
-    async def _list(
-        self, remote: Remote, local: Mailbox, first: int, uidnext: int, total: int
-    ) -> int:
-        """Everything from UID `first` on; the highest UID found, at least `first` - 1.
+    async def _list(self, remote: Remote, local: Mailbox, uidnext: int, total: int) -> int:
+        """Everything that is not known to be here; the highest UID. Reused.
 
-        What is known there already, because an earlier attempt broke off, and is not listed below
+        From the last known message on: that it is still the same one is worth the few octets. What
+        is known there already, because an earlier attempt broke off, and is not listed below
         `uidnext` now, has vanished in between.
         """
+        first = 1
+        if local.complete:
+            last = await asyncio.to_thread(mailboxes.last_uid, self._cache, local.id)
+            first = last or local.uidnext
+        known = await asyncio.to_thread(mailboxes.known_from, self._cache, local.id, first)
         listed: set[int] = set()
         async for batch in remote.skeletons(first):
             await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch, self._pending)
             listed.update(one.uid for one in batch)
             self._report(Progress(local.name, "list", len(listed), max(total, len(listed))))
-        if first < uidnext:
-            known = await asyncio.to_thread(mailboxes.server_flags, self._cache, local.id)
-            gone = [uid for uid in known if first <= uid < uidnext and uid not in listed]
-            if gone:
-                await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
-        return max(listed, default=first - 1)
-
-    async def envelopes(self, local: Mailbox) -> None:
-        """Summaries of everything that has none, newest first."""
-        missing = await self._wanting(local, State.CLOSED)
-        done = 0
-
-        async def some(batch: _Batch) -> None:
-            nonlocal done
-            left = await self._lacking(local, batch, State.CLOSED)
-            if left:
-                await self.summarise(local, left)
-            done += len(batch)
-            self._report(Progress(local.name, "envelopes", done, len(missing)))
-
-        await _overlapping(_cut(missing, ENVELOPES_A_COMMAND), some)
-
-    async def summarise(
-        self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
-    ) -> None:
-        """(uid, email id): fetch and open their envelopes."""
-        ids = dict(batch)
-        async with self.turn(local, urgent=urgent) as remote:
-            fetched = await remote.envelopes([uid for uid, _ in batch])
-        found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
-        results = await asyncio.to_thread(self._opening.envelopes, found)
-        summaries = [(one, result) for one, result in results if isinstance(result, Summary)]
-        await asyncio.to_thread(mails.put_summaries, self._cache, summaries)
-        # what cannot be told from the envelope is opened before anything of it is shown
-        closed = {one for one, summary in summaries if summary.state is State.CLOSED}
-        closed |= {one for one, result in results if isinstance(result, Unreadable)}
-        wanted = [(uid, one) for uid, one in batch if one in closed]
-        for part in await self._by_octets(local, wanted):
-            await self.open_bodies(local, part, urgent=urgent)
-        await self._put_off(ids.values(), results)
-        self._changed()
-
-    async def bodies(self, local: Mailbox) -> None:
-        """Octets of everything whose octets are not here, newest first."""
-        missing = await self._wanting(local, State.OPENED)
-        done = 0
-
-        async def some(batch: _Batch) -> None:
-            nonlocal done
-            left = await self._lacking(local, batch, State.OPENED)
-            if left:
-                await self.open_bodies(local, left)
-            done += len(batch)
-            self._report(Progress(local.name, "bodies", done, len(missing)))
-
-        await _overlapping(iter(await self._by_octets(local, missing)), some)
-
-    async def open_bodies(
-        self, local: Mailbox, batch: Sequence[tuple[int, str]], *, urgent: bool = False
-    ) -> None:
-        """(uid, email id): fetch and open their octets."""
-        ids = dict(batch)
-        async with self.turn(local, urgent=urgent) as remote:
-            fetched = await remote.bodies([uid for uid, _ in batch])
-        found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
-        results = await asyncio.to_thread(self._opening.bodies, found)
-        opened = [(one, *result) for one, result in results if not isinstance(result, Later)]
-        if opened:
-            await asyncio.to_thread(mails.put_bodies, self._cache, opened)
-            self._changed()
-        await self._put_off(ids.values(), results)
-
-    async def _put_off(self, asked: Iterable[str], results: Iterable[tuple[str, object]]) -> None:
-        """Those that could not be opened this time, or that the server did not give."""
-        had = {one for one, result in results if not isinstance(result, Later)}
-        off = [one for one in asked if one not in had]
-        if off:
-            log.warning("mails not opened this time: %d", len(off))
-            await asyncio.to_thread(mails.put_off, self._cache, off)
-            self._changed()
+        gone = [(uid, uid) for uid in known if uid < uidnext and uid not in listed]
+        if gone:
+            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, (), gone)
+        return max(listed, default=local.uidnext - 1)
 
     async def sealed(self, local: Mailbox, uid: int) -> bytes | None:
         """The record as the server serves it, unopened."""
@@ -323,78 +355,15 @@ class Sync:
             fetched = await remote.bodies([uid])
         return fetched[0][1] if fetched else None
 
-    async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:
-        """These messages, at least to `state`, before everything else that is missing."""
-        missing = await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)
-        if state is State.OPENED:
-            for batch in await self._by_octets(local, missing):
-                await self.open_bodies(local, batch, urgent=True)
-        else:
-            for batch in _cut(missing, ENVELOPES_A_COMMAND):
-                await self.summarise(local, batch, urgent=True)
 
-    async def moved(self, mailbox: RemoteMailbox) -> bool:
-        """Whether the server's counters of a mailbox differ from where we left off."""
-        local = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
-        if local is None or not local.complete:
-            return True
-        async with self.any_turn(urgent=False) as remote:
-            state = await remote.status(mailbox.name)
-        return (state.uidvalidity, state.uidnext, state.highestmodseq) != (
-            local.uidvalidity,
-            local.uidnext,
-            local.upstream_modseq,
-        )
-
-    async def _by_octets(
-        self, local: Mailbox, items: Sequence[tuple[int, str]]
-    ) -> list[Sequence[tuple[int, str]]]:
-        uids = [uid for uid, _ in items]
-        sizes = await asyncio.to_thread(mails.sizes, self._cache, local.id, uids) if items else {}
-        return list(by_octets(items, sizes))
-
-    async def _lacking(self, local: Mailbox, batch: _Batch, state: State) -> _Batch:
-        """Of these, what nobody else fetched meanwhile."""
-        uids = [uid for uid, _ in batch]
-        return await asyncio.to_thread(mails.lacking, self._cache, local.id, uids, state)
-
-    async def _wanting(self, local: Mailbox, below: State) -> list[tuple[int, str]]:
-        return await asyncio.to_thread(mails.wanting, self._cache, local.id, below)
-
-
-async def _overlapping(batches: Iterator[_Batch], act: Callable[[_Batch], Awaitable[None]]) -> None:
-    """Two at a time: while one is opened and written, the next is fetched."""
-
-    async def consume() -> None:
-        for batch in batches:
-            await act(batch)
-
-    tasks = [asyncio.create_task(consume()) for _ in range(2)]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _cut(items: Sequence[tuple[int, str]], size: int) -> Iterator[Sequence[tuple[int, str]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def by_octets(
-    items: Sequence[tuple[int, str]], sizes: Mapping[int, int]
-) -> Iterator[Sequence[tuple[int, str]]]:
-    """Batches of at most BODIES_A_COMMAND messages and about BODY_OCTETS_A_COMMAND octets."""
-    batch: list[tuple[int, str]] = []
-    octets = 0
-    for item in items:
-        size = sizes.get(item[0]) or UNKNOWN_SIZE
-        if batch and (octets + size > BODY_OCTETS_A_COMMAND or len(batch) == BODIES_A_COMMAND):
-            yield batch
-            batch, octets = [], 0
-        batch.append(item)
-        octets += size
-    if batch:
-        yield batch
+def _unmoved(local: Mailbox, said: RemoteMailbox) -> bool:
+    """The server's counters of a mailbox are those with which we left off."""
+    state = said.state
+    return (
+        state is not None
+        and local.complete
+        and state.highestmodseq > 0
+        and (local.server_validity, local.uidnext, local.upstream_modseq, local.object_id)
+        == (state.uidvalidity, state.uidnext, state.highestmodseq, state.mailbox_id)
+        and (local.special_use, local.subscribed) == (said.special_use, said.subscribed)
+    )

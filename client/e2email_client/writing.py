@@ -156,7 +156,7 @@ class Writing:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
             self._live.changed()
         await self._catch_up_quickly(target)
-        return copied
+        return target.shown(copied[0]), copied[1], copied[2]
 
     async def append(
         self, target: Mailbox, mail: bytes, flags: Iterable[str], when: datetime
@@ -178,7 +178,7 @@ class Writing:
         finally:
             await asyncio.shield(asyncio.to_thread(self._ended, attempt))
         await self._catch_up_quickly(target)
-        return placed
+        return target.shown(placed[0]), placed[1]
 
     async def _sent(
         self, attempt: _Attempt, target: Mailbox, flags: frozenset[str], when: datetime

@@ -40,6 +40,10 @@ class Mailbox:
     object_id: str  # the server's MAILBOXID; '' while it is not known
     server_validity: int  # the server's own UIDVALIDITY
 
+    def shown(self, uidvalidity: int) -> int:
+        """For programs, in place of what the server says."""
+        return self.uidvalidity if uidvalidity == self.server_validity else uidvalidity
+
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
@@ -173,12 +177,11 @@ def drop(database: Database, gone: Iterable[Mailbox]) -> None:
 def sweep(database: Database) -> None:
     """Mail that lies in no mailbox any more is forgotten: to be called when all were listed, for
     what went from one mailbox may have come to another."""
+    lost = "WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.mail_id = mail.id)"
+    if not database.read(f"SELECT 1 FROM mail {lost} LIMIT 1"):
+        return
     with database.write() as writer:
-        orphans = writer.execute(
-            "SELECT id FROM mail WHERE NOT EXISTS"
-            " (SELECT 1 FROM message WHERE message.mail_id = mail.id)"
-        ).fetchall()
-        for (mail_id,) in orphans:
+        for (mail_id,) in writer.execute(f"SELECT id FROM mail {lost}").fetchall():
             writer.execute("DELETE FROM words WHERE rowid = ?", (mail_id,))
             writer.execute("DELETE FROM mail WHERE id = ?", (mail_id,))
 
@@ -246,9 +249,11 @@ def tell(
     Two connections may tell the same in either order: what is older than what is known is no news.
     """
     with database.write() as writer:
-        modseq = _next_modseq(writer, mailbox_id)
+        modseq = _higher_modseq(writer, mailbox_id)
+        if not modseq:
+            return
         effects = _effects(writer, mailbox_id, pending)
-        writer.executemany(
+        changed = writer.executemany(
             "UPDATE message SET modseq = CASE flags WHEN ?1 THEN modseq ELSE ?2 END, flags = ?1,"
             " server_modseq = max(server_modseq, ?5) WHERE mailbox_id = ?3 AND uid = ?4"
             " AND (?5 > server_modseq OR (?5 = 0 AND flags <> ?1))",
@@ -256,17 +261,19 @@ def tell(
                 (pack(effects.get(uid, _NONE).over(value)), modseq, mailbox_id, uid, said)
                 for uid, value, said in flags
             ],
-        )
+        ).rowcount
         for low, high in gone:
             writer.execute(
                 "INSERT OR REPLACE INTO vanished SELECT mailbox_id, uid, ?4 FROM message"
                 " WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3",
                 (mailbox_id, low, high, modseq),
             )
-            writer.execute(
+            changed += writer.execute(
                 "DELETE FROM message WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3",
                 (mailbox_id, low, high),
-            )
+            ).rowcount
+        if changed > 0:
+            writer.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox_id))
         _announce(writer, mailbox_id)
 
 
@@ -458,8 +465,15 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
+def _higher_modseq(writer: Any, mailbox_id: int) -> int:
+    """0: the mailbox is gone, and with it all messages."""
+    row = writer.execute("SELECT modseq FROM mailbox WHERE id = ?", (mailbox_id,)).fetchone()
+    return max(row[0] + 1, _now()) if row else 0
+
+
 def _next_modseq(writer: Any, mailbox_id: int) -> int:
-    (last,) = writer.execute("SELECT modseq FROM mailbox WHERE id = ?", (mailbox_id,)).fetchone()
-    modseq: int = max(last + 1, _now())
+    modseq = _higher_modseq(writer, mailbox_id)
+    if not modseq:
+        raise LookupError("a mailbox that is gone")
     writer.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox_id))
     return modseq

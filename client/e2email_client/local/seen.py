@@ -95,6 +95,10 @@ class Seen:
             log.warning("a mailbox is not what it was (%s); e2email status says more", kind)
         return row.shown
 
+    def keeps(self) -> bool:
+        """Mail that the server has no more is kept: the user was told so, and did not answer."""
+        return any(one.kind is Kind.WENT_BACK for one in notices.pending(self._state))
+
     def gone(self, names: Iterable[str]) -> None:
         """They were deleted: what comes under their names is another mailbox."""
         with self._state.write() as writer:
@@ -143,7 +147,8 @@ def _higher(was: _Row, said: Counters) -> int:
 
 
 def _row(values: Any) -> _Row:
-    return _Row(*values[:5], gone=bool(values[5]))
+    object_id, uidvalidity, shown, uidnext, modseq, gone = values
+    return _Row(object_id, uidvalidity, shown, uidnext, modseq, bool(gone))
 
 
 def _put(writer: Any, name: str, row: _Row) -> None:

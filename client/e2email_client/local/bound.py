@@ -1,0 +1,82 @@
+"""How much room the bodies of mail may take, and which of them go first: the oldest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+
+from .cipher import Database
+from .mails import State
+
+# Of the file system, that fetching in the background leaves free.
+FREE = 0.10
+# So much below the bound is made free at a time, or every new mail would move an old one out.
+_DOWN_TO = 0.95
+# Below this, what was dropped before may come again: messages were expunged, or the bound raised.
+_AGAIN_BELOW = 0.80
+_AT_ONCE = 100  # mails: the write lock is held for milliseconds
+
+
+class Room:
+    """The bound of one cache, `most` octets. Blocks; thread-safe."""
+
+    def __init__(self, cache: Database, most: int) -> None:
+        self._cache = cache
+        self.most = most
+
+    def used(self) -> int:
+        """Octets of the file that hold something: what was dropped is written over by new mail."""
+        pages, free, size = (
+            self._cache.read(f"PRAGMA {what}")[0][0]
+            for what in ("page_count", "freelist_count", "page_size")
+        )
+        return int(pages - free) * int(size)
+
+    def full(self) -> bool:
+        """Nothing more is to be fetched in the background."""
+        disk = shutil.disk_usage(self._cache.path.parent)
+        return disk.free < disk.total * FREE or self.used() >= self.most
+
+    def wanted_after(self) -> int:
+        """Bodies of mail received later than this are fetched in the background."""
+        rows = self._cache.read("SELECT max(received) FROM bound")
+        received = rows[0][0]
+        if received is None:
+            return -(2**62)
+        if self.used() < self.most * _AGAIN_BELOW:
+            with self._cache.write() as writer:
+                writer.execute("DELETE FROM bound")
+        return int(received)
+
+    def make(self, spared: Collection[str]) -> int:
+        """Drop the oldest bodies until there is room; how many. Summaries stay.
+
+        `spared`: email ids of what somebody asked for just now.
+        """
+        dropped = 0
+        if self.used() <= self.most:
+            return dropped
+        while self.used() > self.most * _DOWN_TO and (some := self._oldest(spared)):
+            self._drop(some)
+            dropped += len(some)
+        return dropped
+
+    def _oldest(self, spared: Collection[str]) -> list[tuple[int, int]]:
+        """(mail id, received)"""
+        rows = self._cache.read(
+            "SELECT a.id, a.email_id, max(m.internal_date) FROM mail a INDEXED BY mail_state"
+            " JOIN message m ON m.mail_id = a.id WHERE a.state = ? GROUP BY a.id"
+            " ORDER BY max(m.internal_date), a.id LIMIT ?",
+            (int(State.OPENED), _AT_ONCE + len(spared)),
+        )
+        return [(row[0], row[2]) for row in rows if row[1] not in spared][:_AT_ONCE]
+
+    def _drop(self, some: list[tuple[int, int]]) -> None:
+        with self._cache.write() as writer:
+            for mail_id, _ in some:
+                for table in ("body", "header", "text"):
+                    writer.execute(f"DELETE FROM {table} WHERE mail_id = ?", (mail_id,))
+                writer.execute(
+                    "UPDATE mail SET state = ? WHERE id = ?", (int(State.READY), mail_id)
+                )
+            writer.execute("INSERT INTO bound VALUES (?)", (max(received for _, received in some),))
