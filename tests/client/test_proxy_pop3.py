@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.failure import Offline, Refused
+from e2email_client.failure import LocalFault, Offline, Refused
 from e2email_client.local import cache, mailboxes, mails
 from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.mails import Body, Security, State, Summary
@@ -44,6 +44,10 @@ class Server:
         if method in self.broken:
             raise self.broken[method]
 
+    @property
+    def writing(self):
+        return self
+
     async def ensure(self, local, uids, state):
         await self.slow.wait()
         self._may("ensure")
@@ -56,23 +60,10 @@ class Server:
                 [(n, summary(len(x), State.OPENED), Body(x, x, 0, b"", "")) for n, x in there],
             )
 
-    async def store(self, local, uids, operation, flags):
+    async def delete_messages(self, local, uids):
         await self.slow.wait()
-        self._may("store")
-        self._may(operation)
-        for uid in uids:
-            if uid in self.flags and operation == "+FLAGS":
-                self.flags[uid] |= flags
-            elif uid in self.flags:
-                self.flags[uid] -= flags
-        mailboxes.set_flags(self.cache, local.id, self.flags.items())
-        self.generation += 1
-
-    async def expunge(self, local, uids):
-        self._may("expunge")
-        gone = [uid for uid in uids if "\\Deleted" in self.flags.get(uid, ())]
-        self.remove(local, gone)
-        return gone
+        self._may("delete")
+        self.remove(local, uids)
 
     def remove(self, local, uids):
         for uid in uids:
@@ -115,7 +106,7 @@ class Place:
 
     def down(self) -> None:
         gone = Offline("the server is not reachable")
-        self.server.broken = dict.fromkeys(("ensure", "store", "expunge"), gone)
+        self.server.broken = {"ensure": gone, "delete": LocalFault("the disk is full")}
 
 
 @pytest.fixture
@@ -274,45 +265,6 @@ async def test_a_message_that_cannot_be_opened_now(place, monkeypatch):
 
 
 # QUIT
-
-
-async def test_a_refused_expunge_takes_the_flags_back(place):
-    place.server.flags[9] = frozenset({"\\Deleted", "\\Seen"})
-    mailboxes.set_flags(place.cache, place.local.id, place.server.flags.items())
-    maildrop = await place.login()
-    place.server.broken = {"expunge": Refused("NOPERM", "no")}
-    with pytest.raises(errors.NotRemoved):
-        await maildrop.delete([3, 9])
-    assert place.server.flags == {
-        3: frozenset(),
-        5: frozenset(),
-        9: frozenset({"\\Deleted", "\\Seen"}),
-    }
-    await maildrop.close()
-
-
-async def test_flags_that_cannot_be_set_are_taken_back(place):
-    maildrop = await place.login()
-    place.server.broken = {"+FLAGS": Refused("NOPERM", "no")}
-    with pytest.raises(errors.Unavailable) as caught:
-        await maildrop.delete([3, 5])
-    assert not isinstance(caught.value, errors.NotRemoved)
-    assert set(place.server.flags.values()) == {frozenset()}
-    await maildrop.close()
-
-
-async def test_what_the_server_keeps_is_said(place, monkeypatch):
-    maildrop = await place.login()
-
-    async def some(local, uids):
-        place.server.remove(local, uids[:1])
-        return uids[:1]
-
-    monkeypatch.setattr(place.server, "expunge", some)
-    with pytest.raises(errors.NotRemoved):
-        await maildrop.delete([3, 5])
-    assert await place.uids() == [5, 9]
-    await maildrop.close()
 
 
 async def test_quit_goes_on_when_the_program_does_not_wait(place):

@@ -1,11 +1,11 @@
-"""POP3 at the proxy: the inbox of an account, as it was at login; no flags but \\Deleted change."""
+"""POP3 at the proxy: the inbox of an account, as it was at login; no flags change."""
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
 
@@ -28,7 +28,6 @@ PIECE = 64 * 1024
 # Opened together with a message that is asked for: the first one waits for all of them.
 MESSAGES_AHEAD = 50
 OCTETS_AHEAD = 1024 * 1024
-DELETED = frozenset({"\\Deleted"})
 
 
 @contextmanager
@@ -139,40 +138,19 @@ class ProxyMaildrop:
         return found
 
     async def delete(self, uids: Sequence[int]) -> None:
-        """Goes on to its end even if the program hangs up after QUIT without waiting."""
+        """On this machine's disk, and carried out by the server when it is there.
+
+        Goes on to its end even if the program hangs up after QUIT without waiting.
+        """
         self._removing = asyncio.create_task(self._remove(uids))
         await asyncio.shield(self._removing)
 
     async def _remove(self, uids: Sequence[int]) -> None:
-        live = self._account.live
-        flags = await asyncio.to_thread(mailboxes.server_flags, self._account.cache, self._local.id)
-        there = [uid for uid in uids if uid in flags]
-        if not there:
-            return
-        fresh = [uid for uid in there if not flags[uid] & DELETED]
-        try:
+        known = await asyncio.to_thread(mailboxes.server_flags, self._account.cache, self._local.id)
+        there = [uid for uid in uids if uid in known]
+        if there:
             with _told():
-                await live.writing.store(self._local, there, "+FLAGS", DELETED)
-        except errors.Unavailable:
-            await self._take_back(fresh)
-            raise
-        try:
-            gone = await live.writing.expunge(self._local, there)
-        except (ClientError, Stale) as fault:
-            await self._take_back(fresh)
-            # a part of them may be gone: it is not known how far the server came
-            raise errors.NotRemoved(str(fault)) from fault
-        if len(gone) < len(there):
-            raise errors.NotRemoved("the server kept some")
-
-    async def _take_back(self, uids: Sequence[int]) -> None:
-        """Else an IMAP program's EXPUNGE would remove later what was answered -ERR now.
-
-        A server that is gone cannot be asked: then the flag stays, for all programs to see.
-        """
-        with suppress(ClientError, Stale):
-            if uids:
-                await self._account.live.writing.store(self._local, uids, "-FLAGS", DELETED)
+                await self._account.live.writing.delete_messages(self._local, there)
 
     async def close(self) -> None:
         try:
