@@ -185,10 +185,10 @@ def _told(
     ]
 
 
-async def until_stopped() -> None:
-    """Return at SIGINT or SIGTERM."""
+def stop_at_signals() -> asyncio.Event:
+    """Set at SIGINT or SIGTERM from now on, which then end nothing by themselves."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop

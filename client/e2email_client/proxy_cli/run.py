@@ -54,7 +54,7 @@ def command(
     """
     from e2email_client.log import report_unhandled, start_logging
     from e2email_client.proxy.notify import notify
-    from e2email_client.proxy.run import running, until_stopped
+    from e2email_client.proxy.run import running, stop_at_signals
 
     config = config_of(
         accounts.home, ports=ports, bind=bind, allow_remote=allow_remote, names=names
@@ -65,11 +65,12 @@ def command(
 
     async def serve() -> None:
         asyncio.get_running_loop().set_exception_handler(report_unhandled)
+        stop = stop_at_signals()
         async with running(unlocked, config, name_failed) as shown:
             for one in shown:
                 click.echo(json.dumps(one.as_json()) if as_json else as_text(one))
             notify("READY=1")
-            await until_stopped()
+            await stop.wait()
             notify("STOPPING=1")
 
     asyncio.run(serve())
