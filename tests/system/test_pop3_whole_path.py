@@ -115,6 +115,18 @@ def read_all(face: Face3) -> None:
     client.close()  # without QUIT
 
 
+async def left_on_the_server(house, user, messages: int) -> None:
+    """Soon after QUIT, which is answered from the journal."""
+    for _ in range(200):
+        sealed = house.imap(user)
+        found = count(sealed)
+        sealed.logout()
+        if found == messages:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{found} messages, not {messages}")
+
+
 async def test_mail_comes_out_as_it_came_in(house, users):
     user = users("pop")
     for one in (PLAIN, SMUGGLER, LARGE):
@@ -122,9 +134,7 @@ async def test_mail_comes_out_as_it_came_in(house, users):
     async with pop3(user) as face:
         await face.listed(3)
         await asyncio.to_thread(read_all, face)
-    sealed = house.imap(user)
-    assert count(sealed) == 2
-    sealed.logout()
+        await left_on_the_server(house, user, 2)
 
 
 async def test_a_server_that_is_gone(house, users):
@@ -149,11 +159,4 @@ async def test_a_server_that_is_gone(house, users):
         await asyncio.to_thread(first, face)
         face.account.live._sync = None  # as run() does when the connection ends
         await asyncio.to_thread(use, face)
-        for _ in range(200):
-            sealed = house.imap(user)
-            left = count(sealed)
-            sealed.logout()
-            if not left:
-                return
-            await asyncio.sleep(0.1)
-    raise AssertionError("it was not removed on the server")
+        await left_on_the_server(house, user, 0)
