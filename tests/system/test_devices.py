@@ -1,10 +1,14 @@
 """Two machines of one user: the same mail on both, and what one changes the other sees."""
 
 import imaplib
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from e2email_client.device_seal import DeviceSealer
+from e2email_crypto.arrival import ArrivalKey
 from support.system import Proxy, Server, User, count, eventually, literal, literals, online
 
 MAIL = b"From: Carol <carol@example.net>\r\nSubject: number %d\r\n\r\nText %d\r\n"
@@ -102,7 +106,62 @@ def test_what_is_appended_comes_back_exactly(
     assert b"Dina" not in held[0]
     (message,) = listed(second, "Drafts").values()
     assert message["security"]["encryption"] == "sealed when it was stored"
+    assert message["security"]["origin"] == "device"
+    assert message["security"]["alarms"] == []
     assert message["security"]["verdicts"] == {}
+
+
+def test_a_machine_that_joins_while_another_runs_is_known_at_once(
+    proxy: Proxy, first: User, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The proxy of the first one was started before the third was set up, and is not restarted."""
+    third = User(first.address, tmp_path_factory.mktemp("third") / "home", first.server)
+    done = third.setup("--device", "third machine", "--least-memory", 64)
+    assert done.code == 0, done.error
+    sealed = b"$e2email-sealed-when-stored"
+    with third.proxy() as theirs, theirs.imap("Drafts") as client:
+        assert online(client)
+        append(client, b"Sent", b"Subject: made on the third\r\n\r\nText\r\n")
+        client.select("Sent")
+        flags = b"".join(client.uid("FETCH", "*", "(FLAGS)")[1])
+        assert sealed in flags
+        assert b"unproven" not in flags
+    with proxy.imap("Sent") as client:
+        assert eventually(lambda: count(client, "Sent") == 1, 90)
+        _, answer = client.uid("FETCH", "*", "(FLAGS BODY.PEEK[])")
+        assert literal(answer).startswith(b"Subject: made on the third")
+        flags = b"".join(one[0] if isinstance(one, tuple) else one for one in answer)
+        assert sealed in flags
+        assert b"unproven" not in flags
+
+
+def test_a_server_that_forges_a_machine_is_found_out(
+    house: Server, proxy: Proxy, first: User, second: User
+) -> None:
+    """It may seal what it likes to its user's certificate, and has no key to sign it with."""
+    unlocked = first.unlocked()
+    forger = ArrivalKey.generate()
+    forged = DeviceSealer(
+        first.address,
+        forger,
+        [unlocked.vault.identities[0].certificate],
+        lambda: [replace(unlocked.statement, device_keys=(forger.public,))],
+    ).seal(b"Subject: what I never wrote\r\n\r\nText\r\n", int(time.time()))
+    client = house.imap(first)
+    client.append("Junk", None, None, forged)
+    client.logout()
+    (found,) = (
+        one for one in listed(second, "Junk").values() if "never wrote" in one["subject"]
+    )
+    assert found["security"]["origin"] == "unproven"
+    with proxy.imap("Junk") as client:
+
+        def flags() -> bytes:
+            client.select("Junk")
+            (line,) = client.uid("FETCH", f"{found['uid']}", "(FLAGS)")[1]
+            return line or b""
+
+        assert eventually(lambda: b"$e2email-origin-unproven" in flags(), 90)
 
 
 def test_flags_travel(proxy: Proxy, second: User) -> None:
