@@ -61,6 +61,22 @@ def lift_core_limit(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_CORE, (unlimited, unlimited))
 
 
+def memory(pid: int) -> Iterator[tuple[str, bytes]]:
+    """All that a process can write to, by the name of the mapping. Skips where /proc forbids it."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as mem:
+            for line in maps:
+                span, rights, *_ = line.split()
+                first, last = (int(one, 16) for one in span.split("-"))
+                with suppress(OSError, OverflowError):  # special mappings have no octets
+                    if "rw" in rights:
+                        mem.seek(first)
+                        yield f"{pid} {span}", mem.read(last - first)
+    except PermissionError:
+        pytest.skip(f"the memory of process {pid} may NOT be looked at")
+
+
 @contextmanager
 def sleeper(folder: Path) -> Iterator[int]:
     """An ordinary process."""

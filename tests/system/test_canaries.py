@@ -18,7 +18,7 @@ from e2email_client.unlock import derive, parameters
 from e2email_protocol import account as messages
 from support import processes
 from support.canaries import Found, ascii_word, dresses, files, search, word
-from support.system import DOMAIN, Proxy, Server, Smtp, User, eventually, literals
+from support.system import DOMAIN, Proxy, Server, Smtp, User, eventually, literals, online
 
 MARY = f"mary@{DOMAIN}"
 
@@ -197,6 +197,33 @@ def _use(proxy: Proxy, mine: Words) -> None:
         _, fetched = client.fetch(number.decode(), "(ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
         # a flag that changed may be told first
         assert mine.body.encode() in b"".join(literals(fetched))
+
+
+def _memory(server: Server) -> Iterator[tuple[str, bytes]]:
+    """Of the server and its workers."""
+    for pid in (server.pid, *processes.children(server.pid)):
+        yield from processes.memory(pid)
+
+
+@pytest.mark.parametrize("size", [0, 400_000], ids=["small", "large"])
+def test_a_draft_never_reaches_the_server(watched: Watched, size: int) -> None:
+    """Not its disk, not its log, and not its memory either: it is sealed before it goes up."""
+    mine, clear = words(), words()
+    filling = b"filling line\r\n" * (size // 14)
+    with watched.user.proxy() as proxy, proxy.imap() as client:
+        assert online(client)
+        assert client.append("Drafts", r"(\Draft)", None, mine.mail(filling))[0] == "OK"
+        assert client.select("Drafts")[0] == "OK"
+        assert mine.body.encode() in b"".join(literals(client.fetch("*", "(BODY.PEEK[])")[1]))
+        two = {"body": mine.body, "header": mine.header}  # hundreds of megabytes are searched
+        assert not search(two, _memory(watched.server))
+    assert not search(mine.all, watched.places())
+    # the search finds what is there: a program that stores at the sealed face gives it the mail
+    with processes.imaps(watched.server.port("imaps"), watched.server.ca) as direct:
+        direct.login(watched.user.address, watched.app_password)
+        assert direct.append("Drafts", None, None, clear.mail(filling))[0] == "OK"
+        assert search({"body": clear.body}, _memory(watched.server))
+    assert not search(clear.all, watched.places())
 
 
 def test_the_clear_fields_are_where_the_threat_model_says(watched: Watched) -> None:
