@@ -97,33 +97,61 @@ class Replay:
             yield
 
     async def _at(self, remote: Remote, place: Place, entries: Sequence[Entry]) -> None:
+        name = await self._name(remote, place)
         changes = [one for one in entries if one.kind is not Kind.APPEND]
         if changes:
-            if await self._selected(remote, place):
+            if name is not None and await self._selected(remote, name, place):
                 await self._changes(remote, place, changes)
             else:
                 await self._refuse(changes, GONE)
-        for one in entries:
-            if one.kind is Kind.APPEND:
-                await self._each([one], lambda some: self._append(remote, some[0]))
+        appends = [one for one in entries if one.kind is Kind.APPEND]
+        if name is None:
+            await self._refuse(appends, GONE)
+        else:
+            await self._appends(remote, name, appends)
 
-    async def _selected(self, remote: Remote, place: Place) -> bool:
+    async def _name(self, remote: Remote, place: Place) -> str | None:
+        """What the mailbox is called by now (RFC 8474). None: it is gone."""
+        if not place.object_id:
+            return place.name
         try:
-            state = await remote.select(place.name)
+            if (await remote.status(place.name)).mailbox_id in ("", place.object_id):
+                return place.name
+        except Refused as fault:
+            if fault.code not in NEVER:
+                raise
+        found = await remote.mailboxes()
+        names = (one.name for one in found if one.state and one.state.mailbox_id == place.object_id)
+        return next(names, None)
+
+    async def _selected(self, remote: Remote, name: str, place: Place) -> bool:
+        """False: its UIDs are not those that programs were shown."""
+        try:
+            state = await remote.select(name)
         except Refused as fault:
             if fault.code in NEVER:
                 return False
             raise
-        local = await asyncio.to_thread(self._local, place)
-        if state.uidvalidity != (local.server_validity if local else place.uidvalidity):
+        if state.uidvalidity != await asyncio.to_thread(self._expected, place):
             return False
         if self._seen is None or not await asyncio.to_thread(
             self._seen.above, place.name, state.counters
         ):
             return True
         # it went back in time, and its UIDs may name other mail; or this session's view is old
-        said = await remote.status(place.name)
+        said = await remote.status(name)
         return not await asyncio.to_thread(self._seen.above, place.name, said.counters)
+
+    def _expected(self, place: Place) -> int | None:
+        """The server's UIDVALIDITY where programs are told the one of `place`."""
+        for local in mailboxes.every(self._cache):
+            if place.names(local):
+                return local.server_validity if local.uidvalidity == place.uidvalidity else None
+        told = self._seen.told(place.name) if self._seen is not None else None
+        if told is None:
+            return place.uidvalidity
+        shown, server_validity = told
+        return server_validity if shown == place.uidvalidity else None
 
     async def _changes(self, remote: Remote, place: Place, entries: Sequence[Entry]) -> None:
         local = await asyncio.to_thread(self._local, place)
@@ -180,10 +208,17 @@ class Replay:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, uids)
         await self._done(local, entries, {})
 
-    async def _append(self, remote: Remote, entry: Entry) -> None:
+    async def _appends(self, remote: Remote, name: str, entries: Sequence[Entry]) -> None:
+        async def append(some: Sequence[Entry]) -> None:
+            await self._append(remote, name, some[0])
+
+        for one in entries:
+            await self._each([one], append)
+
+    async def _append(self, remote: Remote, name: str, entry: Entry) -> None:
         octets = await asyncio.to_thread(self._journal.octets, entry.id)
         if octets is not None:
-            await remote.append(entry.place.name, octets, entry.added, entry.when)
+            await remote.append(name, octets, entry.added, entry.when)
         await self._done(None, [entry], {})
 
     async def _done(
@@ -215,7 +250,8 @@ class Replay:
             await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said, self._journal)
 
     def _local(self, place: Place) -> Mailbox | None:
-        return next((one for one in mailboxes.every(self._cache) if Place.of(one) == place), None)
+        found = (one for one in mailboxes.every(self._cache) if place.names(one))
+        return next((one for one in found if one.uidvalidity == place.uidvalidity), None)
 
 
 def _by_place(entries: Iterable[Entry]) -> Iterator[tuple[Place, list[Entry]]]:

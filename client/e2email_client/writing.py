@@ -85,7 +85,7 @@ class Writing:
             changes = [Change(tuple(uids), flags, NONE)]
         else:
             changes = [Change(tuple(uids), NONE, flags)]
-        with self._taken_back(self._journal.flags(Place.of(local), changes)):
+        with self._taken_back(self._journal.flags(self._place(local), changes)):
             for one in changes:
                 mailboxes.change(self._cache, local.id, one.uids, one.added, one.removed)
 
@@ -109,11 +109,18 @@ class Writing:
         """Whether they are marked or not. They are gone here, and soon on the server."""
 
         def promise() -> None:
-            with self._taken_back(self._journal.delete(Place.of(local), uids)):
+            with self._taken_back(self._journal.delete(self._place(local), uids)):
                 mailboxes.remove(self._cache, local.id, uids)
 
         await asyncio.to_thread(promise)
         self._live.promised()
+
+    def _place(self, local: Mailbox) -> Place:
+        """As it is called now. Nothing is promised of a mailbox that is not here any more."""
+        now = mailboxes.by_id(self._cache, local.id)
+        if now is None:
+            raise Refused("STALE", "The mailbox is another one by now.")
+        return Place.of(now)
 
     @contextmanager
     def _taken_back(self, promised: list[int]) -> Iterator[None]:

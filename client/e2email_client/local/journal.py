@@ -47,7 +47,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A mailbox, and not another one that has its name by now. `object_id` is '' if unknown."""
+    """A mailbox, and not another one that has its name by now.
+
+    `object_id` is '' if it is not known; `uidvalidity` is the one that programs are told.
+    """
 
     name: str
     object_id: str
@@ -56,6 +59,11 @@ class Place:
     @classmethod
     def of(cls, local: Mailbox) -> Place:
         return cls(local.name, local.object_id, local.uidvalidity)
+
+    def names(self, local: Mailbox) -> bool:
+        if self.object_id and local.object_id:
+            return self.object_id == local.object_id
+        return self.name == local.name
 
 
 @dataclass(frozen=True, slots=True)

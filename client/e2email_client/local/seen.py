@@ -95,6 +95,11 @@ class Seen:
             log.warning("a mailbox is not what it was (%s); e2email status says more", kind)
         return row.shown
 
+    def told(self, name: str) -> tuple[int, int] | None:
+        """The UIDVALIDITY that programs were told, and the server's own then."""
+        rows = self._state.read(f"{_SELECT} WHERE mailbox = ?", (name,))
+        return (_row(rows[0]).shown, _row(rows[0]).uidvalidity) if rows else None
+
     def keeps(self) -> bool:
         """Mail that the server has no more is kept: the user was told so, and did not answer."""
         return any(one.kind is Kind.WENT_BACK for one in notices.pending(self._state))
