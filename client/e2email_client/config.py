@@ -9,6 +9,9 @@ from e2email_client.files import read_private, write_private
 from e2email_client.paths import AccountPaths, Home
 
 FORMAT = 1
+# Bodies of some 100,000 mails. Envelopes are kept whatever this says.
+CACHE_MIB = 4096
+CACHE_MIB_LEAST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Settings:
     statement_sequence: int
     statement_digest: str  # hex
     own_ca: bool = False
+    cache_mib: int = CACHE_MIB  # how much mail is kept on this machine
 
     def encode(self) -> bytes:
         lines = [f"format = {FORMAT}"]
@@ -48,11 +52,14 @@ class Settings:
             raise LocalFault(f"{path}: not a TOML file ({fault}).") from None
         if found.pop("format", None) != FORMAT:
             raise LocalFault(f"{path}: format is not {FORMAT}; this program is too old or new.")
+        found.setdefault("cache_mib", CACHE_MIB)  # accounts of earlier versions have none
         for spec in fields(cls):
             if type(found.get(spec.name)) is not spec.type:
                 raise LocalFault(f"{path}: {spec.name} is missing or of a wrong type.")
         if unknown := sorted(found.keys() - {spec.name for spec in fields(cls)}):
             raise LocalFault(f"{path}: {unknown[0]} is not a known setting.")
+        if found["cache_mib"] < CACHE_MIB_LEAST:
+            raise LocalFault(f"{path}: cache_mib is below {CACHE_MIB_LEAST}.")
         return cls(**found)
 
 

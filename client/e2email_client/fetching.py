@@ -6,32 +6,52 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from e2email_client.failure import ClientError, NotThere
 from e2email_client.local import mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
-from e2email_client.stores import open_opening
+from e2email_client.local.seen import Seen
+from e2email_client.replay import Replay
+from e2email_client.stores import Stores, open_journal, open_opening, open_room
 from e2email_client.sync import Report, Stale, Sync
 from e2email_client.unlock import Unlocked
-from e2email_client.upstream import connect
+from e2email_client.upstream import Remote, connect
+
+if TYPE_CHECKING:
+    from e2email_client.opening import Opening
 
 
 @asynccontextmanager
-async def online(
-    unlocked: Unlocked, cache: Database, report: Report = lambda _: None
-) -> AsyncIterator[Sync]:
+async def online(unlocked: Unlocked, cache: Database) -> AsyncIterator[Sync]:
     """Connected, with workers that open. Raises Offline, BadServer, WrongSecret.
 
     Holds no lock: what is fetched this way is written whole, and twice is as good as once.
     """
+    async with _connected(unlocked) as (remote, opening):
+        yield Sync(cache, opening, remote, reads_only=True)
+
+
+@asynccontextmanager
+async def syncing(unlocked: Unlocked, stores: Stores, report: Report) -> AsyncIterator[Sync]:
+    """The same for who holds the account's lock: what was promised has been sent before."""
+    journal, seen = open_journal(unlocked, stores), Seen(stores.state)
+    async with _connected(unlocked) as (remote, opening):
+        replay = Replay(journal, stores.cache, unlocked.paths.replay_lock, seen=seen)
+        await replay.run(remote)
+        room = open_room(unlocked, stores)
+        yield Sync(stores.cache, opening, remote, report, pending=journal, seen=seen, room=room)
+
+
+@asynccontextmanager
+async def _connected(unlocked: Unlocked) -> AsyncIterator[tuple[Remote, Opening]]:
     remote, _ = await connect(unlocked)
     try:
         opening = await asyncio.to_thread(open_opening, unlocked)
         try:
-            yield Sync(cache, opening, remote, report)
+            yield remote, opening
         finally:
             await asyncio.to_thread(opening.close)
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2email_client.failure import Alarm, LocalFault
+from e2email_client.local.bound import Room
 from e2email_client.local.cache import open_cache, open_state
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.journal import Journal
@@ -54,6 +55,11 @@ def open_journal(unlocked: Unlocked, stores: Stores) -> Journal:
     reserve = Reserve(unlocked.paths.reserve)
     reserve.hold()
     return Journal(stores.state, reserve)
+
+
+def open_room(unlocked: Unlocked, stores: Stores) -> Room:
+    """The bound of the account's settings."""
+    return Room(stores.cache, unlocked.settings.cache_mib * 1024 * 1024)
 
 
 def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None = None) -> Opening:

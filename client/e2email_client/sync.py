@@ -69,6 +69,7 @@ class Sync:
         *,
         seen: Seen | None = None,
         room: Room | None = None,
+        reads_only: bool = False,
     ) -> None:
         self._cache = cache
         self._remote = remote
@@ -76,6 +77,7 @@ class Sync:
         self._changed = changed
         self._pending = pending
         self._seen = seen
+        self._reads_only = reads_only  # what is asked for is written, and nothing that is heard
         self._turns = Turns()
         self._filling = Filling(cache, opening, self.turn, report, changed, room)
         self.envelopes = self._filling.envelopes
@@ -98,7 +100,9 @@ class Sync:
                     self._remote.selected = None
                     raise Stale
             yield self._remote
-            await self._told(self._remote, local, self._remote.news())
+            news = self._remote.news()
+            if not self._reads_only:
+                await self._told(self._remote, local, news)
 
     @asynccontextmanager
     async def any_turn(self, *, urgent: bool = True) -> AsyncIterator[Remote]:
@@ -343,7 +347,8 @@ class Sync:
         async for batch in remote.skeletons(first):
             await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch, self._pending)
             listed.update(one.uid for one in batch)
-            self._report(Progress(local.name, "list", len(listed), max(total, len(listed))))
+            if new := len(listed - known.keys()):
+                self._report(Progress(local.name, "list", new, max(total, new)))
         gone = [(uid, uid) for uid in known if uid < uidnext and uid not in listed]
         if gone:
             await asyncio.to_thread(mailboxes.tell, self._cache, local.id, (), gone)

@@ -18,7 +18,7 @@ from e2email_client.main import e2email
 from e2email_client.passphrase import Source
 from e2email_client.paths import Home
 from e2email_client.unlock import Unlocked, unlock
-from e2email_client.upstream import RemoteMailbox, RemoteState
+from e2email_client.upstream import News, RemoteMailbox, RemoteState
 from e2email_crypto import statement
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.gate import recipient
@@ -72,7 +72,15 @@ class FakeRemote:
         self._ask("LIST")
         return [RemoteMailbox(name, None, True) for name in self.boxes]
 
-    async def select(self, name: str) -> RemoteState:
+    resyncs = False
+
+    def news(self) -> News:
+        return News()
+
+    async def noop(self) -> None:
+        self._ask("NOOP")
+
+    async def select(self, name: str, since: object = None) -> RemoteState:
         self._ask("SELECT")
         self.selected = name
         return await self.status(name)

@@ -14,7 +14,7 @@ from e2email_client.failure import Alarm, LocalFault, NotThere
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.stores import open_stores
+from e2email_client.stores import Stores, open_stores
 
 if TYPE_CHECKING:
     from e2email_client.unlock import Unlocked
@@ -26,10 +26,17 @@ NEVER = "Never synced: run e2email sync."
 @contextmanager
 def opened(access: Access) -> Iterator[tuple[Unlocked, Database]]:
     """The open account and its cache. Raises what Access.unlock does."""
+    with opened_whole(access) as (unlocked, stores):
+        yield unlocked, stores.cache
+
+
+@contextmanager
+def opened_whole(access: Access) -> Iterator[tuple[Unlocked, Stores]]:
+    """The same with state.db, for who changes something."""
     unlocked = access.unlock()
     try:
         with open_stores(unlocked) as stores:
-            yield unlocked, stores.cache
+            yield unlocked, stores
     except dbapi2.OperationalError as fault:
         if fault.sqlite_errorcode == SQL_ERROR:
             raise  # a fault of ours

@@ -14,7 +14,7 @@ from e2email_client.failure import Incomplete
 
 if TYPE_CHECKING:
     from e2email_client.local.browse import Count
-    from e2email_client.local.cipher import Database
+    from e2email_client.stores import Stores
     from e2email_client.sync import Progress
     from e2email_client.unlock import Unlocked
 
@@ -32,26 +32,27 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
     """
     import asyncio
 
-    from e2email_client.cli._store import opened
-    from e2email_client.local import browse
+    from e2email_client.cli._store import opened_whole
+    from e2email_client.local import browse, notices
     from e2email_client.lock import SyncLock
 
-    with opened(access) as (unlocked, cache), SyncLock(unlocked.paths) as lock:
+    with opened_whole(access) as (unlocked, stores), SyncLock(unlocked.paths) as lock:
         began, new = time.monotonic(), dict[str, int]()
         mine = lock.take()
         if mine:
-            asyncio.run(_sync(unlocked, cache, not no_bodies, new))
-        counts = browse.counts(cache)
+            asyncio.run(_sync(unlocked, stores, not no_bodies, new))
+        counts = browse.counts(stores.cache)
         seconds = time.monotonic() - began
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
+        answer["notices"] = len(notices.pending(stores.state))
     show(answer, _text(answer), as_json)
     missing = answer["messages"] - answer["listed" if no_bodies else "opened"]
     if mine and missing:
         raise Incomplete(f"{missing} messages could not be opened this time; sync again.")
 
 
-async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str, int]) -> None:
-    from e2email_client.fetching import online
+async def _sync(unlocked: Unlocked, stores: Stores, bodies: bool, new: dict[str, int]) -> None:
+    from e2email_client.fetching import syncing
     from e2email_client.progress import Bars
     from e2email_client.sync import Stale
 
@@ -63,7 +64,7 @@ async def _sync(unlocked: Unlocked, cache: Database, bodies: bool, new: dict[str
             bars.report(at)
 
         try:
-            async with online(unlocked, cache, report) as sync:
+            async with syncing(unlocked, stores, report) as sync:
                 await sync.everything(bodies=bodies)
         except Stale:
             raise Incomplete("A mailbox was replaced meanwhile; sync again.") from None
@@ -90,6 +91,8 @@ def _text(answer: dict[str, Any]) -> str:
         lines.append(f"{answer['unreadable']} can never be opened; e2email list marks them.")
     if others := answer["alarms"] - answer["unreadable"]:
         lines.append(f"ALARM: {others} messages; e2email list marks them, e2email show says why.")
+    if answer["notices"]:
+        lines.append(f"NOTICE: {answer['notices']}; e2email status shows what.")
     return "\n".join(lines)
 
 

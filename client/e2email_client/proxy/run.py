@@ -14,6 +14,7 @@ from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
 from e2email_client.history import History
 from e2email_client.live import Live
+from e2email_client.local.seen import Seen
 from e2email_client.log import report
 from e2email_client.opening import Opening
 from e2email_client.proxy import secrets, tls
@@ -25,7 +26,7 @@ from e2email_client.proxy.pop3 import Pop3Session
 from e2email_client.proxy.ports import Ports
 from e2email_client.proxy.session import ProxySession
 from e2email_client.proxy.shown import Shown, keep
-from e2email_client.stores import Stores, open_journal, open_opening, open_stores
+from e2email_client.stores import Stores, open_journal, open_opening, open_room, open_stores
 from e2email_client.unlock import Unlocked
 from e2email_protocol.engine import Engine
 from e2email_protocol.imap.connection import Connection
@@ -102,7 +103,15 @@ def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
     stack.callback(opening.close)
     seal = sealing(one.unlocked, history)
     journal = open_journal(one.unlocked, one.stores)
-    live = Live(one.unlocked, one.stores.cache, opening, seal=seal, journal=journal)
+    live = Live(
+        one.unlocked,
+        one.stores.cache,
+        opening,
+        seal=seal,
+        journal=journal,
+        seen=Seen(one.stores.state),
+        room=open_room(one.unlocked, one.stores),
+    )
     address = one.unlocked.settings.address
     return ProxyAccount(address, one.passwords, one.stores.cache, live), history
 
