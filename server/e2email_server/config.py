@@ -181,9 +181,9 @@ def _hide(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _capability(value: Any) -> str:
-    name = text(value).upper()
-    if name not in HIDEABLE:
-        near = get_close_matches(name, HIDEABLE, 1)
+    name = {one.upper(): one for one in HIDEABLE}.get(text(value).upper())
+    if name is None:
+        near = get_close_matches(text(value).upper(), HIDEABLE, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{value!r} is no capability that can be hidden{hint}")
     return name

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from e2email_protocol.imap.context import AUTHENTICATED
+from e2email_protocol.imap.context import AUTHENTICATED, REV2
 
 OFFERED = frozenset(
     {
@@ -20,7 +20,7 @@ OFFERED = frozenset(
 )
 """Beside APPENDLIMIT=n. No SORT, THREAD and PREVIEW: what they look at is sealed."""
 
-_ENGINE = frozenset({b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"WITHIN", *AUTHENTICATED})
+_ENGINE = frozenset({b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"WITHIN", REV2, *AUTHENTICATED})
 HIDEABLE = tuple(sorted(name.decode() for name in _ENGINE | OFFERED | {b"APPENDLIMIT"}))
 _NEEDS = {"CONDSTORE": ("QRESYNC",), "ENABLE": ("QRESYNC", "UTF8=ACCEPT")}
 

@@ -97,16 +97,23 @@ class SharedMailbox:
     async def changes(self, since: int) -> Changes:
         """Raises NoSuchMailbox, Unavailable. Reads only when a change is known to be there."""
         with translated():
-            if self._stale:
-                await self._update()
-            if self.deleted:
-                raise NoSuchMailbox
+            await self.refresh()
             if since >= self.modseq:
                 return Changes((), (), self.modseq)
             if since < self._complete_from:
                 return _changes(await self._store.changes(self.mailbox_id, since))
         start = bisect_right(self._log, since, key=lambda change: change[0])
         return self._since({uid for _, uid in self._log[start:]})
+
+    async def refresh(self) -> None:
+        """Know what was committed before, a session's own changes above all. Raises as changes().
+
+        Waits for a read that somebody else began: it may be of that very change.
+        """
+        if self._stale or self._lock.locked():
+            await self._update()
+        if self.deleted:
+            raise NoSuchMailbox
 
     def _since(self, uids: Iterable[int]) -> Changes:
         entries: list[Entry] = []
@@ -225,6 +232,7 @@ class SharedMailboxes:
         try:
             with translated():
                 await shared.load()
+                await shared.refresh()
         except BaseException:
             self.close(shared)
             raise
