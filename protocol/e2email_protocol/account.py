@@ -44,6 +44,7 @@ REPLY_CAP: Final = STATE_REQUEST_CAP
 SCOPES: Final = ("read", "write", "delete", "send")
 DEVICE: Final = "device"
 APP: Final = "app"
+AUTOCONFIG: Final = ("proxy", "sealed", "none")
 # Slots that may leave the device; a keyring slot is of use on its own machine only.
 SERVED_SLOTS: Final = ("passphrase", "recovery")
 
@@ -188,6 +189,16 @@ class NewCertificates(Form):
     certificates: tuple[bytes, ...] = member(
         Many(Octets(CERTIFICATE_CAP, 1), CERTIFICATES_CAP, 1), show=False
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Autoconfig(Form):
+    """GET and PUT /v1/autoconfig: what mail programs that look the account up are told.
+
+    The proxy on the user's machine, this server's sealed face, or nothing.
+    """
+
+    choice: str = member(Text(8, accept=AUTOCONFIG.__contains__))
 
 
 @dataclass(frozen=True, slots=True)

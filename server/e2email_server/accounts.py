@@ -26,6 +26,8 @@ USUAL_T, USUAL_M_KIB = 3, 256 * 1024
 VAULT = "vault"
 STATE = "state"
 SLOT = "slot:"
+# The one box that is no secret: a word that anybody may ask for who knows the address.
+AUTOCONFIG = "autoconfig"
 
 
 class InviteRefused(Exception):
@@ -130,6 +132,21 @@ class Accounts:
     async def put_box(self, account: Account, name: str, version: int, octets: bytes) -> None:
         """Raises Conflict."""
         await self._store.put_box(account.account_id, Box(name, version, octets))
+
+    async def autoconfig(self, address: str) -> str:
+        """One of messages.AUTOCONFIG; for an address without an account the usual one."""
+        try:
+            account = await self._store.account(address.lower())
+            box = await self._store.box(account.account_id, AUTOCONFIG)
+        except NotFound:
+            return messages.AUTOCONFIG[0]
+        return box.octets.decode("ascii")
+
+    async def set_autoconfig(self, account: Account, choice: str) -> None:
+        """Raises Conflict."""
+        boxes = {box.name: box.version for box in await self._store.boxes(account.account_id)}
+        version = boxes.get(AUTOCONFIG, 0) + 1
+        await self.put_box(account, AUTOCONFIG, version, choice.encode("ascii"))
 
     async def slots(self, account: Account) -> messages.Slots:
         boxes = await self._store.boxes(account.account_id)

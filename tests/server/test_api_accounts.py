@@ -113,7 +113,6 @@ async def test_health_and_autoconfig(running: Running) -> None:
         assert headers["content-type"].startswith("text/xml")
         assert b"<domain>example.test</domain>" in octets
         assert b"<port>1993</port>" in octets
-        assert b"pop3" not in octets
 
 
 async def test_a_full_disk_is_not_healthy(running: Running, monkeypatch: Any) -> None:

@@ -11,7 +11,7 @@ from e2email_protocol import account as messages
 from e2email_protocol.account import QUESTION_CAP, STATE_REQUEST_CAP, ServerInfo
 from e2email_protocol.jsonform import FormInvalid
 from e2email_server.accounts import STATE, VAULT, Accounts
-from e2email_server.api.autoconfig import autoconfig
+from e2email_server.api.autoconfig import of_proxy, of_server
 from e2email_server.api.reply import ApiError, message, no_content
 from e2email_server.api.request import invite, owner, owner_or_device, peer, read
 from e2email_server.api.resource import Resource
@@ -91,6 +91,16 @@ class AccountApi:
         await self._accounts.publish(who.account, wish.statement, wish.certificates)
         return no_content()
 
+    async def get_autoconfig(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        return message(messages.Autoconfig(await self._accounts.autoconfig(who.account.address)))
+
+    async def put_autoconfig(self, request: Request) -> Response:
+        who = await owner_or_device(request, self._logins)
+        wish = await read(request, messages.Autoconfig)
+        await self._accounts.set_autoconfig(who.account, wish.choice)
+        return no_content()
+
     async def get_tokens(self, request: Request) -> Response:
         who = await owner(request, self._logins)
         return message(await self._accounts.tokens(who.account))
@@ -129,8 +139,11 @@ def build(
             raise ApiError(503, "disk-low", "The server has too little disk space for new mail.")
         return no_content()
 
-    async def settings(_request: Request) -> Response:
-        return autoconfig(info, domains())
+    async def settings(request: Request) -> Response:
+        choice = await accounts.autoconfig(request.query_params.get("emailaddress", ""))
+        if choice == "none":
+            raise ApiError(404, "not-found", "There is nothing here.")
+        return (of_server if choice == "sealed" else of_proxy)(info, domains())
 
     resources = {
         "/v1/server": Resource(get=api.server),
@@ -142,6 +155,7 @@ def build(
         "/v1/state": Resource(get=api.get_state, put=api.put_state),
         "/v1/statements": Resource(get=api.get_statements, post=api.post_statement),
         "/v1/certificates": Resource(put=api.put_certificates),
+        "/v1/autoconfig": Resource(get=api.get_autoconfig, put=api.put_autoconfig),
         "/v1/tokens": Resource(get=api.get_tokens, post=api.post_token),
         "/v1/tokens/{token_id}": Resource(delete=api.delete_token),
         "/health": Resource(get=health),
