@@ -9,8 +9,11 @@ the sender's own encryption does not open, what was delivered is known all the s
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TypeVar
 
 from e2email_client.digest import MAX_TEXT, Digest, Heading
@@ -29,8 +32,8 @@ from e2email_protocol.sealed import opened as sealed
 from e2email_protocol.sealed.arrival import DEVICE, SMTP, Arrival
 from e2email_protocol.sealed.envelope import BadEnvelope
 from e2email_protocol.sealed.envelope import Body as BodyKind
-from e2email_protocol.sealed.record import Form, Record
-from e2email_protocol.sealed.render import parse_envelope_field, parse_rendered
+from e2email_protocol.sealed.record import Form
+from e2email_protocol.sealed.render import Stored, parse_envelope_field, stored_messages
 from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
 from e2email_protocol.sealed.summary import NAMES
@@ -39,6 +42,8 @@ from e2email_protocol.sealed.view import join_view
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
 UNPROVEN = "unproven"
+# Signatures found good that are not verified again: some 3 MiB, of a large mailbox.
+MAX_SIGNED_KNOWN = 20_000
 # One worker may be killed by a machine that is short of memory just then.
 FRESH_DEATHS = 2
 _TOO_MUCH_TO_READ = "To read it takes more memory or time than is allowed."
@@ -158,7 +163,7 @@ class Opening:
     ) -> list[tuple[str, tuple[Summary, Body] | Later]]:
         """(email id, rendered record) → what is shown for it; a notice where it is unreadable."""
         kept = list(found)
-        records = [parse_rendered(octets) for _, octets in kept]
+        records = [stored_messages(octets) for _, octets in kept]
         envelopes = self._opened([r.envelope if r else b"" for r in records], MAX_SIGNED)
         bodies = self._opened(
             [r.body if r and r.form is Form.SEALED else b"" for r in records], sealed.MAX_ENTITY
@@ -186,7 +191,7 @@ class Opening:
     def _restored(
         self,
         email_id: str,
-        record: Record | None,
+        record: Stored | None,
         envelope: bytes | OpenFailed,
         body: bytes | OpenFailed,
     ) -> _Restored:
@@ -462,6 +467,8 @@ class _Adapter:
     def __init__(self, keys: Keys, pool: OpenPool) -> None:
         self._keys = keys
         self._pool = pool
+        self._lock = threading.Lock()
+        self._signed: OrderedDict[bytes, None] = OrderedDict()
         self._signers = {key_id(public): public for public in keys.signers}
         self._known = frozenset[str]().union(*keys.stated_key_ids)
 
@@ -512,7 +519,21 @@ class _Adapter:
             public = self._device(signer, arrival.time)
         else:
             public = self._signers.get(signer)
-        return public is not None and verify_arrival(public, envelope, signature)
+        return public is not None and self._is_signed(public, envelope, signature)
+
+    def _is_signed(self, public: bytes, envelope: bytes, signature: bytes) -> bool:
+        """Each envelope is met twice, when it is listed and with its body."""
+        made = blake2b(public + signature + envelope, digest_size=16).digest()
+        with self._lock:
+            if made in self._signed:
+                return True
+        if not verify_arrival(public, envelope, signature):
+            return False
+        with self._lock:
+            self._signed[made] = None
+            if len(self._signed) > MAX_SIGNED_KNOWN:
+                self._signed.popitem(last=False)
+        return True
 
     def _device(self, signer: str, time: int) -> bytes | None:
         try:

@@ -6,14 +6,16 @@ it. All others are not concerned.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import LifoQueue
@@ -33,6 +35,7 @@ BATCH = 100
 _MAX_SEGMENTS = 32
 _START_SECONDS = 30.0  # beside the deadline, for the first answer of a child
 _READ = 1024 * 1024
+_PIPE = 1024 * 1024  # what Linux gives to anybody; two processes take turns less often
 _IOV = 256  # below IOV_MAX everywhere
 
 T = TypeVar("T")
@@ -144,6 +147,10 @@ class _Child:
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         for descriptor in (self._to, self._from):
             os.set_blocking(descriptor, False)
+        if sys.platform == "linux":
+            for descriptor in (self._to, self._from):
+                with suppress(OSError):  # as large as it gets: the user may have many
+                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
         self._received = bytearray()
         self._grace = _START_SECONDS
 

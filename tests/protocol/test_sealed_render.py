@@ -16,6 +16,7 @@ from e2email_protocol.sealed.render import (
     parse_rendered,
     render,
     rendered_sizes,
+    stored_messages,
 )
 from support.sealing import (
     RECORD_ID,
@@ -110,7 +111,8 @@ def test_armor_of_every_length(size: int) -> None:
     message = os.urandom(size)
     text = armored(message)
     assert len(text) == armored_size(size)
-    assert dearmor(text) == message
+    assert dearmor(b"x" + text + b"y", 1, 1 + len(text)) == message
+    assert dearmor(text, 0, len(text) - 1) is None
     lines = text.split(b"\r\n")
     assert lines[0] == b"-----BEGIN PGP MESSAGE-----"
     assert lines[-3] == b"=" + lines[-3][1:]
@@ -198,6 +200,11 @@ def test_own_rendering_is_read_back(name: str) -> None:
     )
     assert (read.outer, read.envelope, read.body) == (record.outer, record.envelope, record.body)
     assert own_record(octets, ALICE) == read
+    stored = stored_messages(octets)
+    assert stored is not None
+    assert (stored.form, stored.envelope, stored.body) == (
+        record.form, record.envelope, record.body,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["sealed", "baseline"])

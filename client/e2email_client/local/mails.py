@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
@@ -26,6 +26,9 @@ class State(IntEnum):
     UNREADABLE = 4  # can never be opened; octets are a notice with the original attached
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 @dataclass(frozen=True, slots=True)
 class Security:
     """What the client says about a record's protection. Words as in docs/specs/threat-model.md."""
@@ -38,7 +41,8 @@ class Security:
     verdicts: dict[str, str] = field(default_factory=dict)
 
     def encode(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        members = {name: getattr(self, name) for name in self.__slots__}
+        return _ENCODER.encode(members)
 
     @classmethod
     def decode(cls, text: str) -> Security:

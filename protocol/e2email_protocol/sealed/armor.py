@@ -102,11 +102,13 @@ def base64_lines(octets: bytes, indent: bytes = b"") -> bytes:
     return indent + (b"\r\n" + indent).join(lines) + b"\r\n"
 
 
-def dearmor(text: bytes) -> bytes | None:
-    """What armored_slice() wrote out, whole; the caller compares with writing it again."""
-    if not (text.startswith(_HEAD) and text.endswith(_TAIL)) or len(text) < armored_size(0):
+def dearmor(text: bytes, start: int, end: int) -> bytes | None:
+    """What armored_slice() wrote out, whole, at [start, end), without its checksum being looked at;
+    nothing else is copied."""
+    if not (text.startswith(_HEAD, start, end) and text.endswith(_TAIL, start, end)):
         return None
+    start, end = start + len(_HEAD), end - _CRC_LINE - len(_TAIL)
     try:
-        return a2b_base64(text[len(_HEAD) : -_CRC_LINE - len(_TAIL)])
+        return a2b_base64(memoryview(text)[start:end]) if start <= end else None
     except Base64Error:
         return None
