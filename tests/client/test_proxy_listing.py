@@ -1,10 +1,10 @@
 """Listing a mailbox at the proxy: what programs ask for first opens no body."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from e2email_client.filling import Filling
 from e2email_client.live import Live
 from e2email_client.local import mails, outlines
 from e2email_client.local.mails import State
@@ -35,6 +35,10 @@ THUNDERBIRD = (
 )
 
 
+async def nothing(*_: object) -> None:
+    """In place of what opens all bodies in the background."""
+
+
 class Opened(list[str]):
     """Which mails were opened, in order."""
 
@@ -50,7 +54,7 @@ def opened(monkeypatch) -> Opened:
         return kept(self, listed)
 
     monkeypatch.setattr(Opening, "bodies", bodies)
-    monkeypatch.setattr(Live, "_bodies", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(Filling, "bodies", nothing)
     return seen
 
 
