@@ -163,6 +163,8 @@ class Sync:
             if one.name != but and (local := await self._listed(one)) is not None
         ]
         await self.forget(found.gone)
+        if self._seen is not None:
+            await asyncio.to_thread(self._seen.caught_up)
         return there
 
     async def list_mailboxes(self) -> Listing:

@@ -162,4 +162,11 @@ CREATE TABLE journal_key (octets BLOB NOT NULL);
 INSERT INTO journal_key VALUES (randomblob(32));
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL)
+_SYNCED = """
+CREATE TABLE synced (                          -- when all mailboxes were last caught up with
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  time INTEGER NOT NULL
+);
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED)

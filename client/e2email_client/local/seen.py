@@ -8,6 +8,7 @@ given a UID to other mail, programs are told another UIDVALIDITY from then on, a
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -99,6 +100,11 @@ class Seen:
         """The UIDVALIDITY that programs were told, and the server's own then."""
         rows = self._state.read(f"{_SELECT} WHERE mailbox = ?", (name,))
         return (_row(rows[0]).shown, _row(rows[0]).uidvalidity) if rows else None
+
+    def caught_up(self) -> None:
+        """All mailboxes are here as the server has them."""
+        with self._state.write() as writer:
+            writer.execute("INSERT OR REPLACE INTO synced VALUES (1, ?)", (int(time.time()),))
 
     def keeps(self) -> bool:
         """Mail that the server has no more is kept: the user was told so, and did not answer."""
