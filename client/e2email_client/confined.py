@@ -20,8 +20,11 @@ MEMORY = 512 * 1024 * 1024
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
-def start(module: str) -> subprocess.Popen[bytes]:
-    """Run main() of a module of this package in an interpreter of its own. Raises OSError."""
+def start(module: str, buffered: int = -1) -> subprocess.Popen[bytes]:
+    """Run main() of a module of this package in an interpreter of its own. Raises OSError.
+
+    `buffered` as subprocess has it: 0 where the pipes are read and written by descriptor.
+    """
     path = [str(Path(entry).absolute()) for entry in sys.path if entry]
     code = f"import sys; sys.path[:] = {path!r}; from e2email_client import {module} as child"
     # -I -S: no user site, no environment, no start-up hooks
@@ -30,7 +33,7 @@ def start(module: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a traceback would quote mail
-        bufsize=0,
+        bufsize=buffered,
         cwd="/",
         env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         start_new_session=True,  # Ctrl-C in the terminal is for the program, not for this

@@ -139,7 +139,7 @@ class _Child:
 
     def __init__(self) -> None:
         try:
-            self._process = start("parsing_child")
+            self._process = start("parsing_child", 0)
         except OSError:
             raise NoParser from None
         assert self._process.stdin is not None

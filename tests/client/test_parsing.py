@@ -88,7 +88,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """From now on children end so at any mail that says `hostile`."""
     real = parsing.start
 
-    def start(module: str) -> subprocess.Popen[bytes]:
+    def start(_: str, __: int) -> subprocess.Popen[bytes]:
         code = (
             f"import os, sys; sys.path[:] = {sys.path!r};"
             "from e2email_client import parsing_child as child; real = child._answer\n"
@@ -131,7 +131,7 @@ def test_a_child_that_was_killed_between_two_mails_is_nobodys_fault(parser: Pars
 def test_a_child_that_does_not_work_at_all_blames_no_mail(
     parser: Parsing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(_: str) -> subprocess.Popen[bytes]:
+    def start(_: str, __: int) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         return subprocess.Popen([sys.executable, "-c", ""], stdin=pipe, stdout=pipe, bufsize=0)
 
@@ -140,7 +140,7 @@ def test_a_child_that_does_not_work_at_all_blames_no_mail(
         with pytest.raises(NoParser):
             parser.digests([MAIL])
 
-    def none(_: str) -> None:
+    def none(_: str, __: int) -> None:
         raise OSError
 
     with monkeypatch.context() as broken:
