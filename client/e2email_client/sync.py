@@ -223,22 +223,23 @@ class Sync:
 
     # one mailbox
 
-    async def skeleton(self, mailbox: RemoteMailbox) -> Mailbox:
+    async def skeleton(self, mailbox: RemoteMailbox, *, whole: bool = False) -> Mailbox:
         """UIDs, flags and times of a mailbox, and what vanished. It is complete afterwards.
 
         Costs what changed, where the server can tell; else the flags of all messages are compared.
+        `whole`: every message is listed again, whatever is known.
         """
         async with self.any_turn(urgent=False) as remote:
             known = await asyncio.to_thread(mailboxes.named, self._cache, mailbox.name)
             since = None
-            if known is not None and known.complete:
+            if known is not None and known.complete and not whole:
                 since = known.server_validity, known.upstream_modseq, known.uidnext
             state = await remote.select(mailbox.name, since)
             local = await self._put(mailbox, state)
             if known is None or known.id != local.id:
                 remote.news()  # of what was known before
             try:
-                await self._read(remote, local, state)
+                await self._read(remote, local, state, whole=whole)
             except Reused:
                 local = await self._put(mailbox, state, reused=True)
                 remote.news()
@@ -273,13 +274,16 @@ class Sync:
             shown=shown,
         )
 
-    async def _read(self, remote: Remote, local: Mailbox, state: RemoteState) -> None:
-        if local.complete:
+    async def _read(
+        self, remote: Remote, local: Mailbox, state: RemoteState, *, whole: bool = False
+    ) -> None:
+        if local.complete and not whole:
             news = remote.news()
             await self._write(local, news)
             if news.unclear or not (remote.resyncs and local.upstream_modseq):
                 await self._compare(remote, local)
-        highest = await self._list(remote, local, state.uidnext, state.messages)
+        first = 1 if whole else None
+        highest = await self._list(remote, local, state.uidnext, state.messages, first)
         there = await asyncio.to_thread(mailboxes.count, self._cache, local.id, state.uidnext)
         if local.complete and there > state.messages:
             log.warning("a mailbox has fewer messages than the server's changes left; compared")
@@ -333,17 +337,24 @@ class Sync:
                 mailboxes.tell, self._cache, local.id, changed, gone, self._pending
             )
 
-    async def _list(self, remote: Remote, local: Mailbox, uidnext: int, total: int) -> int:
-        """Everything that is not known to be here; the highest UID. Reused.
+    async def _list(
+        self,
+        remote: Remote,
+        local: Mailbox,
+        uidnext: int,
+        total: int,
+        first: int | None = None,
+    ) -> int:
+        """Everything that is not known to be here, or from UID `first` on; the highest. Reused.
 
         From the last known message on: that it is still the same one is worth the few octets. What
         is known there already, because an earlier attempt broke off, and is not listed below
         `uidnext` now, has vanished in between.
         """
-        first = 1
-        if local.complete:
+        if first is None and local.complete:
             last = await asyncio.to_thread(mailboxes.last_uid, self._cache, local.id)
             first = last or local.uidnext
+        first = first or 1
         known = await asyncio.to_thread(mailboxes.known_from, self._cache, local.id, first)
         listed: set[int] = set()
         async for batch in remote.skeletons(first):
