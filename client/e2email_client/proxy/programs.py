@@ -52,7 +52,6 @@ set trash = "+Trash"
 set imap_user = {_quoted(shown.address)}
 set imap_pass = {_quoted(_password(shown))}
 set certificate_file = {_quoted(shown.certificate)}
-set ssl_usesystemcerts = no
 set imap_idle = yes
 set mail_check = 60"""
 
@@ -170,7 +169,7 @@ folder-collections=e2email {{{shown.host}:{shown.ports.imaps}/ssl/user={_quoted(
 
 def imapfilter(shown: Shown) -> str:
     return f"""\
-options.cafile = {_quoted(shown.certificate)}
+-- start it as  imapfilter -t {shown.certificate}
 e2email = IMAP {{
   server = "{shown.host}",
   port = {shown.ports.imaps},
