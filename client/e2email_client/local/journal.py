@@ -154,11 +154,30 @@ class Journal:
         return self._durably(insert)
 
     def queue_append(
-        self, place: Place, octets: bytes, flags: Collection[str], when: datetime
+        self,
+        place: Place,
+        octets: bytes,
+        flags: Collection[str],
+        when: datetime,
+        imported: bytes | None = None,
     ) -> int:
-        """`octets`: the record as it goes up. For our own client, which waits for no UID."""
+        """`octets`: the record as it goes up. For our own client, which waits for no UID.
+
+        `imported`: its import_digest, remembered in the same transaction.
+        """
         with _kept(), self._state.write() as writer:
+            if imported is not None:
+                writer.execute("INSERT OR IGNORE INTO imported VALUES (?)", (imported,))
             return self._insert_append(writer, State.PENDING, place, octets, flags, when)
+
+    def import_digest(self, place: Place, mail: bytes) -> bytes:
+        """What a mail that is imported into a mailbox is known by."""
+        octets = place.name.encode() + b"\0" + mail
+        return hashlib.blake2b(octets, key=self._key, person=b"import").digest()
+
+    def was_imported(self, digest: bytes) -> bool:
+        with _kept():
+            return bool(self._state.read("SELECT 1 FROM imported WHERE digest = ?", (digest,)))
 
     def begin_append(
         self, place: Place, mail: bytes, seal: Seal, flags: Collection[str], when: datetime
@@ -247,8 +266,10 @@ class Journal:
                 return act(writer)
         except dbapi2.OperationalError:
             self._reserve.give()
-        with _kept(), self._state.write() as writer:
-            return act(writer)
+        with _kept():
+            self._state.fold_log()  # which grows by some pages a promise
+            with self._state.write() as writer:
+                return act(writer)
 
     # what became of them
 

@@ -169,4 +169,9 @@ CREATE TABLE synced (                          -- when all mailboxes were last c
 );
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED)
+# What `e2email import` took over, so that it does so once: Journal.import_digest.
+_IMPORTED = """
+CREATE TABLE imported (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED)
