@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -146,7 +147,9 @@ class Doors:
 
     def _imap(self, peer: Peer, hidden: frozenset[bytes]) -> Engine:
         session = ProxySession(self._accounts)
-        settings = Settings(starttls=not peer.tls, penalty=growing_delay, hidden=hidden)
+        settings = Settings(
+            starttls=not peer.tls, penalty=growing_delay, hidden=hidden, clock=time.time
+        )
         return self._entered(Connection(session, settings, tls=peer.tls, report=report), session)
 
     def _pop3(self, peer: Peer) -> Engine:
