@@ -85,9 +85,12 @@ class Writing:
             changes = [Change(tuple(uids), flags, NONE)]
         else:
             changes = [Change(tuple(uids), NONE, flags)]
-        with self._taken_back(self._journal.flags(self._place(local), changes)):
+
+        def show() -> None:
             for one in changes:
                 mailboxes.change(self._cache, local.id, one.uids, one.added, one.removed)
+
+        self._show(self._journal.flags(self._place(local), changes), show)
 
     async def expunge(self, local: Mailbox, uids: Sequence[int]) -> list[int]:
         """Those of `uids` that are gone now."""
@@ -109,8 +112,8 @@ class Writing:
         """Whether they are marked or not. They are gone here, and soon on the server."""
 
         def promise() -> None:
-            with self._taken_back(self._journal.delete(self._place(local), uids)):
-                mailboxes.remove(self._cache, local.id, uids)
+            promised = self._journal.delete(self._place(local), uids)
+            self._show(promised, lambda: mailboxes.remove(self._cache, local.id, uids))
 
         await asyncio.to_thread(promise)
         self._live.promised()
@@ -122,11 +125,19 @@ class Writing:
             raise Refused("STALE", "The mailbox is another one by now.")
         return Place.of(now)
 
-    @contextmanager
-    def _taken_back(self, promised: list[int]) -> Iterator[None]:
-        """Where the cache cannot be written the program hears NO, so nothing was promised."""
+    def _show(self, promised: Sequence[int], act: Callable[[], None]) -> None:
+        """Write what was promised into the cache, on a full disk in the room that is kept free.
+
+        Where that cannot be, either, the program hears NO, so nothing was promised.
+        """
         try:
-            yield
+            try:
+                act()
+            except dbapi2.OperationalError:
+                self._journal.make_room()
+                with suppress(dbapi2.OperationalError):
+                    self._cache.fold_log()
+                act()
         except dbapi2.OperationalError as fault:
             self._journal.done(promised)
             raise LocalFault(f"The local store cannot be written: {fault}.") from fault

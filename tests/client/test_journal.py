@@ -211,6 +211,9 @@ class Full:
     def read(self, *query):
         return self._state.read(*query)
 
+    def fold_log(self):
+        self._state.fold_log()
+
     def write(self):
         if self._reserve.exists():
             raise dbapi2.OperationalError("database or disk is full")

@@ -17,6 +17,7 @@ from e2email_client.local.cipher import Database
 from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.reserve import Reserve
+from e2email_client.local.seen import Seen
 from e2email_client.opening import Keys, Opening
 from e2email_client.paths import AccountPaths
 from e2email_client.proxy import run as proxy_run
@@ -60,6 +61,7 @@ class Home:
     live: Live
     account: ProxyAccount
     journal: Journal
+    state: Database
     down: bool = False  # nothing connects
     wires: list[Wire] = field(default_factory=list)
     ports: Ports = AUTO
@@ -171,13 +173,17 @@ async def home(
         state = cache.open_state(folder / "state.db", bytes(32))
         stack.callback(state.close)
         paths = AccountPaths(folder)
-        journal = Journal(state, Reserve(paths.reserve))
+        reserve = Reserve(paths.reserve)
+        reserve.hold()
+        journal = Journal(state, reserve)
         unlocked: Any = SimpleNamespace(
             paths=paths, settings=SimpleNamespace(address=server.resident.address)
         )
-        live = Live(unlocked, database, opening, seal=seal, journal=journal)
+        live = Live(unlocked, database, opening, seal=seal, journal=journal, seen=Seen(state))
         account = ProxyAccount(server.resident.address, OnePassword(PASSWORD), database, live)
-        made = Home(server, database, opening, await server.password(), live, account, journal)
+        made = Home(
+            server, database, opening, await server.password(), live, account, journal, state
+        )
         unlocked.connect = made.connect  # several homes may share a folder, each with its own
         monkeypatch.setattr(live_module, "connect", _connect)
         monkeypatch.setattr(live_module, "BACKOFF", (0.05,))

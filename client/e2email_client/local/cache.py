@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import schema
+from sqlcipher3 import dbapi2
+
+from . import large, schema
+from .chunks import ChunkFiles
 from .cipher import Database, StoreUnreadable
 
 
-def open_cache(path: Path, key: bytes) -> Database:
-    """The cache database, made anew where it is missing, of another version, or unreadable."""
+def open_cache(path: Path, key: bytes, chunks: ChunkFiles | None = None) -> Database:
+    """The cache database, made anew where it is missing, of another version, or unreadable.
+
+    `chunks`: where large mail is kept; without them it is kept in the database.
+    """
+    database = _open_cache(path, key)
+    database.chunks = chunks
+    large.sweep(database)
+    return database
+
+
+def _open_cache(path: Path, key: bytes) -> Database:
     try:
         database = Database(path, key, synchronous="NORMAL")
     except StoreUnreadable:
@@ -30,10 +43,12 @@ def open_cache(path: Path, key: bytes) -> Database:
 def open_state(path: Path, key: bytes) -> Database:
     """The state database. Raises StoreUnreadable: it holds what cannot be fetched again."""
     database = Database(path, key, synchronous="FULL")
-    if database.read("PRAGMA user_version")[0][0] > len(schema.STATE_STEPS):
+    version = database.read("PRAGMA user_version")[0][0]
+    if version > len(schema.STATE_STEPS):
         database.close()
         raise StoreUnreadable(f"{path.name} was written by a newer e2email")
-    _climb(database, schema.STATE_STEPS)
+    if version < len(schema.STATE_STEPS):  # else nothing is written: the disk may be full
+        _climb(database, schema.STATE_STEPS)
     return database
 
 
@@ -58,8 +73,13 @@ def _create(database: Database, script: str, version: int) -> None:
 
 def _statements(script: str) -> list[str]:
     """Single statements: executescript would commit the transaction around them."""
-    lines = (line.split("--")[0] for line in script.splitlines())
-    return [part for part in "\n".join(lines).split(";") if part.strip()]
+    found, statement = [], ""
+    for line in script.splitlines():
+        statement += line.split("--")[0] + "\n"
+        if dbapi2.complete_statement(statement):
+            found.append(statement)
+            statement = ""
+    return found
 
 
 def _remove(path: Path) -> None:

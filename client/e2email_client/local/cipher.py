@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlcipher3 import dbapi2
 
+from .chunks import ChunkFiles
+
 # Two programs may write one account's files; a writer holds its lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
 PAGE_CACHE_KIB = 16_384
@@ -63,6 +65,7 @@ class Database:
         self._writer = connect(path, key, synchronous=synchronous)
         self._readers = threading.local()
         self._opened: list[Any] = []
+        self.chunks: ChunkFiles | None = None  # where large octets lie that rows name
 
     def __repr__(self) -> str:
         return f"Database({self.path.name})"
@@ -94,10 +97,17 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                # a full disk may end the transaction by itself
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
+
+    def fold_log(self) -> None:
+        """Write the log into the file and free its room on the disk."""
+        with self._lock:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -127,6 +127,7 @@ class Journal:
         self._under_way: set[int] = set()  # appends of this program that it still works at
         with _kept():
             ((self._key,),) = state.read("SELECT octets FROM journal_key")
+        self._save_room()
 
     def __repr__(self) -> str:
         return f"Journal({self._state.path.parent.name})"
@@ -262,14 +263,27 @@ class Journal:
     def _durably(self, act: Callable[[Any], list[int]]) -> list[int]:
         """A transaction that is on the disk; on a full one, in the place kept free for it."""
         try:
-            with self._state.write() as writer:
-                return act(writer)
+            promised = self._commit(act)
         except dbapi2.OperationalError:
-            self._reserve.give()
-        with _kept():
-            self._state.fold_log()  # which grows by some pages a promise
-            with self._state.write() as writer:
-                return act(writer)
+            self.make_room()
+            with _kept():
+                promised = self._commit(act)
+        if not self._reserve.held:
+            self._save_room()
+        return promised
+
+    def make_room(self) -> None:
+        """Free what is kept free, for a promise and for showing it."""
+        self._reserve.give()
+
+    def _save_room(self) -> None:
+        """A promise lets the log grow by pages, and the file by octets."""
+        with suppress(dbapi2.OperationalError):
+            self._state.fold_log()
+
+    def _commit(self, act: Callable[[Any], list[int]]) -> list[int]:
+        with self._state.write() as writer:
+            return act(writer)
 
     # what became of them
 

@@ -20,9 +20,13 @@ class Reserve:
     def __repr__(self) -> str:
         return f"Reserve({self._path.name})"
 
+    @property
+    def held(self) -> bool:
+        return self._path.exists()
+
     def hold(self) -> bool:
         """Allocate it if it is not. False: the disk has no room for it now."""
-        if self._path.exists():
+        if self.held:
             return True
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
