@@ -192,6 +192,7 @@ def test_it_starts_without_desktop_keyring_and_terminal(machine: Path, tmp_path:
         end(process, signal.SIGKILL)
     assert process.returncode == 0, error
     assert b"paul@example.test" in out
+    assert b"e2p_" not in out  # a journal may keep it
     assert error == b""
 
 
@@ -232,3 +233,24 @@ def test_the_certificate_and_its_renewal(machine: Path, tmp_path: Path) -> None:
         *("--account", "olga@example.test"),
     )
     assert one.code == 9
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="no systemd-analyze: the unit is NOT verified"
+)
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    unit = Path(__file__).parents[2] / "deploy" / "e2email-proxy.service"
+    installed = "/opt/e2email/bin/e2email-proxy"
+    text = unit.read_text()
+    assert f"ExecStart={installed} run\n" in text
+    here = tmp_path / unit.name
+    here.write_text(text.replace(installed, sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "--user", "verify", here],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -68,7 +68,9 @@ def command(
         stop = stop_at_signals()
         async with running(unlocked, config, name_failed) as shown:
             for one in shown:
-                click.echo(json.dumps(one.as_json()) if as_json else as_text(one))
+                # what is no terminal may be a journal that keeps it
+                said = as_text(one, secret=sys.stdout.isatty())
+                click.echo(json.dumps(one.as_json()) if as_json else said)
             notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
