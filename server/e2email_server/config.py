@@ -46,6 +46,8 @@ class Listen:
     smtp: tuple[Endpoint, ...] = ()
     imap: tuple[Endpoint, ...] = ()
     imaps: tuple[Endpoint, ...] = ()
+    pop3: tuple[Endpoint, ...] = ()
+    pop3s: tuple[Endpoint, ...] = ()
     https: tuple[Endpoint, ...] = ()
     hide: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -154,7 +156,7 @@ def _endpoint(value: Any) -> Endpoint:
     return Endpoint(host, int(port))
 
 
-_PROTOCOLS = ("smtp", "imap", "imaps", "https")
+_PROTOCOLS = ("smtp", "imap", "imaps", "pop3", "pop3s", "https")
 
 
 def _listen(table: Table) -> Listen:

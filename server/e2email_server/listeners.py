@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from e2email_protocol.account import API_VERSION, Ports, ServerInfo
-from e2email_protocol.serve import Limits as ImapLimits
+from e2email_protocol.serve import Limits as DriverLimits
 from e2email_server import clock
 from e2email_server.api.app import build
 from e2email_server.api.listen import HttpsListener
@@ -13,6 +13,7 @@ from e2email_server.config import Config, Endpoint
 from e2email_server.deliver import LocalDelivery
 from e2email_server.imap.server import start_imap
 from e2email_server.parts import Parts
+from e2email_server.pop3.server import start_pop3
 from e2email_server.smtp.limits import Limits as SmtpLimits
 from e2email_server.smtp.server import start_smtp
 
@@ -53,16 +54,38 @@ async def _imaps(parts: Parts, _chosen: Chosen) -> Listener:
     return await _start_imap(parts, parts.config.listen.imaps, implicit=True)
 
 
+async def _pop3(parts: Parts, _chosen: Chosen) -> Listener:
+    return await _start_pop3(parts, parts.config.listen.pop3, implicit=False)
+
+
+async def _pop3s(parts: Parts, _chosen: Chosen) -> Listener:
+    return await _start_pop3(parts, parts.config.listen.pop3s, implicit=True)
+
+
+async def _start_pop3(parts: Parts, where: Sequence[Endpoint], *, implicit: bool) -> Listener:
+    return await start_pop3(
+        where,
+        parts.pop3,
+        parts.tls.context,
+        implicit=implicit,
+        limits=_driver_limits(parts.config),
+        drain=parts.config.limits.drain_seconds,
+    )
+
+
+def _driver_limits(config: Config) -> DriverLimits:
+    return DriverLimits(config.limits.connections, config.limits.connections_per_address)
+
+
 async def _start_imap(parts: Parts, where: Sequence[Endpoint], *, implicit: bool) -> Listener:
-    limits = parts.config.limits
     return await start_imap(
         where,
         parts.imap,
         parts.tls.context,
         implicit=implicit,
         hide=parts.config.listen.hide.get("imaps" if implicit else "imap", ()),
-        limits=ImapLimits(limits.connections, limits.connections_per_address),
-        drain=limits.drain_seconds,
+        limits=_driver_limits(parts.config),
+        drain=parts.config.limits.drain_seconds,
     )
 
 
@@ -104,7 +127,7 @@ def _info(parts: Parts, chosen: Chosen) -> ServerInfo:
     def port(protocol: str) -> int | None:
         return next((endpoint.port for endpoint in chosen.get(protocol, ())), None)
 
-    ports = Ports(port("imap"), port("imaps"), None, None, None, None)
+    ports = Ports(port("imap"), port("imaps"), port("pop3"), port("pop3s"), None, None)
     arrival = parts.keys.arrival.public
     return ServerInfo(parts.config.hostname, API_VERSION, arrival, (), ports)
 
@@ -114,6 +137,8 @@ LISTENERS: dict[str, Factory] = {
     "smtp": _smtp,
     "imap": _imap,
     "imaps": _imaps,
+    "pop3": _pop3,
+    "pop3s": _pop3s,
     "https": _https,
 }
 """In the order in which they start; https needs the ports of the others."""

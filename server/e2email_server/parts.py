@@ -12,6 +12,7 @@ from e2email_server.imap.append import Appending
 from e2email_server.imap.session import Backend
 from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Logins
+from e2email_server.pop3.session import Pop3Backend
 from e2email_server.recipients import Recipients
 from e2email_server.sealing.pool import Sealing
 from e2email_server.smtp.budget import MemoryBudget
@@ -39,6 +40,7 @@ class Parts:
     sealing: Sealing
     memory: MemoryBudget
     imap: Backend
+    pop3: Pop3Backend
 
     def reload(self) -> None:
         """Domains, aliases and certificates anew; a fault leaves everything as it was."""
@@ -83,4 +85,5 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
             Appending(store, sealing, keys.arrival, clock.now, limits.message_size),
             memory,
         ),
+        Pop3Backend(store, logins),
     )

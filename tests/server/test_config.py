@@ -24,6 +24,7 @@ postmaster = "Alice@example.test"
 [listen]
 smtp = ["0.0.0.0:25", "[::]:25"]
 imaps = "127.0.0.1:0"
+pop3s = "127.0.0.1:0"
 
 [listen.hide]
 imaps = ["qresync", "STATUS=SIZE"]
@@ -59,7 +60,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
     }
     assert found.listen.smtp == (Endpoint("0.0.0.0", 25), Endpoint("::", 25))
     assert found.listen.imaps == (Endpoint("127.0.0.1", 0),)
-    assert found.listen.https == ()
+    assert found.listen.pop3s == (Endpoint("127.0.0.1", 0),)
+    assert (found.listen.pop3, found.listen.https) == ((), ())
     assert found.listen.hide == {"imap": (), "imaps": ("QRESYNC", "STATUS=SIZE")}
     assert found.tls.certificate == tmp_path / "own.crt"
     assert found.tls.key == Path("/etc/own.key")

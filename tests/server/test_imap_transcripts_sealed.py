@@ -22,8 +22,7 @@ from e2email_crypto import token as tokens
 from e2email_protocol.imap.commands import PARSE
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
-from e2email_protocol.sealed.armor import crc24
-from e2email_protocol.sealed.record import Form, Policy, Record
+from e2email_protocol.sealed.record import Record
 from e2email_protocol.sealed.render import render
 from e2email_server.imap.append import Appending
 from e2email_server.imap.capabilities import hidden
@@ -38,6 +37,7 @@ from e2email_server.store.memory import MemoryStore
 from e2email_server.store.types import NewMessage, NewToken
 from e2email_server.throttle import Throttle
 from support.account_server import Ticks
+from support.fixed_records import record, verbatim
 from support.residents import ARRIVAL_KEY, CREATED, resident
 from support.sealed_face import EVERYTHING
 from support.store_data import sql_store
@@ -47,45 +47,6 @@ FOLDER = Path(__file__).parent / "imap_dialogs"
 FILES = sorted(FOLDER.glob("*.txt"))
 BEGAN = 1_750_000_000
 IDS = re.compile(rb"\b([EM])([0-9a-f]{32})\b")
-ENCRYPTED = (
-    b"From: bob@example.net\r\nContent-Type: multipart/encrypted;\r\n"
-    b' protocol="application/pgp-encrypted"; boundary=x\r\n\r\n'
-    b"--x\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n"
-    b"--x\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    b"ZWdncyE=\r\n\r\n--x--\r\n"
-)
-
-
-def record(number: int) -> Record:
-    """The same each time, of a known size; nobody could open it."""
-    body = b"%08d" % number * 3
-    return Record(
-        record_id=number.to_bytes(16, "big"),
-        form=Form.SEALED,
-        version=1,
-        policy=Policy.SEALED,
-        outer=b"Subject: [...]\r\n",
-        boundary=b"b" * 24,
-        envelope=b"envelope %d" % number,
-        crc=crc24(body),
-        body_size=len(body),
-        body=body,
-    )
-
-
-def verbatim(number: int) -> Record:
-    return Record(
-        record_id=number.to_bytes(16, "big"),
-        form=Form.VERBATIM,
-        version=1,
-        policy=Policy.BASELINE,
-        outer=b"",
-        boundary=b"v" * 24,
-        envelope=b"envelope",
-        crc=crc24(ENCRYPTED),
-        body_size=len(ENCRYPTED),
-        body=ENCRYPTED,
-    )
 
 
 class Play:

@@ -686,6 +686,19 @@ async def test_several_are_appended_together_or_not_at_all(store: Store, alice: 
     assert [one.uid for one in placed] == [2, first.uid, 2]
 
 
+async def test_removing_asks_for_no_flag(store: Store, alice: Account) -> None:
+    for body in (b"1", b"2", b"3"):
+        await append_one(store, message(alice.inbox, body))
+    before = await store.mailbox(alice.inbox)
+    assert await store.remove(alice.inbox, [3, 1, 9]) == [1, 3]
+    changes = await store.changes(alice.inbox, before.highest_modseq)
+    assert changes.vanished == (1, 3)
+    assert await store.remove(alice.inbox, [1]) == []
+    assert (await store.mailbox(alice.inbox)).highest_modseq == changes.mailbox.highest_modseq
+    with pytest.raises(NotFound):
+        await store.remove(9999, [1])
+
+
 async def test_replacing_is_one_step(store: Store, alice: Account) -> None:
     old = await append_one(store, message(alice.inbox, b"old" * 200_000))
     before = await store.mailbox(alice.inbox)

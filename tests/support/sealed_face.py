@@ -18,12 +18,13 @@ from e2email_protocol.sealed.record import Record
 from e2email_protocol.sealed.render import render
 from e2email_server.config import Endpoint
 from e2email_server.imap.append import Appending
-from e2email_server.imap.server import ImapServer, start_imap
+from e2email_server.imap.server import start_imap
 from e2email_server.imap.session import Backend, SealedSession
 from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Logins
 from e2email_server.sealing.job import Job, run
 from e2email_server.sealing.pool import Sealing
+from e2email_server.serving import Serving
 from e2email_server.store.api import Store
 from e2email_server.store.memory import MemoryStore
 from e2email_server.store.types import Account, NewMessage, NewToken, Placed
@@ -52,8 +53,8 @@ class House:
     resident: Resident
     account: Account
     ticks: Ticks
-    imap: ImapServer
-    imaps: ImapServer
+    imap: Serving
+    imaps: Serving
 
     async def password(self, *scopes: str, kind: str = "app") -> str:
         """A new app password; every scope where none is named."""

@@ -28,6 +28,10 @@ class Access:
         return self._identity.account.account_id
 
     @property
+    def inbox(self) -> int:
+        return self._identity.account.inbox
+
+    @property
     def address(self) -> str:
         return self._identity.account.address
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from e2email_protocol.imap.errors import Unavailable
+from e2email_protocol.imap.errors import NoSuchMailbox, Unavailable, Vanished
+from e2email_server.imap.faults import translated
 
 Fetch = Callable[[int, int], Awaitable[bytes]]
 """(start, count) → those octets of the body, from the store."""
@@ -36,8 +37,12 @@ class Body:
         return self._octets[first : first + count]
 
     async def load(self, missing: Missing) -> None:
-        """Take this stretch in place of the one before. Raises Unavailable, also if it is cut."""
-        octets = await self._fetch(missing.start, missing.count)
+        """Take this stretch in place of the last. Raises Vanished, Unavailable (also if cut)."""
+        try:
+            with translated():
+                octets = await self._fetch(missing.start, missing.count)
+        except NoSuchMailbox as error:  # the store's NotFound: here it is the message's
+            raise Vanished from error
         if len(octets) != missing.count:
             raise Unavailable("a stored body is shorter than its row says")
         self._start, self._octets = missing.start, octets

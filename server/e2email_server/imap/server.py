@@ -1,6 +1,5 @@
 """The listeners of the sealed face: implicit TLS and STARTTLS, one engine for both."""
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Collection, Sequence
@@ -8,33 +7,16 @@ from collections.abc import Collection, Sequence
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
 from e2email_protocol.imap.errors import OverQuota, Refused, Unavailable
-from e2email_protocol.serve import Face, Limits, Listener, Peer, growing_delay, listen
+from e2email_protocol.serve import Face, Limits, Peer, growing_delay
 from e2email_server.config import Endpoint
 from e2email_server.imap.append import NoKeyEver
 from e2email_server.imap.capabilities import hidden
 from e2email_server.imap.session import Backend, SealedSession
+from e2email_server.serving import Serving, serve_face
 
 log = logging.getLogger(__name__)
 
 _REFUSAL = b"* BYE too many connections\r\n"
-
-
-class ImapServer:
-    """Running listeners of one kind."""
-
-    def __init__(self, endpoints: Sequence[Endpoint], listeners: Sequence[Listener], drain: float):
-        self._hosts = [endpoint.host for endpoint in endpoints]
-        self._listeners, self._drain = listeners, drain
-
-    @property
-    def endpoints(self) -> list[Endpoint]:
-        """Where it listens, with the ports the system chose."""
-        pairs = zip(self._hosts, self._listeners, strict=True)
-        return [Endpoint(host, listener.port) for host, listener in pairs]
-
-    async def stop(self) -> None:
-        """Take no more, let running commands end, hang up."""
-        await asyncio.gather(*(listener.close(self._drain) for listener in self._listeners))
 
 
 async def start_imap(
@@ -46,17 +28,10 @@ async def start_imap(
     hide: Collection[str] = (),
     limits: Limits | None = None,
     drain: float = 10.0,
-) -> ImapServer:
+) -> Serving:
     """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then."""
     face = _face(backend, tls, implicit, hide)
-    listeners: list[Listener] = []
-    try:
-        for endpoint in endpoints:
-            listeners.append(await listen(face, endpoint.host, endpoint.port, limits))
-    except OSError:
-        await asyncio.gather(*(listener.close(0) for listener in listeners))
-        raise
-    return ImapServer(endpoints, listeners, drain)
+    return await serve_face(face, endpoints, limits, drain)
 
 
 def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool, hide: Collection[str]) -> Face:

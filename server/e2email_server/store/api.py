@@ -234,6 +234,10 @@ class MessageStore(Protocol):
         """Remove what is marked \\Deleted, of these UIDs or of all; the UIDs removed."""
         ...
 
+    async def remove(self, mailbox_id: int, uids: Sequence[int]) -> list[int]:
+        """Remove these, whatever their flags (POP3); the UIDs removed. Raises NotFound."""
+        ...
+
     async def copy(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
         """Flags and date travel along, the record is shared. Raises NotFound (target), DiskFull."""
         ...

@@ -505,6 +505,11 @@ class MemoryStore:
         box = self._box(mailbox_id)
         chosen = box.chosen(box.messages if uids is None else uids)
         gone = [message.entry.uid for message in chosen if DELETED in message.entry.flags]
+        return await self.remove(mailbox_id, gone)
+
+    async def remove(self, mailbox_id: int, uids: Sequence[int]) -> list[int]:
+        box = self._box(mailbox_id)
+        gone = [message.entry.uid for message in box.chosen(uids)]
         if gone:
             box.take_out(gone)
             self._tell(mailbox_id)

@@ -290,13 +290,17 @@ def _with_flags(entry: Entry, flags: Flags, modseq: int) -> Entry:
 def expunge(transaction: Transaction, mailbox_id: int, uids: Iterable[int] | None) -> list[int]:
     wanted = None if uids is None else list(uids)
     found = message_reads.entries(transaction.connection, mailbox_id, wanted)
-    gone = [entry.uid for entry in found if DELETED in entry.flags]
+    return remove(transaction, mailbox_id, [e.uid for e in found if DELETED in e.flags])
+
+
+def remove(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> list[int]:
     counters = Counters(transaction, mailbox_id)
-    if gone:
-        held = _take_out(transaction, counters, mailbox_id, gone)
-        drop_unshared(transaction, [row.record for row in held])
-        counters.flush()
-    return gone
+    if not message_reads.rows(transaction.connection, messages, mailbox_id, uids):
+        return []
+    held = _take_out(transaction, counters, mailbox_id, uids)
+    drop_unshared(transaction, [row.record for row in held])
+    counters.flush()
+    return [row.uid for row in held]
 
 
 def _take_out(

@@ -394,6 +394,9 @@ class SqlStore:
         wanted = None if uids is None else list(uids)
         return await self._write(lambda t: message_rows.expunge(t, mailbox_id, wanted))
 
+    async def remove(self, mailbox_id: int, uids: Sequence[int]) -> list[int]:
+        return await self._write(lambda t: message_rows.remove(t, mailbox_id, uids))
+
     async def copy(self, mailbox_id: int, uids: Sequence[int], target_id: int) -> Copied:
         self._require_room()
         time = self._clock()
