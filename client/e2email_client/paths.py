@@ -73,6 +73,11 @@ class AccountPaths:
     def cache_db(self) -> Path:
         return self.folder / "cache.db"
 
+    @property
+    def chunks(self) -> Path:
+        """Large mail, a file each; belongs to `cache_db`."""
+        return self.folder / "chunks"
+
 
 @dataclass(frozen=True, slots=True)
 class Home:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2email_client.failure import ClientError
-from e2email_client.local import browse, journal, notices
+from e2email_client.local import browse, notices
 from e2email_client.local.bound import FREE
 from e2email_client.local.browse import Count
+from e2email_client.local.entries import State
 from e2email_client.local.notices import Notice
 from e2email_client.lock import SyncLock
-from e2email_client.stores import Stores, open_room
+from e2email_client.stores import Stores, open_journal, open_room
 from e2email_client.unlock import Unlocked
 from e2email_client.upstream import connect
 
@@ -37,14 +38,14 @@ class Standing:
     synced: int | None  # Unix seconds; None: never
     syncing: str | None  # the program that holds the lock; None: nobody
     waiting: int  # changes that the server does not have yet
-    refused: list[str]  # why others never came there
+    refused: list[str]  # others that never came there, and why
     notices: list[Notice]
     kept: int  # mails that are only here, until notices are acknowledged
     disk: Disk
 
 
 def look(unlocked: Unlocked, stores: Stores) -> Standing:
-    entries = stores.state.read("SELECT state, reason FROM journal ORDER BY id")
+    journal = open_journal(unlocked, stores)
     synced = stores.state.read("SELECT time FROM synced")
     kept = stores.cache.read(
         "SELECT count(*) FROM mail WHERE NOT EXISTS"
@@ -54,8 +55,8 @@ def look(unlocked: Unlocked, stores: Stores) -> Standing:
         mailboxes=browse.counts(stores.cache),
         synced=synced[0][0] if synced else None,
         syncing=syncing(unlocked),
-        waiting=sum(state == journal.State.PENDING for state, _ in entries),
-        refused=[reason for state, reason in entries if state == journal.State.REFUSED],
+        waiting=len(journal.pending()),
+        refused=[one.said for one in journal.entries(State.REFUSED)],
         notices=notices.pending(stores.state),
         kept=kept[0][0],
         disk=_disk(unlocked, stores),
@@ -68,7 +69,7 @@ def _disk(unlocked: Unlocked, stores: Stores) -> Disk:
     return Disk(
         cache=room.used(),
         bound=room.most,
-        files=sum(one.stat().st_size for one in unlocked.paths.folder.iterdir() if one.is_file()),
+        files=sum(one.stat().st_size for one in unlocked.paths.folder.rglob("*") if one.is_file()),
         free=whole.free,
         low=whole.free < whole.total * FREE,
     )

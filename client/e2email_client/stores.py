@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from e2email_client.failure import Alarm, LocalFault
 from e2email_client.local.bound import Room
 from e2email_client.local.cache import open_cache, open_state
+from e2email_client.local.chunks import ChunkFiles
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.journal import Journal
 from e2email_client.local.reserve import Reserve
@@ -33,7 +34,8 @@ def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
     """Alarm where state.db is damaged, LocalFault where the disk says no."""
     keys = unlocked.vault.store_keys
     try:
-        cache = open_cache(unlocked.paths.cache_db, keys.cache_db)
+        chunks = ChunkFiles(unlocked.paths.chunks, keys.chunks)
+        cache = open_cache(unlocked.paths.cache_db, keys.cache_db, chunks)
         try:
             state = open_state(unlocked.paths.state_db, keys.state_db)
         except BaseException:

@@ -30,6 +30,12 @@ def seal_chunks(key: bytes, aad: bytes, plaintext: Iterable[bytes]) -> Iterator[
     yield push(chunk, ad, _sodium.STREAM_FINAL)
 
 
+def box_size(plaintext: int) -> int:
+    """Octets of the box around so many."""
+    frames = max(1, -(-plaintext // CHUNK))
+    return _HEAD_SIZE + plaintext + frames * _sodium.STREAM_FRAME_EXTRA
+
+
 def open_chunks(key: bytes, aad: bytes, box: Iterable[bytes]) -> Iterator[bytes]:
     """The plaintext in verified chunks.
 

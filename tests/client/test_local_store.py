@@ -9,10 +9,8 @@ from e2email_client.local import browse, cache, mailboxes, mails, words
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.fold import fold
 from e2email_client.local.mailboxes import Skeleton
-from e2email_client.local.mails import Body, Security, State, Summary
-
-KEY = bytes(range(32))
-CANARY = "weltuntergangsmaschine"
+from e2email_client.local.mails import Body, State
+from support.local_mail import CANARY, KEY, fill, summary
 
 
 @pytest.fixture
@@ -22,34 +20,8 @@ def store(tmp_path: Path):
     database.close()
 
 
-def summary(subject: str = "subject", state: State = State.READY) -> Summary:
-    return Summary(
-        state=state,
-        size=10,
-        envelope=b"(NIL)",
-        structure=b"()",
-        fields=b"Subject: x\r\n",
-        preview="",
-        date=0,
-        subject=subject,
-        sender="bob",
-        recipients="alice",
-        attachments=0,
-        security=Security("sealed on arrival", "smtp", alarms=("one",), verdicts={"spf": "pass"}),
-    )
-
-
 def body(text: str = "", view: bytes = b"view", delivered: bytes = b"view") -> Body:
     return Body(view, delivered, 0, b"", fold(text))
-
-
-def fill(store: Database, count: int) -> mailboxes.Mailbox:
-    box = mailboxes.put(store, "INBOX", 7, None, True)
-    mailboxes.add(
-        store, box.id, [Skeleton(n, f"e{n}", frozenset({"\\Seen"}), n) for n in range(1, count + 1)]
-    )
-    mailboxes.listed(store, box.id, uidnext=count + 1, upstream_modseq=1)
-    return box
 
 
 def found(store: Database, query: str) -> list[tuple[str, int, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection
 
+from . import large
 from .cipher import Database
 from .mails import State
 
@@ -25,12 +26,13 @@ class Room:
         self.most = most
 
     def used(self) -> int:
-        """Octets of the file that hold something: what was dropped is written over by new mail."""
+        """Octets that hold something, large mail included: of the database, what was dropped is
+        written over by new mail."""
         pages, free, size = (
             self._cache.read(f"PRAGMA {what}")[0][0]
             for what in ("page_count", "freelist_count", "page_size")
         )
-        return int(pages - free) * int(size)
+        return int(pages - free) * int(size) + large.octets(self._cache)
 
     def full(self) -> bool:
         """Nothing more is to be fetched in the background."""
@@ -80,3 +82,4 @@ class Room:
                     "UPDATE mail SET state = ? WHERE id = ?", (int(State.READY), mail_id)
                 )
             writer.execute("INSERT INTO bound VALUES (?)", (max(received for _, received in some),))
+        large.collect(self._cache)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
-from . import keywords, mailboxes, words
+from . import keywords, large, mailboxes, words
+from .chunks import Gone
 from .cipher import Database
 from .mailboxes import IN_CHUNK
 
@@ -107,16 +108,23 @@ def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> N
 
 def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
     """Opened mail: its summary as recomputed from the octets, the octets, and its text."""
-    with database.write() as writer:
+    with large.placed(database, found, _octets) as placed, database.write() as writer:
         changed = []
-        for email_id, one, content in found:
+        for (email_id, one, content), files in placed:
             mail_id = _put(writer, email_id, one, State.UNREADABLE + 1)
             if mail_id is None:
                 continue  # expunged while it was being opened
             changed.append(mail_id)
-            _put_body(writer, mail_id, content)
+            _put_body(writer, mail_id, content, files)
             words.put_off(writer, mail_id)
         mailboxes.touch(writer, changed)
+
+
+def _octets(mail: tuple[str, Summary, Body]) -> dict[str, bytes]:
+    content = mail[2]
+    if content.delivered == content.view:
+        return {large.VIEW: content.view}
+    return {large.VIEW: content.view, large.DELIVERED: content.delivered}
 
 
 def put_off(database: Database, email_ids: Iterable[str]) -> None:
@@ -150,16 +158,19 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None
     return mail_id
 
 
-def _put_body(writer: Any, mail_id: int, content: Body) -> None:
+def _put_body(writer: Any, mail_id: int, content: Body, files: large.Files) -> None:
+    same = content.delivered == content.view
+    writer.execute("DELETE FROM body WHERE mail_id = ?", (mail_id,))
     writer.execute(
-        "INSERT OR REPLACE INTO body (mail_id, view, delivered, trace_length) VALUES (?, ?, ?, ?)",
+        "INSERT INTO body (mail_id, view, delivered, trace_length) VALUES (?, ?, ?, ?)",
         (
             mail_id,
-            content.view,
-            None if content.delivered == content.view else content.delivered,
+            None if large.VIEW in files else content.view,
+            None if same or large.DELIVERED in files else content.delivered,
             content.trace_length,
         ),
     )
+    large.enter(writer, mail_id, files)
     writer.execute(
         "INSERT OR REPLACE INTO header (mail_id, octets, folded) VALUES (?, ?, ?)",
         (mail_id, content.header, content.header_text),
@@ -196,6 +207,8 @@ def lacking(
     database: Database, mailbox_id: int, uids: Sequence[int], state: State
 ) -> list[tuple[int, str]]:
     """Of these messages, (uid, email id) of those known less well than `state`."""
+    if state > State.READY:
+        large.forget_lost(database)
     found = []
     for chunk in _chunks(uids):
         found += database.read(
@@ -230,15 +243,46 @@ def summary(database: Database, email_id: str) -> Summary | None:
 def body(database: Database, email_id: str) -> Body | None:
     """None while the octets are not here."""
     rows = database.read(
-        "SELECT b.view, b.delivered, b.trace_length, h.octets FROM body b"
+        "SELECT b.view, b.delivered, b.trace_length, h.octets, b.mail_id FROM body b"
         " JOIN header h ON h.mail_id = b.mail_id"
         " JOIN mail a ON a.id = b.mail_id WHERE a.email_id = ?",
         (email_id,),
     )
     if not rows:
         return None
-    view, delivered, trace_length, header = rows[0]
+    view, delivered, trace_length, header, mail_id = rows[0]
+    try:
+        files = large.read(database, mail_id)
+    except Gone:
+        large.forget(database, [mail_id])
+        return None
+    view = files.get(large.VIEW, view)
+    delivered = files.get(large.DELIVERED, delivered)
+    if view is None:
+        return None  # dropped between the two reads
     return Body(view, view if delivered is None else delivered, trace_length, header)
+
+
+def view(
+    database: Database, mailbox_id: int, uid: int, start: int = 0, count: int | None = None
+) -> bytes | None:
+    """Octets start … start + count of one message's view, and no more is read of a large one. None
+    where it is not here."""
+    rows = database.read(
+        "SELECT b.view, b.mail_id FROM message m JOIN body b ON b.mail_id = m.mail_id"
+        " WHERE m.mailbox_id = ? AND m.uid = ?",
+        (mailbox_id, uid),
+    )
+    if not rows:
+        return None
+    octets, mail_id = rows[0]
+    if octets is not None:
+        return bytes(octets[start : None if count is None else start + count])
+    try:
+        return large.read(database, mail_id, start, count).get(large.VIEW)
+    except Gone:
+        large.forget(database, [mail_id])
+        return None
 
 
 class Known(NamedTuple):
@@ -252,7 +296,7 @@ class Known(NamedTuple):
     size: int | None
     envelope: bytes | None
     structure: bytes | None
-    octets: bytes | None  # the whole view or its header
+    octets: bytes | None  # the view (of a large one nothing, see view()) or its header
     fields: bytes | None  # the published header fields, in place of a header that is not here
     names: bytes | None  # of the other fields, as published.answers() takes them
 

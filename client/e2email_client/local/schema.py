@@ -72,10 +72,23 @@ CREATE TABLE vanished (
 ) WITHOUT ROWID;
 CREATE TABLE body (
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
-  view BLOB NOT NULL,
-  delivered BLOB,                              -- the original; NULL: equals the view
+  view BLOB,                                   -- NULL: in a file
+  delivered BLOB,                              -- the original; NULL: equals the view, or in a file
   trace_length INTEGER NOT NULL                -- how many octets of the original are our own fields
 );
+CREATE TABLE large (                           -- octets in files, local/chunks.py
+  mail_id INTEGER NOT NULL REFERENCES body(mail_id) ON DELETE CASCADE,
+  what TEXT NOT NULL,                          -- "view" or "delivered"
+  name TEXT NOT NULL UNIQUE,
+  size INTEGER NOT NULL,
+  PRIMARY KEY (mail_id, what)
+) WITHOUT ROWID;
+CREATE TABLE unneeded (                        -- files that nothing names any more
+  name TEXT PRIMARY KEY
+);
+CREATE TRIGGER large_gone AFTER DELETE ON large BEGIN
+  INSERT INTO unneeded VALUES (old.name);
+END;
 CREATE TABLE bound (                           -- bodies of mail received up to then are fetched
   received INTEGER NOT NULL                    -- only when asked for: there was no room for them
 );
@@ -137,7 +150,7 @@ CREATE TABLE app_password (                    -- one for each mail program, pro
   used INTEGER,                                -- seconds since 1970, to the minute; NULL: never
   program TEXT NOT NULL DEFAULT ''             -- what it calls itself
 );
-"""
+"""  # noqa: S105  # a table
 
 # What programs were promised and the server does not have yet: journal.py.
 _JOURNAL = """

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from e2email_client.local.chunks import LARGE
 from e2email_client.local.mails import Known
 from e2email_client.local.published import answers, chosen
 from e2email_client.proxy.page import Page
 from e2email_protocol.imap.errors import Refused, UnknownEncoding
-from e2email_protocol.imap.session import Section
+from e2email_protocol.imap.session import Section, Stream
 from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import Kind, decoded, find
@@ -71,7 +72,13 @@ class ServedMessage:
     async def preview(self, lazy: bool) -> str | None:
         return await self._page.preview(self.uid, lazy=lazy)
 
-    async def section(self, section: Section, partial: tuple[int, int] | None) -> bytes | None:
+    async def section(
+        self, section: Section, partial: tuple[int, int] | None
+    ) -> bytes | Stream | None:
+        if not (section.path or section.what) and self._is_large():
+            if partial is None:
+                return await self._page.pieces(self.uid, self.size)
+            return await self._page.part(self.uid, *partial)
         if not section.path and section.what.startswith("HEADER"):
             octets = await self._header(section)
         elif section.path or section.what:
@@ -122,6 +129,9 @@ class ServedMessage:
             return self.known.octets or await self._page.header(self.uid)
         octets, root = await self._scanned()
         return octets[: root.body]
+
+    def _is_large(self) -> bool:
+        return self._view is None and (self.known.size or 0) > LARGE
 
     async def _whole(self) -> bytes:
         if self._view is None:

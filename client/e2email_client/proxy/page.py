@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from e2email_client.local import mails
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import Known, Octets, State
 from e2email_client.proxy.account import ProxyAccount
 from e2email_protocol.imap import errors
+from e2email_protocol.imap.session import Stream
+
+PIECE = 1024 * 1024  # octets of a large message that are read at once
 
 
 class Page:
@@ -62,11 +65,28 @@ class Page:
 
     async def view(self, uid: int) -> bytes:
         """Whole: only of this one."""
+        return await self.part(uid, 0, None)
+
+    async def part(self, uid: int, start: int, count: int | None) -> bytes:
+        """Of a view; nothing else is read of a large one."""
         await self._ensure([uid], State.OPENED)
-        for known in await self._known([uid], Octets.VIEW, summary=False):
-            if known.octets is not None:
-                return known.octets
-        raise self.trouble
+        found = await asyncio.to_thread(
+            mails.view, self._account.cache, self._local.id, uid, start, count
+        )
+        if found is None:
+            raise self.trouble
+        return found
+
+    async def pieces(self, uid: int, size: int) -> Stream:
+        """A view of this size, read as it is sent."""
+        first = await self.part(uid, 0, PIECE)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield first
+            for start in range(PIECE, size, PIECE):
+                yield await self.part(uid, start, PIECE)
+
+        return Stream(size, chunks())
 
     async def _known(self, uids: Sequence[int], octets: Octets, *, summary: bool) -> list[Known]:
         return await asyncio.to_thread(

@@ -12,8 +12,9 @@ from operator import attrgetter
 from e2email_client.failure import ClientError
 from e2email_client.live import INBOX
 from e2email_client.local import mailboxes, mails
+from e2email_client.local.chunks import PART
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.local.mails import Octets, State
+from e2email_client.local.mails import State
 from e2email_client.proxy.account import ProxyAccount
 from e2email_client.proxy.logins import Login, logged_in
 from e2email_client.sync import Stale
@@ -114,16 +115,17 @@ class ProxyMaildrop:
     async def retrieve(self, uid: int) -> AsyncGenerator[bytes, None]:
         with _told():
             await _ensure(self._account, self._local, [uid], State.OPENED, self._after(uid))
-        found = await asyncio.to_thread(
-            mails.known, self._account.cache, self._local.id, [uid], Octets.VIEW
-        )
-        if not found:
+        sizes = await asyncio.to_thread(mails.sizes, self._account.cache, self._local.id, [uid])
+        if uid not in sizes:
             raise errors.Vanished("removed since login")
-        octets = found[0].octets
-        if octets is None:
-            raise errors.Unavailable("its octets were dropped again")
-        for start in range(0, len(octets), PIECE):
-            yield octets[start : start + PIECE]
+        for start in range(0, sizes[uid], PART):
+            octets = await asyncio.to_thread(
+                mails.view, self._account.cache, self._local.id, uid, start, PART
+            )
+            if octets is None:
+                raise errors.Unavailable("its octets were dropped again")
+            for at in range(0, len(octets), PIECE):
+                yield octets[at : at + PIECE]
 
     def _after(self, uid: int) -> list[int]:
         """Programs that fetch one message mostly fetch those that follow."""
