@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from e2email_client.failure import Incomplete, Offline, Refused
-from e2email_client.local.journal import Journal, Place, Seal
+from e2email_client.local.entries import Place
+from e2email_client.local.journal import Journal, Seal
 from e2email_client.mailfiles import Found
 from e2email_protocol.mime.date import parse_date
 from e2email_protocol.mime.header import first

@@ -17,6 +17,9 @@ from e2email_client.failure import Refused
 from e2email_client.files import private_folder, write_private
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
+from e2email_client.local.entries import Kind
+from e2email_client.local.entries import State as Waits
+from e2email_client.local.journal import Journal
 from e2email_client.local.mails import State
 from e2email_client.sync import Stale, Sync
 
@@ -99,6 +102,18 @@ def _checked(name: str, before: _Known, after: _Known) -> Checked:
         flags=sum(before[uid][1] != after[uid][1] for uid in both),
         renewed=any(before[uid][0] != after[uid][0] for uid in both),
     )
+
+
+def save_refused(journal: Journal, folder: Path) -> int:
+    """Write the messages that the server never took to files, sealed as they are, and forget them;
+    how many. `e2email import` takes such a file as it is. LocalFault."""
+    entries = [one for one in journal.entries(Waits.REFUSED) if one.kind is Kind.APPEND]
+    if entries:
+        private_folder(folder)
+    for one in entries:
+        write_private(folder / f"refused-{one.id}.eml", journal.octets(one.id) or b"")
+    journal.done([one.id for one in entries])
+    return len(entries)
 
 
 def save(cache: Database, folder: Path) -> int:

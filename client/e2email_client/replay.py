@@ -23,7 +23,8 @@ from pathlib import Path
 from e2email_client.failure import NotUnderstood, Offline, Refused
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
-from e2email_client.local.journal import Entry, Journal, Kind, Place, together
+from e2email_client.local.entries import Entry, Kind, Place, together
+from e2email_client.local.journal import Journal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.pending import Effect
 from e2email_client.local.seen import Seen
@@ -44,28 +45,20 @@ GONE = "the mailbox is gone, or another one by now"
 NOT_UNDERSTOOD = "the server does not understand it"
 DELETED = frozenset({"\\Deleted"})
 
-Notice = Callable[[Entry, str], None]
-
-
-def unsaid(_: Entry, reason: str) -> None:
-    log.warning("a change could not be made on the server: %s", reason)
-
 
 class Replay:
-    """Of one account. `notice` is told of what can never be done, in a thread."""
+    """Of one account."""
 
     def __init__(
         self,
         journal: Journal,
         cache: Database,
         lock: Path,
-        notice: Notice = unsaid,
         seen: Seen | None = None,
     ) -> None:
         self._journal = journal
         self._cache = cache
         self._lock = lock
-        self._notice = notice
         self._seen = seen
 
     async def run(self, remote: Remote) -> bool:
@@ -234,12 +227,8 @@ class Replay:
         await asyncio.to_thread(write)
 
     async def _refuse(self, entries: Sequence[Entry], reason: str) -> None:
-        def write() -> None:
-            self._journal.refuse([one.id for one in entries], reason)
-            for one in entries:
-                self._notice(one, reason)
-
-        await asyncio.to_thread(write)
+        log.warning("changes that can never be made on the server: %d", len(entries))
+        await asyncio.to_thread(self._journal.refuse, entries, reason)
 
     async def _show_flags(
         self, remote: Remote, local: Mailbox | None, refused: Sequence[Entry]

@@ -27,7 +27,8 @@ from e2email_client.failure import (
 )
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
-from e2email_client.local.journal import Change, Journal, Place, Seal, Sending, differences
+from e2email_client.local.entries import Change, Place, differences
+from e2email_client.local.journal import Journal, Seal, Sending
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.replay import Replay
 from e2email_client.sync import Stale, Sync

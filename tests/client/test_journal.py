@@ -8,16 +8,15 @@ from sqlcipher3 import dbapi2
 
 from e2email_client.failure import LocalFault
 from e2email_client.local import cache, mailboxes
-from e2email_client.local.journal import (
-    RETRY_SECONDS,
+from e2email_client.local.entries import (
     UIDS_A_ROW,
     Change,
-    Journal,
     Kind,
     Place,
     State,
     differences,
 )
+from e2email_client.local.journal import RETRY_SECONDS, Journal
 from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.pending import Effect
 from e2email_client.local.reserve import Reserve
@@ -111,7 +110,7 @@ def test_what_is_done_leaves_and_what_is_refused_stays(journal):
     (first,) = journal.flags(INBOX, [Change((1,), SEEN, NONE)])
     (second,) = journal.delete(INBOX, [2])
     journal.done([first])
-    journal.refuse([second], "NOPERM")
+    journal.refuse([one for one in journal.pending() if one.id == second], "NOPERM")
     assert not journal.anything_pending()
     assert effects(journal) == {}
     assert [(one.id, one.reason) for one in journal.entries(State.REFUSED)] == [(second, "NOPERM")]

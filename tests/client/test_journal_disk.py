@@ -10,7 +10,8 @@ import pytest
 
 from e2email_client.failure import LocalFault
 from e2email_client.local import cache
-from e2email_client.local.journal import Change, Journal, Place
+from e2email_client.local.entries import Change, Place
+from e2email_client.local.journal import Journal
 from e2email_client.local.reserve import Reserve
 from support.home import eventually, home
 from support.sealed_face import house

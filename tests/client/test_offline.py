@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlcipher3 import dbapi2
 
+from e2email_client import repairing
 from e2email_client import writing as writing_module
 from e2email_client.failure import LocalFault, Offline, Refused
-from e2email_client.local import mailboxes
-from e2email_client.local.journal import Change, Place, State
+from e2email_client.local import mailboxes, notices
+from e2email_client.local.entries import Change, Place, State
+from e2email_client.local.notices import Kind
 from e2email_client.upstream import Remote
 from e2email_protocol.sealed.render import render
 from support.home import Home, eventually, home
@@ -234,7 +236,17 @@ async def test_a_mailbox_that_is_gone_or_another_one(here: Home) -> None:
     await kept(here)
     refused = here.journal.entries(State.REFUSED)
     assert [one.place.name for one in refused] == ["Gone", "Other"]
-    assert all(one.reason for one in refused)
+    told = notices.pending(here.journal._state)
+    assert [(one.kind, one.mailbox) for one in told] == [
+        (Kind.REFUSED, "Gone"),
+        (Kind.REFUSED, "Other"),
+    ]
+    assert told[0].text == (
+        "Flags of a message were changed here and could not be on the server:"
+        " the mailbox is gone, or another one by now."
+    )
+    here.journal.acknowledge()
+    assert here.journal.entries(State.REFUSED) == []
     assert (await there(here))[1] == {"\\Seen"}
     assert await there(here, "Other") == {1: set()}
 
@@ -376,7 +388,7 @@ def fields(local: mailboxes.Mailbox) -> dict:
     return {name: getattr(local, name) for name in local.__slots__}
 
 
-async def test_our_own_client_may_queue_an_append(here: Home) -> None:
+async def test_our_own_client_may_queue_an_append(here: Home, tmp_path) -> None:
     await away(here)
     here.journal.queue_append(Place.of(here.local()), await sealed(here, 6), ["\\Seen"], WHEN)
     here.journal.queue_append(Place("Gone", "", 0), await sealed(here, 7), [], WHEN)
@@ -385,7 +397,12 @@ async def test_our_own_client_may_queue_an_append(here: Home) -> None:
     assert (await there(here))[6] == SEEN
     (refused,) = here.journal.entries(State.REFUSED)
     assert refused.place.name == "Gone"
-    assert here.journal.octets(refused.id)  # to be exported
+    here.journal.acknowledge()
+    folder = tmp_path / "saved"
+    octets = here.journal.octets(refused.id)
+    assert repairing.save_refused(here.journal, folder) == 1
+    assert [one.read_bytes() for one in folder.iterdir()] == [octets]
+    assert here.journal.entries(State.REFUSED) == []
 
 
 # several programs

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from e2email_client.local import cache, mailboxes
-from e2email_client.local.journal import Change, Journal, Place
+from e2email_client.local.entries import Change, Place
+from e2email_client.local.journal import Journal
 from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.reserve import Reserve
 from e2email_client.replay import Replay

@@ -52,8 +52,8 @@ def command(
     from e2email_client.device_seal import sealing
     from e2email_client.history import History
     from e2email_client.importing import Importer
-    from e2email_client.local.journal import Kind as Journaled
-    from e2email_client.local.journal import Place
+    from e2email_client.local.entries import Kind as Journaled
+    from e2email_client.local.entries import Place
     from e2email_client.mailfiles import Kind, kind_of
     from e2email_client.stores import open_journal
 

@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Check the local mail against itself and against the server, and fetch what differs.
 
-    What waits for the server (the journal) and keys are looked at and never changed. No other
+    What waits for the server (the journal) and keys are looked at and never changed; with --save,
+    messages that the server never took are written to files, too, and leave the journal. No other
     program may be syncing the account meanwhile.
     """
     from e2email_client.lock import SyncLock
@@ -56,7 +57,7 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
     from e2email_client import repairing
     from e2email_client.local import browse
     from e2email_client.standing import look
-    from e2email_client.stores import open_stores
+    from e2email_client.stores import open_journal, open_stores
 
     with open_stores(unlocked) as stores:
         if faults := repairing.faults(stores.state):
@@ -66,6 +67,8 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
             )
         found = repairing.faults(stores.cache)
         saved = repairing.save(stores.cache, save) if save and not found else 0
+        if save:
+            saved += repairing.save_refused(open_journal(unlocked, stores), save)
     if found or rebuild:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{unlocked.paths.cache_db}{suffix}").unlink(missing_ok=True)

@@ -30,6 +30,7 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
     from e2email_client.cli._store import opened_whole
     from e2email_client.local import notices
     from e2email_client.standing import look, reachable
+    from e2email_client.stores import open_journal
 
     with opened_whole(access) as (unlocked, stores):
         why = None if offline else asyncio.run(reachable(unlocked))
@@ -44,6 +45,7 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
         show(answer, _text(answer, found), as_json)
         if acknowledge:
             notices.acknowledge(stores.state, [one.id for one in found.notices])
+            open_journal(unlocked, stores).acknowledge()
 
 
 def _text(answer: dict[str, Any], found: Standing) -> str:
@@ -65,7 +67,6 @@ def _text(answer: dict[str, Any], found: Standing) -> str:
         lines.append("The disk is nearly full: messages are fetched only when asked for.")
     if found.waiting:
         lines.append(f"{found.waiting} changes wait for the server.")
-    lines += [f"A change never came to the server: {clean.line(why)}." for why in found.refused]
     if found.kept:
         lines.append(
             f"{found.kept} mails are only on this machine; e2email repair --save keeps them."

@@ -11,93 +11,27 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlcipher3 import dbapi2
 
 from e2email_client.failure import LocalFault
-from e2email_client.local.cipher import Database
-from e2email_client.local.mailboxes import Mailbox, pack, unpack
-from e2email_client.local.pending import Effect
-from e2email_client.local.reserve import Reserve
-from e2email_protocol.imap.sequence import parse_set, render_set
+from e2email_protocol.imap.sequence import render_set
+
+from . import notices
+from .cipher import Database
+from .entries import Change, Entry, Kind, Place, State, entry, parts, together
+from .mailboxes import pack
+from .notices import Kind as Notice
+from .pending import Effect
+from .reserve import Reserve
 
 # A program that was told NO, or nothing, tries again within minutes or when it is next opened.
 RETRY_SECONDS = 24 * 3600
-# A row of UIDs stays readable at once; a mailbox of a million messages is some of them.
-UIDS_A_ROW = 10_000
 
 Seal = Callable[[bytes], bytes]
-
-
-class State(StrEnum):
-    PENDING = "pending"  # the next connection does it
-    SENDING = "sending"  # an APPEND nobody was told OK for: kept for the program's next attempt
-    REFUSED = "refused"  # can never be done; kept until a person has seen it
-
-
-class Kind(StrEnum):
-    FLAGS = "flags"
-    DELETE = "delete"
-    APPEND = "append"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A mailbox, and not another one that has its name by now.
-
-    `object_id` is '' if it is not known; `uidvalidity` is the one that programs are told.
-    """
-
-    name: str
-    object_id: str
-    uidvalidity: int
-
-    @classmethod
-    def of(cls, local: Mailbox) -> Place:
-        return cls(local.name, local.object_id, local.uidvalidity)
-
-    def names(self, local: Mailbox) -> bool:
-        if self.object_id and local.object_id:
-            return self.object_id == local.object_id
-        return self.name == local.name
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Flags to add to and to remove from messages."""
-
-    uids: tuple[int, ...]
-    added: frozenset[str]
-    removed: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row, without the octets of an append (`Journal.octets`)."""
-
-    id: int
-    state: State
-    kind: Kind
-    place: Place
-    uids: tuple[int, ...]
-    added: frozenset[str]  # of an append: the flags it has
-    removed: frozenset[str]
-    internal_date: int
-    since: int
-    reason: str
-    size: int  # of an append's octets
-
-    @property
-    def effect(self) -> Effect:
-        return Effect(self.added, self.removed, gone=self.kind is Kind.DELETE)
-
-    @property
-    def when(self) -> datetime:
-        return datetime.fromtimestamp(self.internal_date, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +72,13 @@ class Journal:
         rows = [
             (place, Kind.FLAGS, part, one.added, one.removed)
             for one in changes
-            for part in _parts(one.uids)
+            for part in parts(one.uids)
         ]
         return self._promise(rows)
 
     def delete(self, place: Place, uids: Sequence[int]) -> list[int]:
         nothing: frozenset[str] = frozenset()
-        return self._promise(
-            [(place, Kind.DELETE, part, nothing, nothing) for part in _parts(uids)]
-        )
+        return self._promise([(place, Kind.DELETE, part, nothing, nothing) for part in parts(uids)])
 
     def _promise(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:
         def insert(writer: Any) -> list[int]:
@@ -206,11 +138,11 @@ class Journal:
         return next((one for one in found if one.id not in self._under_way), None)
 
     def _forget_old(self) -> None:
-        before = int(self._clock()) - RETRY_SECONDS
-        with _kept(), self._state.write() as writer:
-            writer.execute(
-                "DELETE FROM journal WHERE state = ? AND since < ?", (State.SENDING, before)
-            )
+        which = (State.SENDING, int(self._clock()) - RETRY_SECONDS)
+        with _kept():
+            old = self._state.read("SELECT id FROM journal WHERE state = ? AND since < ?", which)
+        if old:
+            self.done([row for (row,) in old])
 
     def gave_up(self, sending: Sending) -> None:
         """The program was told NO, or hung up: its next attempt finds these octets."""
@@ -294,12 +226,21 @@ class Journal:
         self._under_way.difference_update(ids)
         self._reserve.hold()
 
-    def refuse(self, ids: Collection[int], reason: str) -> None:
-        """It can never be done."""
+    def refuse(self, entries: Collection[Entry], reason: str) -> None:
+        """They can never be done, and the user is told."""
         with _kept(), self._state.write() as writer:
-            writer.executemany(
-                "UPDATE journal SET state = ?, reason = ? WHERE id = ?",
-                [(State.REFUSED, reason, one) for one in ids],
+            for one in (replace(one, reason=reason) for one in entries):
+                writer.execute(
+                    "UPDATE journal SET state = ?, reason = ? WHERE id = ?",
+                    (State.REFUSED, reason, one.id),
+                )
+                notices.write(writer, Notice.REFUSED, one.place.name, one.said)
+
+    def acknowledge(self) -> None:
+        """The user was told of what was refused. Messages stay until they are saved."""
+        with _kept(), self._state.write() as writer:
+            writer.execute(
+                "DELETE FROM journal WHERE state = ? AND kind <> ?", (State.REFUSED, Kind.APPEND)
             )
 
     # reading
@@ -320,7 +261,7 @@ class Journal:
             rows = self._state.read(
                 f"SELECT {_COLUMNS} FROM journal WHERE state = ? ORDER BY id", (state,)
             )
-        return [_entry(row) for row in rows]
+        return [entry(row) for row in rows]
 
     def octets(self, entry: int) -> bytes | None:
         """Of an append: the sealed record. None: it is not there any more."""
@@ -337,57 +278,11 @@ class Journal:
                 " ORDER BY id",
                 (State.PENDING, Kind.APPEND, uidvalidity, object_id, name, object_id),
             )
-        return together(_entry(row) for row in rows)
+        return together(entry(row) for row in rows)
 
     def foreign_version(self) -> int:
         """Changes whenever another program promised something."""
         return self._state.foreign_version()
-
-
-def together(entries: Iterable[Entry]) -> dict[int, Effect]:
-    """What entries of one mailbox, in order, come to for each message."""
-    found: dict[int, Effect] = {}
-    for entry in entries:
-        effect = entry.effect
-        for uid in entry.uids:
-            found[uid] = found[uid].then(effect) if uid in found else effect
-    return found
-
-
-def differences(
-    shown: Iterable[tuple[int, frozenset[str]]], flags: frozenset[str]
-) -> Iterator[Change]:
-    """What a STORE FLAGS means for messages that a program sees with the flags `shown`."""
-    alike: dict[tuple[frozenset[str], frozenset[str]], list[int]] = {}
-    for uid, had in shown:
-        alike.setdefault((flags - had, had - flags), []).append(uid)
-    for (added, removed), uids in alike.items():
-        if added or removed:
-            yield Change(tuple(uids), added, removed)
-
-
-def _parts(uids: Sequence[int]) -> Iterator[Sequence[int]]:
-    ordered = sorted(uids)
-    return (ordered[at : at + UIDS_A_ROW] for at in range(0, len(ordered), UIDS_A_ROW))
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    number, state, kind, name, object_id, uidvalidity, uids, added, removed, *rest = row
-    return Entry(
-        number,
-        State(state),
-        Kind(kind),
-        Place(name, object_id, uidvalidity),
-        _uids(uids),
-        unpack(added),
-        unpack(removed),
-        *rest,
-    )
-
-
-def _uids(text: str) -> tuple[int, ...]:
-    ranges = parse_set(text.encode("ascii")) if text else ()
-    return tuple(uid for low, high in ranges for uid in range(low, high + 1))
 
 
 @contextmanager

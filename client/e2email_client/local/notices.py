@@ -17,6 +17,7 @@ MOST = 1_000
 class Kind(StrEnum):
     WENT_BACK = "went-back"  # a mailbox is as it was before: the server was restored from a copy
     REPLACED = "replaced"  # another mailbox has the name, or the same one new numbers
+    REFUSED = "refused"  # a change that was made here could not be made on the server
     HISTORY = "history"  # the server's key history does not continue the one that is known
 
 
