@@ -150,9 +150,7 @@ def test_a_server_that_forges_a_machine_is_found_out(
     client = house.imap(first)
     client.append("Junk", None, None, forged)
     client.logout()
-    (found,) = (
-        one for one in listed(second, "Junk").values() if "never wrote" in one["subject"]
-    )
+    (found,) = (one for one in listed(second, "Junk").values() if "never wrote" in one["subject"])
     assert found["security"]["origin"] == "unproven"
     with proxy.imap("Junk") as client:
 
@@ -235,3 +233,23 @@ def test_new_mail_arrives_in_an_idle_program(house: Server, proxy: Proxy, first:
         assert line == b"* %d EXISTS\r\n" % (before + 1)
         newest = literals(client.uid("FETCH", "*", "(BODY.PEEK[])")[1])[0]
     assert newest.endswith(MAIL % (7, 7))
+
+
+def test_old_mail_is_imported_once_for_all_machines(
+    first: User, second: User, tmp_path: Path
+) -> None:
+    separator = b"From bob@example.net Tue Jan  5 10:11:12 2021\n"
+    old = tmp_path / "old.mbox"
+    old.write_bytes(
+        b"".join(separator + b"Status: RO\nSubject: old %d\n\nText\n\n" % n for n in range(20))
+    )
+    done = first.e2email("import", old, "--mailbox", "Trash", "--json")
+    assert done.code == 0, done.error
+    assert (done.json["imported"], done.json["waiting"]) == (20, 0)
+    done = first.e2email("import", old, "--mailbox", "Trash", "--json")
+    assert (done.json["imported"], done.json["known"]) == (0, 20)
+    found = listed(second, "Trash").values()
+    assert sorted(one["subject"] for one in found) == sorted(f"old {n}" for n in range(20))
+    assert {one["received"] for one in found} == {1_609_841_472}
+    assert {tuple(one["flags"]) for one in found} == {("\\Seen",)}
+    assert {one["security"]["origin"] for one in found} == {"device"}
