@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Open one sealed message with gpg alone; written from docs/specs/sealed-message.md.
 
-reference_reader.py ARRIVAL_PUBLIC_KEY_HEX < message-as-sealed-IMAP-serves-it > delivered-octets
-
-The owner's secret key is in gpg's key ring. Exit code 0 only if hash and signature are right.
+reference_reader.py ARRIVAL_KEY [DEVICE_KEY] < message-as-sealed-IMAP-serves-it > delivered-octets
+Public keys in hex, the second for what the owner's device made; the owner's secret key is in gpg's
+key ring. Exit code 0 only if hash and signature are right.
 """
 
 import base64
@@ -87,7 +87,8 @@ field = FIELD.search(message) or sys.exit("no envelope field")
 signed, envelope = gpg(base64.b64decode(field[2].translate(None, b" \r\n"))).split(b"\n", 1)
 summary = json.loads(envelope.split(b"\n", 1)[0])
 signature = base64.b64decode(json.loads(signed)["signature"])
-if len(signature) != 64 or not is_signed(bytes.fromhex(sys.argv[1]), LABEL + envelope, signature):
+key = bytes.fromhex(sys.argv[2 if summary["arrival"]["origin"] == "device" else 1])
+if len(signature) != 64 or not is_signed(key, LABEL + envelope, signature):
     sys.exit("the envelope is not signed by this key")
 if summary["version"] != 1 or summary["id"] != field[1].decode():
     sys.exit("the envelope belongs to another record")

@@ -35,9 +35,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
 
 
-def read(name: str, home: dict[str, str], public: str) -> subprocess.CompletedProcess[bytes]:
+def read(name: str, home: dict[str, str], *keys: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-I", READER, public],
+        [sys.executable, "-I", READER, *keys],
         input=(FOLDER / f"{name}.eml").read_bytes(),
         env=home,
         capture_output=True,
@@ -48,7 +48,7 @@ def read(name: str, home: dict[str, str], public: str) -> subprocess.CompletedPr
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.eml")))
 def test_reader(name: str, home: dict[str, str]) -> None:
     vector = json.loads((FOLDER / f"{name}.json").read_text())
-    run = read(name, home, KEYS["arrival_public"])
+    run = read(name, home, KEYS["arrival_public"], KEYS["device_public"])
     # The reader makes no opened view and compares no summary: those vectors are octets to it.
     refused = vector["expect"] == "unproven" or (
         vector["expect"].startswith("refused") and "copy" not in vector["expect"]

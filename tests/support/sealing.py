@@ -112,7 +112,7 @@ def vector_opener(keys: Mapping[str, str]) -> Iterator[RealOpener]:
     own = recipient(b64decode(keys["certificate"]), now).key_ids
     public = bytes.fromhex(keys["arrival_public"])
     with OpenWorker(b64decode(keys["secret_key"])) as worker:
-        yield RealOpener(worker, own, public, (), now)
+        yield RealOpener(worker, own, public, (), now, bytes.fromhex(keys["device_public"]))
 
 
 _MIRROR = bytes(255 - octet for octet in range(256))  # no word of the plaintext stays readable

@@ -1,6 +1,7 @@
-"""Make the vectors of this folder anew: `python tests/vectors/sealed/make.py` from the root.
+"""Make the vectors of this folder anew, or those that are named.
 
-Encryption is random, so every run changes every file; the keys in keys.json are kept.
+`python tests/vectors/sealed/make.py [NAME…]` from the root. Encryption is random, so every run
+changes every file it makes; the keys in keys.json are kept.
 """
 
 import base64
@@ -20,7 +21,7 @@ from e2email_crypto.gate import recipient  # noqa: E402
 from e2email_crypto.keyedit import new_identity  # noqa: E402
 from e2email_crypto.seal import seal  # noqa: E402
 from e2email_protocol.sealed.armor import crc24  # noqa: E402
-from e2email_protocol.sealed.arrival import appended  # noqa: E402
+from e2email_protocol.sealed.arrival import DEVICE, Arrival, appended  # noqa: E402
 from e2email_protocol.sealed.record import Policy, Record  # noqa: E402
 from e2email_protocol.sealed.render import render, rendered_sizes  # noqa: E402
 from e2email_protocol.sealed.signed import Signed, join_signed, split_signed  # noqa: E402
@@ -62,7 +63,7 @@ def keys() -> dict[str, str]:
     alice, mallory = (
         new_identity(address, "", NOW - 1000) for address in (ACCOUNT, "mallory@example.org")
     )
-    server = ArrivalKey.generate()
+    server, device = ArrivalKey.generate(), ArrivalKey.generate()
     made = {
         "account": ACCOUNT,
         "secret_key": text(alice.tsk),
@@ -71,6 +72,8 @@ def keys() -> dict[str, str]:
         "arrival_seed": server.seed.hex(),
         "arrival_public": server.public.hex(),
         "arrival_signer": server.key_id,
+        "device_seed": device.seed.hex(),
+        "device_public": device.public.hex(),
     }
     path.write_text(json.dumps(made, indent=1) + "\n")
     return made
@@ -89,6 +92,7 @@ class Maker:
         self.mallory = recipient(base64.b64decode(held["foreign_certificate"]), NOW)
         self.server = ArrivalKey(bytes.fromhex(held["arrival_seed"]))
         self.sealer = RealSealer(self.alice, self.server)
+        self.device = RealSealer(self.alice, ArrivalKey(bytes.fromhex(held["device_seed"])))
         self.plain = self.composed(PLAIN)
         self.other = self.composed(PLAIN, record_id=bytes(16))
         self.to_alice = encrypted_mail(armored(seal(INNER, [self.alice])))
@@ -132,6 +136,17 @@ class Maker:
         )  # fmt: skip
         stored = appended("mutt", "TLSv1.3", NOW)
         yield "appended", "opened", "stored by a program", new(PLAIN, trace=b"", arrival=stored)
+        here = {"trace": b"", "arrival": Arrival(DEVICE, "", NOW)}
+        yield "device", "opened", "made on a device", composed(PLAIN, self.device, **here)
+        yield (
+            "device-baseline", "opened", "the same under baseline",
+            composed(PLAIN, self.device, **here, **baseline),
+        )  # fmt: skip
+        yield "device-by-server", "unproven", "the server's key on a device's", new(PLAIN, **here)
+        yield (
+            "mail-by-device", "unproven", "a device's key on mail that came by SMTP",
+            composed(PLAIN, self.device),
+        )  # fmt: skip
         yield "encrypted", "opened", "sender-encrypted", new(self.to_alice)
         yield "verbatim", "opened", "the same under baseline", new(self.to_alice, **baseline)
         yield (
@@ -216,6 +231,8 @@ def main() -> None:
     held = keys()
     with vector_opener(held) as opener:
         for name, expect, what, record in Maker(held, opener).cases():
+            if sys.argv[1:] and name not in sys.argv[1:]:
+                continue
             made = vector(expect, what, record, opener)
             (HERE / f"{name}.eml").write_bytes(render(record).read(0, 1 << 30))
             (HERE / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n")
