@@ -19,6 +19,8 @@ from e2email_protocol.sealed.render import parse_rendered, render
 from e2email_server.imap.append import Appending
 from e2email_server.sealing.job import Job, run
 from e2email_server.sealing.pool import INLINE
+from e2email_server.smtp.budget import MemoryBudget
+from e2email_server.smtp.limits import COPIES, Limits
 from e2email_server.store.errors import DiskFull
 from e2email_server.store.types import NewAccount
 from e2email_server.targets import find_target
@@ -307,3 +309,21 @@ async def test_a_full_disk(server: House, monkeypatch: pytest.MonkeyPatch) -> No
 async def test_no_such_mailbox(server: House) -> None:
     async with talk(server) as one:
         assert b"a NO [TRYCREATE]" in await one.append(MAIL, b"nowhere")
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+async def test_what_is_on_its_way_in_is_bounded_over_all_connections(server: House) -> None:
+    """And a connection that ends in the middle gives its part back."""
+    memory = MemoryBudget(Limits(memory=200 << 20))
+    bounded = replace(server, backend=replace(server.backend, budget=memory))
+    async with talk(bounded) as one, talk(bounded) as two:
+        assert await one.ask(b"a APPEND Drafts {40000000}\r\n") == b"+ OK\r\n"
+        assert memory.used == 40_000_000 * COPIES
+        assert b"a NO [UNAVAILABLE]" in await two.ask(b"a APPEND Drafts {40000000}\r\n")
+        assert b"a OK [APPENDUID" in await two.append(MAIL)  # small mail has a reserve
+        await one.connection.close()
+        assert memory.used == 0
+        assert await two.ask(b"a APPEND Drafts {40000000}\r\n") == b"+ OK\r\n"
+    assert memory.used == 0

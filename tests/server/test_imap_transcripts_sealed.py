@@ -97,9 +97,9 @@ class Play:
         self.stack.callback(self.logins.close)
         late = lambda: max(CREATED + 60, self.time)  # noqa: E731
         appending = Appending(self.store, self.sealing, ARRIVAL_KEY, late, 1 << 20)
-        memory = MemoryBudget(Limits(memory=int(self.options.get("memory", 1 << 29))))
+        self.memory = MemoryBudget(Limits(memory=int(self.options.get("memory", 1 << 29))))
         mailboxes = SharedMailboxes(self.store)
-        self.backend = Backend(self.store, self.logins, mailboxes, appending, memory)
+        self.backend = Backend(self.store, self.logins, mailboxes, appending, self.memory)
 
     def session(self) -> Connection:
         limit = self.backend.appending.literal_limit
@@ -125,6 +125,7 @@ class Play:
     async def close(self) -> None:
         await self.one.close()
         await self.two.close()
+        assert self.memory.used == 0, "what was appended is let go"
         await self.store.close()
         await self.stack.aclose()
 

@@ -172,7 +172,12 @@ class Talk:
         self.session = SealedSession(server.backend, peer)
         self.connection = Connection(
             self.session,
-            Settings(message_limit=server.backend.appending.literal_limit, penalty=self._penalty),
+            Settings(
+                message_limit=server.backend.appending.literal_limit,
+                clock=clock,
+                budget=server.backend.budget,
+                penalty=self._penalty,
+            ),
             tls=True,
             report=self.reports.append,
         )
