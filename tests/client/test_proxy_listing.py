@@ -153,6 +153,8 @@ async def test_preview(here: Home) -> None:
 
 
 async def test_a_lazy_preview_waits_for_nothing(here: Home, monkeypatch) -> None:
+    here.lose()
+    await eventually(lambda: not here.live.online)
     with here.cache.write() as writer:
         writer.execute("UPDATE mail SET state = 0 WHERE id = 2")
     asked = []
@@ -173,10 +175,10 @@ async def test_a_lazy_preview_waits_for_nothing(here: Home, monkeypatch) -> None
 
 async def test_sort_of_what_is_not_here_is_refused(here: Home) -> None:
     talk = await here.talk().login()
-    with here.cache.write() as writer:
-        writer.execute("UPDATE mail SET state = 0 WHERE id = 2")
     here.lose()
     await eventually(lambda: not here.live.online)
+    with here.cache.write() as writer:
+        writer.execute("UPDATE mail SET state = 0 WHERE id = 2")
     assert b"NO [UNAVAILABLE]" in await talk.no(b"SORT (DATE) UTF-8 ALL")
     assert b"* SORT 3 1\r\n" in await talk.ok(b"SORT (DATE) UTF-8 1,3")
 

@@ -388,21 +388,28 @@ def count(database: Database, mailbox_id: int, below: int) -> int:
     return int(rows[0][0])
 
 
-def touch(writer: Any, mail_ids: Iterable[int]) -> None:
-    """Inside a transaction: what is said of these records changed, wherever they lie."""
+def touch(writer: Any, known: Iterable[tuple[int, bool]]) -> None:
+    """Inside a transaction: of these records (id, its keywords are others) more is known, wherever
+
+    they lie. Nothing else changes for programs, so that a MODSEQ which they hold stays good.
+    """
     modseqs: dict[int, int] = {}
-    for mail_id in mail_ids:
+    seen: set[int] = set()
+    for mail_id, changed in known:
         places = writer.execute(
             "SELECT mailbox_id, uid FROM message WHERE mail_id = ?", (mail_id,)
         ).fetchall()
         for mailbox_id, uid in places:
+            seen.add(mailbox_id)
+            if not changed:
+                continue
             if mailbox_id not in modseqs:
                 modseqs[mailbox_id] = _next_modseq(writer, mailbox_id)
             writer.execute(
                 "UPDATE message SET modseq = ? WHERE mailbox_id = ? AND uid = ?",
                 (modseqs[mailbox_id], mailbox_id, uid),
             )
-    for mailbox_id in modseqs:
+    for mailbox_id in seen:
         _announce(writer, mailbox_id)
 
 

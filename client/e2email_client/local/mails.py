@@ -102,22 +102,22 @@ SUMMARY_COLUMNS = (
 def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> None:
     """(email id, summary) of newly opened envelopes; a record already READY keeps what it has."""
     with database.write() as writer:
-        changed = [_put(writer, email_id, one, State.READY) for email_id, one in found]
-        mailboxes.touch(writer, [mail_id for mail_id in changed if mail_id is not None])
+        put = [_put(writer, email_id, one, State.READY) for email_id, one in found]
+        mailboxes.touch(writer, [one for one in put if one is not None])
 
 
 def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
     """Opened mail: its summary as recomputed from the octets, the octets, and its text."""
     with large.placed(database, found, _octets) as placed, database.write() as writer:
-        changed = []
+        known = []
         for (email_id, one, content), files in placed:
-            mail_id = _put(writer, email_id, one, State.UNREADABLE + 1)
-            if mail_id is None:
+            put = _put(writer, email_id, one, State.UNREADABLE + 1)
+            if put is None:
                 continue  # expunged while it was being opened
-            changed.append(mail_id)
-            _put_body(writer, mail_id, content, files)
-            words.put_off(writer, mail_id)
-        mailboxes.touch(writer, changed)
+            known.append(put)
+            _put_body(writer, put[0], content, files)
+            words.put_off(writer, put[0])
+        mailboxes.touch(writer, known)
 
 
 def _octets(mail: tuple[str, Summary, Body]) -> dict[str, bytes]:
@@ -136,26 +136,30 @@ def put_off(database: Database, email_ids: Iterable[str]) -> None:
             ).fetchone()
             for email_id in email_ids
         ]
-        mailboxes.touch(writer, [row[0] for row in tried if row])
+        mailboxes.touch(writer, [(row[0], False) for row in tried if row])
 
 
-def _put(writer: Any, email_id: str, summary: Summary, below: int) -> int | None:
-    """Write a summary over one of a state lower than `below`; the row's id if there was one."""
-    said = mailboxes.pack(keywords.keywords(summary.security))
-    rows = writer.execute(
-        "UPDATE mail SET state=?, size=?, keywords=? WHERE email_id=? AND state < ? RETURNING id",
-        (int(summary.state), summary.size, said, email_id, int(below)),
-    ).fetchall()
-    if not rows:
+def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int, bool] | None:
+    """Write a summary over one of a state lower than `below`: the row's id, and whether it has
+    other keywords now; None where there was none."""
+    row = writer.execute(
+        "SELECT id, keywords FROM mail WHERE email_id = ? AND state < ?", (email_id, int(below))
+    ).fetchone()
+    if row is None:
         return None
-    mail_id: int = rows[0][0]
+    mail_id, had = row
+    said = mailboxes.pack(keywords.keywords(summary.security))
+    writer.execute(
+        "UPDATE mail SET state = ?, size = ?, keywords = ? WHERE id = ?",
+        (int(summary.state), summary.size, said, mail_id),
+    )
     writer.execute(
         "INSERT OR REPLACE INTO summary (mail_id, envelope, structure, fields, preview, date,"
         " subject, sender, recipients, attachments, security, names)"
         " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         (mail_id, *_values(summary)),
     )
-    return mail_id
+    return mail_id, had != said
 
 
 def _put_body(writer: Any, mail_id: int, content: Body, files: large.Files) -> None:
