@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TypeVar
@@ -19,6 +19,7 @@ from typing import TypeVar
 from e2email_client.digest import MAX_TEXT, Digest, Heading
 from e2email_client.failure import Offline
 from e2email_client.local import published
+from e2email_client.local.chunks import LARGE
 from e2email_client.local.fold import fold
 from e2email_client.local.mails import Body, Security, State, Summary
 from e2email_client.notice import DELIVERED, SEALED, notice
@@ -33,7 +34,7 @@ from e2email_protocol.sealed.arrival import DEVICE, SMTP, Arrival
 from e2email_protocol.sealed.envelope import BadEnvelope
 from e2email_protocol.sealed.envelope import Body as BodyKind
 from e2email_protocol.sealed.record import Form
-from e2email_protocol.sealed.render import Stored, parse_envelope_field, stored_messages
+from e2email_protocol.sealed.render import parse_envelope_field, render, stored_messages
 from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
 from e2email_protocol.sealed.summary import NAMES
@@ -159,59 +160,57 @@ class Opening:
         )
 
     def bodies(
-        self, found: Iterable[tuple[str, bytes]]
+        self, found: list[tuple[str, bytes]]
     ) -> list[tuple[str, tuple[Summary, Body] | Later]]:
-        """(email id, rendered record) → what is shown for it; a notice where it is unreadable."""
-        kept = list(found)
-        records = [stored_messages(octets) for _, octets in kept]
-        envelopes = self._opened([r.envelope if r else b"" for r in records], MAX_SIGNED)
-        bodies = self._opened(
-            [r.body if r and r.form is Form.SEALED else b"" for r in records], sealed.MAX_ENTITY
-        )
+        """(email id, rendered record) → what is shown for it; a notice where it is unreadable.
+
+        `found` is emptied, and what was dealt with let go: a mail of 50 MiB is in memory at most
+        three times.
+        """
+        asked = [_Asked(email_id, octets) for email_id, octets in found]
+        found.clear()
+        envelopes = self._opened([one.envelope for one in asked], MAX_SIGNED)
+        bodies = deque(self._opened([one.sealed_body for one in asked], sealed.MAX_ENTITY))
         restored = [
-            _attempt(lambda: self._restored(email_id, record, envelope, body))  # noqa: B023
-            for (email_id, _), record, envelope, body in zip(
-                kept, records, envelopes, bodies, strict=True
-            )
+            _attempt(lambda: self._restored(one, envelope, bodies))  # noqa: B023
+            for one, envelope in zip(asked, envelopes, strict=True)
         ]
-        del bodies
-        digests = self._parsed(restored, lambda one: one.octets, self._parsing.digests)
+        parsed, digests = self._parsed(restored, lambda one: one.octets, self._parsing.digests)
+        del restored
         results: list[tuple[str, tuple[Summary, Body] | Later]] = []
-        for (email_id, octets), one, facts in zip(kept, *digests, strict=True):
+        for one, mail, facts in zip(asked, parsed, digests, strict=True):
             outcome: tuple[Summary, Body] | Unreadable | Later
-            outcome = one if not isinstance(one, _Restored) else self._finished(one, facts)
+            outcome = self._finished(mail, facts) if isinstance(mail, _Restored) else mail
             if isinstance(outcome, Unreadable):
-                outcome = self._unreadable(outcome, octets)
-            results.append((email_id, outcome))
+                outcome = self._unreadable(outcome, one.octets)
+            results.append((one.email_id, outcome))
         return results
 
     def _opened(self, messages: list[bytes], most: int) -> list[bytes | OpenFailed]:
         return [_plaintext(outcome) for outcome in self._pool.open_many(messages, most)]
 
     def _restored(
-        self,
-        email_id: str,
-        record: Stored | None,
-        envelope: bytes | OpenFailed,
-        body: bytes | OpenFailed,
+        self, asked: _Asked, envelope: bytes | OpenFailed, bodies: deque[bytes | OpenFailed]
     ) -> _Restored:
         """What was delivered, as far as it is not the sender's encryption."""
+        body = bodies.popleft()
+        record = asked.record
         if record is None:
             raise Unreadable(_NO_RECORD)
-        known = self._envelope(email_id, record.envelope, envelope)
+        known = self._envelope(asked.email_id, record.envelope, envelope)
+        alarms = sealed.body_alarms(known, record.body, self._adapter)
         try:
             verbatim = known.envelope.body is BodyKind.VERBATIM
             plaintext = record.body if verbatim else _or_raise(body)
-            return _Restored(known, record.body, sealed.restore(known.envelope, plaintext))
+            octets = sealed.restore(known.envelope, plaintext)
         except (CryptoError, sealed.Refused) as error:
-            raise self._with_alarms(_judged(error), known, record.body) from error
-
-    def _with_alarms(
-        self, why: Unreadable | Later, known: sealed.OpenedEnvelope, body: bytes
-    ) -> Unreadable | Later:
-        if isinstance(why, Unreadable):
-            why.alarms = sealed.body_alarms(known, body, self._adapter)
-        return why
+            why = _judged(error)
+            if isinstance(why, Unreadable):
+                why.alarms = alarms
+            raise why from error
+        if not known.envelope.encrypted:
+            asked.let_go()
+        return _Restored(known, octets, alarms)
 
     def _finished(
         self, one: _Restored, facts: Digest | None
@@ -219,7 +218,10 @@ class Opening:
         try:
             return self._shown(one, facts)
         except sealed.Damaged as error:
-            return self._with_alarms(_judged(error), one.known, one.body)
+            why = _judged(error)
+            if isinstance(why, Unreadable):
+                why.alarms = one.alarms
+            return why
         except Later as late:
             return late
         except NoParser:
@@ -229,7 +231,7 @@ class Opening:
         known, octets = one.known, one.octets
         if facts is None:
             return self._unparsed(one)
-        alarms = sealed.delivered_alarms(known, one.body, facts.summary, self._adapter)
+        alarms = one.alarms | sealed.summary_alarms(known, facts.summary)
         if not known.envelope.encrypted:
             return _final(known, octets, octets, facts, _security(known, alarms, ()))
         start, end = sealed.encrypted_span(facts.encrypted)
@@ -250,8 +252,7 @@ class Opening:
 
     def _unparsed(self, one: _Restored) -> tuple[Summary, Body]:
         """What cannot be parsed within the limits. What its envelope announced stays as it is."""
-        known, octets = one.known, one.octets
-        alarms = sealed.body_alarms(known, one.body, self._adapter)
+        known, octets, alarms = one.known, one.octets, one.alarms
         (heading,) = self._parsing.headings([known.envelope.fields])
         summary = _summary(known, heading)
         if isinstance(summary, Unreadable) or summary.state is not State.READY:
@@ -328,13 +329,45 @@ class Opening:
         return summary, body
 
 
+class _Asked:
+    """A record as the server serves it; a large one is not kept beside the messages in it."""
+
+    def __init__(self, email_id: str, octets: bytes) -> None:
+        self.email_id = email_id
+        self.record = stored_messages(octets)
+        self._octets = None if self.record and len(octets) > LARGE else octets
+
+    def __repr__(self) -> str:
+        return f"_Asked({self.email_id})"
+
+    def let_go(self) -> None:
+        """It is readable: what the server holds is not shown."""
+        self.record = self._octets = None
+
+    @property
+    def envelope(self) -> bytes:
+        return self.record.envelope if self.record else b""
+
+    @property
+    def sealed_body(self) -> bytes:
+        return self.record.body if self.record and self.record.form is Form.SEALED else b""
+
+    @property
+    def octets(self) -> bytes:
+        if self._octets is not None:
+            return self._octets
+        assert self.record is not None
+        rendered = render(self.record.record())
+        return rendered.read(0, rendered.size)
+
+
 @dataclass(frozen=True, slots=True)
 class _Restored:
-    """A mail as it was delivered, and the stored body that it came in."""
+    """A mail as it was delivered, and what is wrong with what it was stored in."""
 
     known: sealed.OpenedEnvelope
-    body: bytes
     octets: bytes
+    alarms: frozenset[sealed.Alarm]
 
     def __repr__(self) -> str:
         return f"_Restored({len(self.octets)} octets)"

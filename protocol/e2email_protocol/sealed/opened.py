@@ -144,7 +144,7 @@ def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
         plaintext = opener.open(body, plaintext_size(opened.envelope)).plaintext
     mail = Mail(restore(opened.envelope, plaintext))
     summary = summarise(mail)
-    alarms = delivered_alarms(opened, body, summary, opener)
+    alarms = body_alarms(opened, body, opener) | summary_alarms(opened, summary)
     if not opened.envelope.encrypted:
         return Opened(opened, mail.octets, mail.octets, summary, (), alarms)
     span = encrypted_span(encrypted_body(mail.octets, mail.root))
@@ -155,12 +155,9 @@ def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
     return Opened(opened, mail.octets, view, summarise(Mail(view)), signatures, alarms)
 
 
-def delivered_alarms(
-    opened: OpenedEnvelope, body: bytes, summary: Summary, opener: Opener
-) -> frozenset[Alarm]:
-    """What is wrong with a mail that was restored; `summary` is that of its octets."""
-    alarms = body_alarms(opened, body, opener)
-    return alarms if agrees(opened.envelope, summary) else alarms | {Alarm.SUMMARY}
+def summary_alarms(opened: OpenedEnvelope, summary: Summary) -> frozenset[Alarm]:
+    """Whether the envelope said what it should; `summary` is made of what was delivered."""
+    return frozenset() if agrees(opened.envelope, summary) else frozenset({Alarm.SUMMARY})
 
 
 def body_alarms(opened: OpenedEnvelope, body: bytes, opener: Opener) -> frozenset[Alarm]:

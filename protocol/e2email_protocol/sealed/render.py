@@ -57,19 +57,6 @@ _NO_BOUNDARY = b"0" * 16  # of a verbatim record that was read back: it renders 
 _BOUNDARY_LINE = re.compile(rb' boundary="([0-9A-Za-z]{16,60})"\r\n')
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Stored:
-    """The two messages of a record; a verbatim body is the mail as it was delivered."""
-
-    form: Form
-    envelope: bytes
-    body: bytes
-
-    def __repr__(self) -> str:
-        """Lengths only."""
-        return f"<Stored {self.form}, {len(self.body)} octets>"
-
-
 @dataclass(frozen=True, slots=True)
 class EnvelopeField:
     """What E2email-Envelope says in clear, and the binary OpenPGP message in it."""
@@ -77,6 +64,41 @@ class EnvelopeField:
     record_id: bytes
     policy: Policy
     message: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Stored:
+    """The two messages of a record, and what else is rendered; a verbatim body is the mail as it
+    was delivered."""
+
+    form: Form
+    field: EnvelopeField
+    outer: bytes
+    boundary: bytes
+    body: bytes
+
+    @property
+    def envelope(self) -> bytes:
+        return self.field.message
+
+    def record(self) -> Record:
+        """With the checksum computed."""
+        return Record(
+            record_id=self.field.record_id,
+            form=self.form,
+            version=FORMAT_VERSION,
+            policy=self.field.policy,
+            outer=self.outer,
+            boundary=self.boundary,
+            envelope=self.envelope,
+            crc=crc24(self.body) if self.form is Form.SEALED else 0,
+            body_size=len(self.body),
+            body=self.body,
+        )
+
+    def __repr__(self) -> str:
+        """Lengths only."""
+        return f"<Stored {self.form}, {len(self.body)} octets>"
 
 
 class Rendered:
@@ -195,25 +217,10 @@ def parse_rendered(octets: bytes) -> Record | None:
 
     Whose keys it is sealed to is the caller's question (PKESK ids of envelope and body).
     """
-    found = _parts(octets)
-    if found is None:
+    found = stored_messages(octets)
+    if found is None or not is_outer(found.outer, found.field.policy, found.form):
         return None
-    field, outer, boundary, body = found
-    form = Form.SEALED if outer else Form.VERBATIM
-    if not is_outer(outer, field.policy, form):
-        return None
-    record = Record(
-        record_id=field.record_id,
-        form=form,
-        version=FORMAT_VERSION,
-        policy=field.policy,
-        outer=outer,
-        boundary=boundary,
-        envelope=field.message,
-        crc=crc24(body) if form is Form.SEALED else 0,
-        body_size=len(body),
-        body=body,
-    )
+    record = found.record()
     rendered = render(record)
     return record if rendered.read(0, rendered.size) == octets else None
 
@@ -221,26 +228,17 @@ def parse_rendered(octets: bytes) -> Record | None:
 def stored_messages(octets: bytes) -> Stored | None:
     """What of a rendering is to be opened. Clear header and checksum are not looked at: what was
     opened proves itself."""
-    found = _parts(octets)
-    if found is None:
-        return None
-    field, outer, _, body = found
-    return Stored(Form.SEALED if outer else Form.VERBATIM, field.message, body)
-
-
-def _parts(octets: bytes) -> tuple[EnvelopeField, bytes, bytes, bytes] | None:
-    """(envelope, clear header, boundary, body); without a clear header it is the verbatim form."""
     start = 0 if octets.startswith(ENVELOPE_FIELD) else octets.find(_NEXT_FIELD, 0, MAX_OUTER) + 2
     match = _ENVELOPE.match(octets, start)
     field = None if match is None else _envelope_field(match)
     if match is None or field is None:
         return None
     if start == 0:
-        return field, b"", _NO_BOUNDARY, octets[match.end() :]
+        return Stored(Form.VERBATIM, field, b"", _NO_BOUNDARY, octets[match.end() :])
     at = match.end()
     boundary = _BOUNDARY_LINE.search(octets, at, at + len(_ENCRYPTED))
     if boundary is None:
         return None
     head = len(_ENCRYPTED % {b"boundary": boundary[1]})
     body = dearmor(octets, at + head, len(octets) - len(_TAIL % boundary[1]))
-    return None if body is None else (field, octets[:start], boundary[1], body)
+    return None if body is None else Stored(Form.SEALED, field, octets[:start], boundary[1], body)
