@@ -127,13 +127,14 @@ class Replay:
             raise
         if state.uidvalidity != await asyncio.to_thread(self._expected, place):
             return False
+        local = await asyncio.to_thread(self._local, place)
         if self._seen is None or not await asyncio.to_thread(
-            self._seen.above, place.name, state.counters
+            self._seen.above, place.name, state.counters, local
         ):
             return True
         # it went back in time, and its UIDs may name other mail; or this session's view is old
         said = await remote.status(name)
-        return not await asyncio.to_thread(self._seen.above, place.name, said.counters)
+        return not await asyncio.to_thread(self._seen.above, place.name, said.counters, local)
 
     def _expected(self, place: Place) -> int | None:
         """The server's UIDVALIDITY where programs are told the one of `place`."""

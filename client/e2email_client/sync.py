@@ -235,13 +235,13 @@ class Sync:
             if known is not None and known.complete and not whole:
                 since = known.server_validity, known.upstream_modseq, known.uidnext
             state = await remote.select(mailbox.name, since)
-            local = await self._put(mailbox, state)
+            local = await self._put(mailbox, state, known)
             if known is None or known.id != local.id:
                 remote.news()  # of what was known before
             try:
                 await self._read(remote, local, state, whole=whole)
             except Reused:
-                local = await self._put(mailbox, state, reused=True)
+                local = await self._put(mailbox, state, local, reused=True)
                 remote.news()
                 try:
                     await self._read(remote, local, state)
@@ -251,16 +251,23 @@ class Sync:
         return local
 
     async def _put(
-        self, mailbox: RemoteMailbox, state: RemoteState, *, reused: bool = False
+        self,
+        mailbox: RemoteMailbox,
+        state: RemoteState,
+        known: Mailbox | None,
+        *,
+        reused: bool = False,
     ) -> Mailbox:
         """The local mailbox: empty and with another id where it is not what it was."""
         shown = state.uidvalidity
         if self._seen is not None:
             said = state.counters
-            if await asyncio.to_thread(self._seen.above, mailbox.name, said):
+            if await asyncio.to_thread(self._seen.above, mailbox.name, said, known):
                 # a selected mailbox may lag behind what STATUS, or another session, was told
                 said = (await self._remote.status(mailbox.name)).counters
-            shown = await asyncio.to_thread(self._seen.look, mailbox.name, said, reused=reused)
+            shown = await asyncio.to_thread(
+                self._seen.look, mailbox.name, said, known, reused=reused
+            )
         elif reused:
             raise Stale
         return await asyncio.to_thread(

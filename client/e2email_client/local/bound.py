@@ -58,25 +58,35 @@ class Room:
         dropped = 0
         if self.used() <= self.most:
             return dropped
-        while self.used() > self.most * _DOWN_TO and (some := self._oldest(spared)):
+        while (over := self.used() - int(self.most * _DOWN_TO)) > 0 and (
+            some := self._oldest(over, spared)
+        ):
             self._drop(some)
             dropped += len(some)
         return dropped
 
-    def _oldest(self, spared: Collection[str]) -> list[tuple[int, int]]:
-        """(mail id, received)"""
+    def _oldest(self, octets: int, spared: Collection[str]) -> list[tuple[int, int]]:
+        """(mail id, received) of about so many octets; at least one, and not very many."""
         rows = self._cache.read(
-            "SELECT a.id, a.email_id, max(m.internal_date) FROM mail a INDEXED BY mail_state"
+            "SELECT a.id, a.email_id, max(m.internal_date), a.size"
+            " FROM mail a INDEXED BY mail_state"
             " JOIN message m ON m.mail_id = a.id WHERE a.state = ? GROUP BY a.id"
             " ORDER BY max(m.internal_date), a.id LIMIT ?",
             (int(State.OPENED), _AT_ONCE + len(spared)),
         )
-        return [(row[0], row[2]) for row in rows if row[1] not in spared][:_AT_ONCE]
+        found: list[tuple[int, int]] = []
+        for mail_id, email_id, received, size in rows:
+            if octets <= 0 or len(found) == _AT_ONCE:
+                break
+            if email_id not in spared:
+                found.append((mail_id, received))
+                octets -= 2 * (size or 0)  # its text may be kept a second time, for search
+        return found
 
     def _drop(self, some: list[tuple[int, int]]) -> None:
         with self._cache.write() as writer:
             for mail_id, _ in some:
-                for table in ("body", "header", "text"):
+                for table in ("body", "header", "text", "unindexed"):
                     writer.execute(f"DELETE FROM {table} WHERE mail_id = ?", (mail_id,))
                 writer.execute(
                     "UPDATE mail SET state = ? WHERE id = ?", (int(State.READY), mail_id)

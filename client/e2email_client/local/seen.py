@@ -15,6 +15,7 @@ from typing import Any
 
 from . import notices
 from .cipher import Database
+from .mailboxes import Mailbox
 from .notices import Kind
 
 log = logging.getLogger(__name__)
@@ -74,21 +75,25 @@ class Seen:
     def __init__(self, state: Database) -> None:
         self._state = state
 
-    def above(self, name: str, said: Counters) -> bool:
-        """Whether more than this was seen of the same mailbox."""
+    def above(self, name: str, said: Counters, local: Mailbox | None = None) -> bool:
+        """Whether more than this was seen of the same mailbox. `local`: what is listed here."""
         rows = self._state.read(f"{_SELECT} WHERE mailbox = ?", (name,))
-        return bool(rows) and _row(rows[0]).is_above(said)
+        known = _with(_row(rows[0]) if rows else None, local)
+        return known is not None and known.is_above(said)
 
-    def look(self, name: str, said: Counters, *, reused: bool = False) -> int:
+    def look(
+        self, name: str, said: Counters, local: Mailbox | None = None, *, reused: bool = False
+    ) -> int:
         """The UIDVALIDITY for programs; what is wrong is kept as a notice.
 
         `reused`: a UID names another mail than before, whatever the counters say.
         """
         with self._state.write() as writer:
             found = writer.execute(f"{_SELECT} WHERE mailbox = ?", (name,)).fetchone()
-            known = _row(found) if found else None
+            had = _row(found) if found else None
+            known = _with(had, local)
             row, kind = _judged(known, said, reused=reused)
-            if row != known:
+            if row != had:
                 _put(writer, name, row)
             if kind is not None:
                 notices.write(writer, kind, name, _TEXTS[kind].format(was=known, said=said))
@@ -131,6 +136,13 @@ class Seen:
 
 
 _SELECT = "SELECT object_id, uidvalidity, shown, uidnext, modseq, gone FROM seen"
+
+
+def _with(row: _Row | None, local: Mailbox | None) -> _Row | None:
+    """New messages are listed here before their counters are kept: a write for each is too much."""
+    if row is None or local is None or local.server_validity != row.uidvalidity:
+        return row
+    return replace(row, uidnext=max(row.uidnext, local.uidnext))
 
 
 def _judged(was: _Row | None, said: Counters, *, reused: bool) -> tuple[_Row, Kind | None]:
