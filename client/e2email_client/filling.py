@@ -148,6 +148,7 @@ class Filling:
         async with self._turn(local, urgent=urgent) as remote:
             fetched = await remote.bodies([uid for uid, _ in batch])
         found = [(ids[uid], octets) for uid, octets in fetched if uid in ids]
+        del fetched  # large mail is let go while it is opened
         results = await asyncio.to_thread(self._opening.bodies, found)
         opened = [(one, *result) for one, result in results if not isinstance(result, Later)]
         if opened:
