@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from e2email_client.local import mails
+from e2email_client.local import mails, words
 from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
@@ -141,6 +141,11 @@ class Filling:
             dropped = await asyncio.to_thread(self._room.make, frozenset(self._asked))
             if dropped:
                 log.info("bodies dropped to make room: %d", dropped)
+
+    async def index_words(self) -> None:
+        """Of all that was opened since, for our own client's search."""
+        while await asyncio.to_thread(words.index, self._cache):
+            pass
 
     async def open_bodies(self, local: Mailbox, batch: Batch, *, urgent: bool = False) -> None:
         """Fetch and open their octets."""

@@ -257,6 +257,7 @@ class Live:
                     with suppress(Stale):
                         await step(local)
             await sync.make_room()
+            await sync.index_words()
             await self.wait(seen)
 
     async def _watch_foreign_writes(self) -> None:

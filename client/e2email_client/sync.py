@@ -84,6 +84,7 @@ class Sync:
         self.bodies = self._filling.bodies
         self.ensure = self._filling.ensure
         self.make_room = self._filling.make_room
+        self.index_words = self._filling.index_words
 
     # turns
 
@@ -153,6 +154,7 @@ class Sync:
                 with suppress(Stale):
                     await self.bodies(local)
             await self.make_room()
+            await self.index_words()
 
     async def catch_up_all(self, but: str = "") -> list[Mailbox]:
         """Every mailbox whose counters moved, listed; all that are there, INBOX first."""
