@@ -144,6 +144,15 @@ async def test_the_whole_header_of_many_is_had_at_once(here: Home, monkeypatch) 
     assert len(asked) == 1
 
 
+async def test_opening_changes_nothing_that_programs_remember(here: Home, opened: Opened) -> None:
+    talk = await here.talk().login()
+    await talk.ok(b"ENABLE CONDSTORE")
+    before = await talk.ok(b"STATUS INBOX (HIGHESTMODSEQ)")
+    await talk.ok(b"FETCH 1:3 BODY.PEEK[]")
+    assert len(opened) == 3
+    assert await talk.ok(b"STATUS INBOX (HIGHESTMODSEQ)") == before
+
+
 async def test_preview(here: Home) -> None:
     talk = await here.talk().login()
     said = await talk.ok(b"FETCH 1:3 PREVIEW")
