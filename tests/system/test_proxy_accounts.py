@@ -3,12 +3,14 @@
 import imaplib
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from support.system import (
     Server,
     User,
     end,
+    environment,
     eventually,
     literal,
     run,
@@ -254,3 +257,56 @@ def test_the_unit_is_one(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def at_a_terminal(answer: bytes, *arguments: object) -> tuple[bytes, "subprocess.Popen[bytes]"]:
+    """`e2email-proxy run` up to what it says after the answer to its first question."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "e2email_client.proxy", "run", *map(str, arguments)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment(),
+        start_new_session=True,
+    )
+    os.close(slave)
+    said = b""
+    with os.fdopen(master, "r+b", buffering=0) as terminal:
+        for part in (b"[y/N]:", b"SHA-256"):
+            until = time.monotonic() + 60
+            while part not in said and time.monotonic() < until:
+                try:
+                    said += terminal.read(4096) or b""
+                except OSError:  # it ended
+                    return said, process
+            if part == b"[y/N]:":
+                terminal.write(answer + b"\n")
+        # closing the terminal would end it by SIGHUP
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    return said, process
+
+
+def test_a_person_is_asked_before_programs_have_to_trust_anew(
+    machine: Path, tmp_path: Path
+) -> None:
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text(PASSPHRASE)
+    options = ["--passphrase-file", passphrase, "--no-keyring", "--home", machine]
+
+    def fingerprint() -> str:
+        return str(
+            run("e2email_client.proxy", "certificate", "--json", *options).json["fingerprint"]
+        )
+
+    first = fingerprint()
+    wider = ["--name", "mail.home.arpa", "--ports", "auto", *options]
+    said, process = at_a_terminal(b"n", *wider)
+    assert b"mail.home.arpa" in said
+    assert process.wait(60) == 130
+    assert fingerprint() == first
+    said, process = at_a_terminal(b"y", *wider)
+    assert process.returncode == 0, said
+    assert fingerprint() != first
+    assert fingerprint().encode() in said
