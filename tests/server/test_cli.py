@@ -75,10 +75,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("server")
     call("init", "--dir", folder, "--loopback").check_returncode()
     set_free_space(folder)
+    serve_pop3(folder / "server.toml")
     running = start(folder)
     yield running
     if running.process.poll() is None:
         stop(running)
+
+
+def serve_pop3(config: Path) -> None:
+    """And hide a capability of one listener, by uncommenting what init wrote."""
+    text = config.read_text()
+    for line, instead in (
+        ('# pop3 = ["0.0.0.0:110", "[::]:110"]', 'pop3 = "127.0.0.1:0"'),
+        ('# pop3s = ["0.0.0.0:995", "[::]:995"]', 'pop3s = "127.0.0.1:0"'),
+        ('# imaps = ["QRESYNC"]', 'imaps = ["SASL-IR"]'),
+    ):
+        assert text.count(line) == 1
+        text = text.replace(line, instead)
+    config.write_text(text)
 
 
 def test_version_and_help() -> None:
@@ -169,6 +183,22 @@ def test_the_listeners_answer(server: Running) -> None:
             authority.wrap_socket(plain, server_hostname=name) as connection,
         ):
             assert connection.version() in {"TLSv1.2", "TLSv1.3"}
+
+
+def test_mail_programs_are_greeted(server: Running) -> None:
+    authority = ssl.create_default_context(cafile=server.folder / "data/tls/ca.crt")
+    said = {}
+    for name in ("imap", "imaps", "pop3", "pop3s"):
+        plain = socket.create_connection(("127.0.0.1", server.port(name)), SECONDS)
+        secure = (
+            authority.wrap_socket(plain, server_hostname="localhost") if name[-1] == "s" else plain
+        )
+        with secure:
+            said[name] = secure.recv(1000)
+    assert b" SASL-IR " in said["imap"]
+    assert b"[CAPABILITY IMAP4rev1 " in said["imaps"]
+    assert b"SASL-IR" not in said["imaps"]
+    assert said["pop3"] == said["pop3s"] == b"+OK ready\r\n"
 
 
 def test_the_own_authority_speaks_for_its_names_only(server: Running) -> None:
