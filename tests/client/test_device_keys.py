@@ -21,6 +21,8 @@ from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.statement import Entry, Policy, Statement
 from e2email_server.store.types import Statement as StoredStatement
 from support.account_server import ALICE, PARAMS, PASSPHRASE, Running, account_server
+from support.machine import Done
+from support.machine import Machine as Shown
 
 NOW = 1_750_000_000
 
@@ -433,3 +435,40 @@ async def test_following_renews_and_survives(
         assert not task.done()
     finally:
         task.cancel()
+
+
+# --- a sync -----------------------------------------------------------------------------------
+
+
+async def synced(running: Running, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Done:
+    """`e2email sync`, with mail of a server in memory and the history of the running one."""
+    arrival = running.arrival
+    shown = await asyncio.to_thread(Shown, machine.home, arrival)
+    shown.patch(monkeypatch)
+    return await asyncio.to_thread(shown.run, "sync")
+
+
+async def test_a_sync_brings_the_history(
+    running: Running, first: Machine, second: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await second.join()
+    assert (await synced(running, first, monkeypatch)).code == 0
+    assert first.unlocked.settings.statement_sequence == 2
+
+
+async def test_a_sync_gives_the_alarm(
+    running: Running, first: Machine, second: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await second.join()
+    del running.store._people[1].statements[1:]
+    done = await synced(running, second, monkeypatch)
+    assert done.code == 5
+    assert "older key history" in done.err
+    assert b"INBOX" in done.out  # the mail was fetched all the same
+
+
+async def test_a_sync_without_an_answer_is_no_alarm(
+    running: Running, first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running.listener.stop(1)
+    assert (await synced(running, first, monkeypatch)).code == 0

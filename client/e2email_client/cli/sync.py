@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
         answer["notices"] = len(notices.pending(stores.state))
     show(answer, _text(answer), as_json)
+    if mine:
+        _check_history(unlocked)
     missing = answer["messages"] - answer["listed" if no_bodies else "opened"]
     if mine and missing:
         raise Incomplete(f"{missing} messages could not be opened this time; sync again.")
@@ -68,6 +71,18 @@ async def _sync(unlocked: Unlocked, stores: Stores, bodies: bool, new: dict[str,
                 await sync.everything(bodies=bodies)
         except Stale:
             raise Incomplete("A mailbox was replaced meanwhile; sync again.") from None
+
+
+def _check_history(unlocked: Unlocked) -> None:
+    """Alarm, where the server has another past than was seen, or seals to a foreign key.
+
+    That it withholds its history proves nothing, and mail was fetched all the same.
+    """
+    from e2email_client.failure import BadServer, Offline, Refused
+    from e2email_client.history import History
+
+    with suppress(Offline, Refused, BadServer):
+        History(unlocked).refresh()
 
 
 def _answer(
