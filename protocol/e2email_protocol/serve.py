@@ -73,7 +73,7 @@ class Listener:
     def __init__(self, face: Face, limits: Limits):
         self.face = face
         self.limits = limits
-        self._wires: set[Wire] = set()
+        self._wires: dict[Wire, None] = {}  # the oldest first
         self._addresses: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -96,13 +96,20 @@ class Listener:
 
     def admit(self, wire: Wire, host: str) -> bool:
         """Count a newcomer; False: it is to be refused."""
-        self._wires.add(wire)
+        self._wires[wire] = None
         self._empty.clear()
         self._addresses[host] += 1
-        limits = self.limits
-        return len(self._wires) <= limits.connections and (
-            self._addresses[host] <= limits.per_address
-        )
+        if self._addresses[host] > self.limits.per_address:
+            return False
+        return len(self._wires) <= self.limits.connections or self._make_room(wire)
+
+    def _make_room(self, newcomer: Wire) -> bool:
+        """Who has not logged in goes, the oldest first: a crowd that waits locks nobody out."""
+        for wire in self._wires:
+            if wire.expendable and wire is not newcomer:
+                wire.evict()
+                return True
+        return False
 
     @property
     def overrun(self) -> bool:
@@ -115,7 +122,7 @@ class Listener:
             wire.dismiss(unwanted, reason)
 
     def forget(self, wire: Wire, host: str) -> None:
-        self._wires.discard(wire)
+        self._wires.pop(wire, None)
         if not self._wires:
             self._empty.set()
         self._addresses[host] -= 1
@@ -177,6 +184,7 @@ class Wire(asyncio.Protocol):
         self._gone = False  # so does its kernel
         self._draining = False
         self._finishing = False
+        self._evicted = False
         self._reading = True
         self._closed_at: float | None = None
         self._written = 0
@@ -194,7 +202,7 @@ class Wire(asyncio.Protocol):
         self._peer = Peer(host, port, face.implicit)
         self._address = address_of(host)
         admitted = self._listener.admit(self, self._address)
-        if self._listener.overrun:
+        if not admitted and self._listener.overrun:
             transport.abort()
             return
         if face.implicit:
@@ -417,6 +425,15 @@ class Wire(asyncio.Protocol):
         self._draining = True
         self._wake.set()
         return self._task
+
+    @property
+    def expendable(self) -> bool:
+        """Nobody misses it: not logged in yet, or only waiting for the peer to hang up."""
+        return not self._evicted and (self._closed_at is not None or not self._logged_in)
+
+    def evict(self) -> None:
+        self._evicted = True
+        self.abort()
 
     def abort(self) -> None:
         self._transport.abort()

@@ -399,6 +399,27 @@ async def test_too_many_from_one_address():
             writer.close()
 
 
+async def test_where_it_is_full_the_oldest_that_has_not_logged_in_makes_room():
+    async with house(limits=Limits(connections=3, tick=0.05)) as it:
+        reader, writer = await it.login()
+        crowd = [await it.connect() for _ in range(50)]
+        assert it.listener.connections == 3
+        for one, _ in crowd[-2:]:
+            assert (await one.readline()).startswith(b"* OK")
+        with pytest.raises(ConnectionResetError):
+            while await crowd[0][0].readline():
+                pass
+            raise ConnectionResetError
+        writer.write(b"b NOOP\r\n")
+        assert await reader.readline() == b"b OK done\r\n"
+        others = [await it.login() for _ in range(2)]  # now all three are somebody
+        late, late_writer = await it.connect()
+        await ends_with(late, b"* BYE too many connections\r\n")
+        for _, one in (*crowd, *others, (late, late_writer), (reader, writer)):
+            one.close()
+        assert it.reports == []
+
+
 async def test_too_many_in_all_hear_it_through_tls():
     async with house(mode="tls", limits=Limits(connections=0, tick=0.05)) as it:
         reader, writer = await asyncio.open_connection(
