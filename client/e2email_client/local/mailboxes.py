@@ -205,9 +205,11 @@ def add(
             "INSERT INTO message"
             " (mailbox_id, uid, mail_id, flags, modseq, server_modseq, internal_date)"
             " SELECT ?1, ?2, id, ?3, ?4, ?5, ?6 FROM mail WHERE email_id = ?7"
-            " ON CONFLICT DO UPDATE SET server_modseq = excluded.server_modseq,"
-            " modseq = CASE flags WHEN excluded.flags THEN modseq ELSE excluded.modseq END,"
-            " flags = excluded.flags"
+            " ON CONFLICT DO UPDATE SET server_modseq = max(server_modseq, excluded.server_modseq),"
+            " modseq = CASE WHEN flags = excluded.flags OR excluded.server_modseq < server_modseq"
+            " THEN modseq ELSE excluded.modseq END,"
+            " flags = CASE WHEN excluded.server_modseq < server_modseq"
+            " THEN flags ELSE excluded.flags END"
             " WHERE mail_id = excluded.mail_id",
             [
                 (

@@ -99,7 +99,7 @@ class Hearing:
         self._grown = False
 
     def take(self) -> News:
-        flags = [(uid, flags, modseq) for uid, (flags, modseq) in self._flags.items()]
+        flags = tuple((uid, flags, modseq) for uid, (flags, modseq) in self._flags.items())
         news = News(flags, tuple(self._gone), self._grown, self._unclear)
         self.clear()
         return news
