@@ -31,8 +31,8 @@ def test_a_proxy_over_an_outage(house: Server, user: User, tmp_path: Path) -> No
         house.kill()
 
         # what is here is read; what would need the server is refused, and not made up
-        assert eventually(lambda: client.uid("STORE", "1", "+FLAGS", r"(\Seen)")[0] == "NO")
-        kind, said = client.uid("STORE", "1", "+FLAGS", r"(\Seen)")
+        assert eventually(lambda: client.subscribe("INBOX")[0] == "NO")
+        kind, said = client.create("Folder")
         assert (kind, b"[UNAVAILABLE]" in said[0]) == ("NO", True)
         assert client.append("INBOX", None, None, MAIL % (9, 9))[0] == "NO"
         assert client.uid("COPY", "1", "Archive")[0] == "NO"
