@@ -13,7 +13,9 @@ from e2email_client.paths import AccountPaths, Home
 from e2email_client.proxy import config, notify, unlocking
 from e2email_client.proxy.config import Config
 from e2email_client.proxy.ports import Ports
+from e2email_client.proxy.programs import PROGRAMS
 from e2email_client.proxy_cli._options import config_of
+from e2email_client.proxy_main import e2email_proxy
 
 EXAMPLE = """
 bind = ["127.0.0.1", "192.168.1.5"]
@@ -144,7 +146,6 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
     here = Home(tmp_path / "home")
     monkeypatch.setattr(unlocking.config, "load", load)
-    monkeypatch.setattr(unlocking.config, "addresses", lambda _: ["a@x", "b@x", "c@x"])
     monkeypatch.setattr(unlocking, "unlock", unlock)
     for one in ("a@x", "b@x", "c@x"):
         here.account(one).folder.mkdir(parents=True)
@@ -210,6 +211,44 @@ def test_an_alarm_of_the_only_account_keeps_its_code(three: Home, monkeypatch) -
     monkeypatch.setattr(unlocking, "unlock", damaged)
     with pytest.raises(Alarm):
         opened(three)
+
+
+def test_one_whose_files_are_damaged_is_named(three: Home, tmp_path: Path, monkeypatch) -> None:
+    def load(paths: AccountPaths):
+        if paths.folder.name == "b@x":
+            raise LocalFault("not a TOML file")
+        return type("Settings", (), {"address": paths.folder.name})
+
+    monkeypatch.setattr(unlocking.config, "load", load)
+    assert opened(three, keyring=object()) == (["a@x", "c@x"], ["b@x"])
+
+
+def test_half_made_accounts_are_none(three: Home) -> None:
+    folder = three.accounts / ".new-1"
+    folder.mkdir()
+    (folder / "account.toml").touch()
+    found = unlocking.chosen(three, [])
+    assert [one.folder.name for one in found] == ["a@x", "b@x", "c@x"]
+
+
+# the specification
+
+
+def test_every_command_and_option_is_specified() -> None:
+    spec = Path(__file__).parents[2] / "docs" / "specs" / "cli.md"
+    text = spec.read_text("utf-8").partition("## `e2email-proxy`")[2]
+    everywhere = spec.read_text("utf-8")
+    context = click.Context(e2email_proxy)
+    names = e2email_proxy.list_commands(context)
+    assert names == ["certificate", "run", "settings"]
+    for name in names:
+        command = e2email_proxy.get_command(context, name)
+        assert command is not None
+        assert f"### `e2email-proxy {name}`" in text
+        for option in command.params:
+            assert f"`{option.opts[0]}`" in (text if option.name != "home" else everywhere)
+    for program in PROGRAMS:
+        assert f"`{program}`" in text
 
 
 # the service manager

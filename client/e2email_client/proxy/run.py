@@ -6,9 +6,10 @@ import asyncio
 import datetime as dt
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from e2email_client.device_seal import sealing
@@ -78,9 +79,8 @@ async def running(
         await listeners.start(doors.faces(config, found.certificate))
         # only now: who finds its ports taken has not begun anything
         for account, history in served:
-            ends.append(asyncio.create_task(account.live.run()))
-            ends.append(asyncio.create_task(history.follow()))
-        ends.append(asyncio.create_task(doors.watch(listeners)))
+            ends += [_followed(account.live.run()), _followed(history.follow())]
+        ends.append(_followed(doors.watch(listeners)))
         yield _told(opened, found, listeners.ports, config)
 
 
@@ -115,6 +115,19 @@ def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
     )
     address = one.unlocked.settings.address
     return ProxyAccount(address, one.passwords, one.stores.cache, live), history
+
+
+def _followed(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that ends by itself only by a fault of ours, which is told; the others go on."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            report(fault)
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
+    return task
 
 
 async def _end(listeners: Listeners, tasks: Collection[asyncio.Task[None]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from e2email_client import config
 from e2email_client.failure import ClientError, NotSetUp
@@ -29,10 +30,12 @@ def chosen(home: Home, addresses: Sequence[str]) -> list[AccountPaths]:
     """The accounts that are meant: the named ones, or all of this machine. NotSetUp."""
     if addresses:
         return [config.choose(home, one) for one in dict.fromkeys(map(str.lower, addresses))]
-    known = config.addresses(home)
+    # not by what the files say: one that is damaged is named later, and the others are opened
+    files = sorted(home.accounts.glob("*/account.toml"))
+    known = [AccountPaths(one.parent) for one in files if not one.parent.name.startswith(".")]
     if not known:
         raise NotSetUp("No account is set up on this machine; run e2email setup.")
-    return [home.account(one) for one in known]
+    return known
 
 
 def unlock_all(
@@ -47,6 +50,7 @@ def unlock_all(
     """
     opened: list[Unlocked] = []
     for left, paths in zip(reversed(range(len(accounts))), accounts, strict=True):
+        address = unquote(paths.folder.name)
         try:
             address = config.load(paths).address
             source = source_of(address, given, os.environ)
@@ -54,7 +58,7 @@ def unlock_all(
         except ClientError as fault:
             if not left and not opened:
                 raise
-            failed(paths.folder.name, fault)
+            failed(address, fault)
     return opened
 
 

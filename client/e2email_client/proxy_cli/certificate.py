@@ -87,11 +87,11 @@ def _known(accounts: Accounts) -> bytes:
 
 
 def _renewed(accounts: Accounts, names: Sequence[str]) -> bytes:
-    from e2email_client.config import addresses
+    from e2email_client.proxy.unlocking import chosen
 
     config = config_of(accounts.home, names=names)
     unlocked = accounts.unlock()
-    if len(unlocked) < len(addresses(accounts.home)):
+    if len(unlocked) < len(chosen(accounts.home, [])):
         # those that keep the old one would bring it back
         raise LocalFault("The certificate is the machine's: all its accounts have to be opened.")
     return obtained(unlocked, config.certified, renew=True).certificate.authority
