@@ -8,7 +8,9 @@ import pytest
 
 from e2email_client.failure import Offline
 from e2email_client.local.mails import State
+from e2email_client.notice import sealed_original
 from e2email_client.opening import Device, Keys, Later, Opening, Unreadable, record_id
+from e2email_client.parsing import NoParser, Parsing
 from e2email_crypto._child import ChildGone
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import ArrivalKey, key_id
@@ -395,3 +397,87 @@ def test_while_nobody_can_be_asked_it_is_not_called_unproven(world: World) -> No
 
     assert origin(world, DEVICE, MADE_HERE, offline) == "later"
     assert origin(world, world.arrival, sealing.ARRIVED, offline) == "smtp"
+
+
+def unparsed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Parsing a mail that says `what` takes too much."""
+    real = Parsing._asked
+
+    def asked(self: Parsing, requests: list, read: object) -> list:
+        if any(what.encode() in octets for _, *both in requests for octets in both):
+            return [None] * len(requests)
+        return real(self, requests, read)
+
+    monkeypatch.setattr(Parsing, "_asked", asked)
+
+
+def test_a_mail_that_cannot_be_parsed_keeps_its_octets_and_what_was_announced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = world.record()
+    before = world.summary(record)
+    unparsed(monkeypatch, "hello")
+    after, body = world.body(record)
+    assert replace(before, state=State.OPENED) == after
+    assert body.view == body.delivered == sealing.TRACE + MAIL
+    assert (body.text, body.header) == ("hello\r\n", (sealing.TRACE + MAIL)[: -len("hello\r\n")])
+    assert "=?utf-8?q?gr=c3=bc=c3=9fe?=" in body.header_text  # not decoded, and not forgotten
+
+
+@pytest.mark.parametrize("why", ["origin unproven", "something omitted", "encrypted"])
+def test_where_nothing_was_announced_such_a_mail_is_a_notice(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "origin unproven":
+        stranger = sealing.RealSealer(world.recipient, ArrivalKey.generate())
+        record = sealing.composed(MAIL, stranger)
+    elif why == "encrypted":
+        inner = sealing.armored(seal(b"\r\nhello\r\n", [world.recipient]))
+        record = world.record(sealing.encrypted_mail(inner))
+    else:
+        record = world.record(b"Cc: " + b"a@b, " * 5000 + b"\r\n" + MAIL)
+    assert world.summary(record).state is State.CLOSED
+    unparsed(monkeypatch, "hello")
+    summary, body = world.body(record)
+    assert summary.state is State.UNREADABLE
+    assert b"more memory or time" in body.view
+    assert body.delivered.startswith(sealing.TRACE)
+    assert summary.security.origin == ("unproven" if why == "origin unproven" else "smtp")
+
+
+def test_fields_that_cannot_be_parsed_wait_for_the_octets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unparsed(monkeypatch, "Bob")
+    assert isinstance(world.summary(world.record()), Unreadable)
+
+
+def test_without_a_parsing_process_all_of_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise NoParser
+
+    records = [world.record(), encrypted_record(world)]
+    with monkeypatch.context() as broken:
+        broken.setattr(Parsing, "_asked", none)
+        for record in records:
+            assert isinstance(world.summary(record), Later)
+            assert isinstance(world.body(record), Later)
+        ((_, result),) = world.opening.bodies([(EMAIL_ID, b"no record")])
+        assert isinstance(result, Later)
+    assert world.body(records[0])[0].state is State.OPENED
+
+
+def test_what_was_asked_for_is_let_go(world: World) -> None:
+    asked = [(EMAIL_ID, rendered(world.record()))]
+    world.opening.bodies(asked)
+    assert asked == []
+
+
+def test_the_notice_of_a_large_record_has_all_that_the_server_holds(world: World) -> None:
+    octets = rendered(world.record(MAIL + b"x" * 300_000))
+    other = "E" + bytes(16).hex()
+    ((_, (summary, body)),) = world.opening.bodies([(other, octets)])
+    assert summary.state is State.UNREADABLE
+    assert sealed_original(body.view) == octets
