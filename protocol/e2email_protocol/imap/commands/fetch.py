@@ -134,9 +134,11 @@ class Batch:
 
     def _give_at_once(self, uid: int, texts: Iterable[bytes], out: Chunks) -> None:
         """One of ten thousand: it waits for nothing, and no generator is made for it."""
-        pieces = zip(self._items.others, texts, strict=True)
-        text = b" ".join([b"%b %b" % (item.label, value) for item, value in pieces])
-        out.add(self._head(uid) + text + b")\r\n")
+        pieces = [self._head(uid)]
+        for item, text in zip(self._items.others, texts, strict=True):
+            pieces += item.label, b" ", text, b" "
+        pieces[-1] = b")\r\n"  # after the last one
+        out.add(b"".join(pieces))
 
     async def _give(self, out: Chunks) -> AsyncIterator[bytes]:
         waiting, self._waiting, self._size = self._waiting, [], 0
