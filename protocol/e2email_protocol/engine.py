@@ -15,6 +15,14 @@ class Engine(Protocol):
         ...
 
     @property
+    def unfinished(self) -> int | None:
+        """Octets held of a message that is still on its way in; None: there is none.
+
+        They hold memory that others wait for, so the driver gives them a deadline.
+        """
+        ...
+
+    @property
     def closing(self) -> bool:
         """Hang up, once what was said is written."""
         ...

@@ -30,6 +30,8 @@ class Limits:
     connections: int = 2000
     per_address: int = 50  # an IPv6 /64 is one address
     login: float = 60.0  # from the first octet to a login; trickling does not extend it
+    transfer: float = 10 * 60.0  # for a message to come in, and a second for each `rate` octets
+    rate: int = 16 * 1024  # as SMTP has it: 50 MiB may take an hour
     idle: float = 30 * 60.0  # RFC 3501 §5.4: at least 30 minutes
     stall: float = 5 * 60.0  # a peer that takes nothing of what we write
     linger: float = 10.0  # for the last octets to leave
@@ -189,7 +191,7 @@ class Wire(asyncio.Protocol):
         self._closed_at: float | None = None
         self._written = 0
         self._flushed = 0
-        self._began = self._heard = self._said = self._moved = self._loop.time()
+        self._began = self._heard = self._said = self._moved = self._sending = self._loop.time()
 
     # what asyncio calls
 
@@ -396,11 +398,22 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
         elif not self._logged_in and now - self._began > limits.login:
             self._dismiss(b"login took too long")
+        elif self._too_slow(now):
+            self._dismiss(b"the message took too long")
         elif self._parked and now - self._heard > limits.idle:
             self._dismiss(b"idle too long")
         elif not self._parked and not waiting and now - self._said > limits.heartbeat:
             self._said = now
             self._put(b"" if self._engine is None else self._engine.heartbeat())
+
+    def _too_slow(self, now: float) -> bool:
+        """Trickling a message in holds memory for nothing."""
+        octets = None if self._engine is None else self._engine.unfinished
+        if octets is None:
+            self._sending = now
+            return False
+        limits = self._listener.limits
+        return now - self._sending > limits.transfer + octets / limits.rate
 
     @property
     def _logged_in(self) -> bool:

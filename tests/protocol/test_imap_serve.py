@@ -362,6 +362,43 @@ async def test_a_reader_that_stops_costs_nobody_anything(monkeypatch):
         writer.close()
 
 
+async def test_a_message_that_trickles_in_is_let_go():
+    limits = Limits(transfer=0.2, rate=1 << 30, tick=0.02)
+    async with house(limits=limits) as it:
+        reader, writer = await it.login()
+        writer.write(b"b APPEND INBOX {5}\r\n")
+        assert await reader.readline() == b"+ OK\r\n"
+        writer.write(b"a: b\n\r\n")
+        assert b"b OK" in await reader.readline()
+        writer.write(b"c APPEND INBOX {1000000}\r\n")
+        assert await reader.readline() == b"+ OK\r\n"
+
+        async def trickle():
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.create_task(trickle())
+        assert await reader.readline() == b"* BYE the message took too long\r\n"
+        trickling.cancel()
+        writer.transport.abort()
+
+
+async def test_who_sends_fast_enough_has_longer():
+    """A second for each `rate` octets that came; between commands nothing counts."""
+    async with house(limits=Limits(transfer=0.2, rate=10, tick=0.02)) as it:
+        reader, writer = await it.login()
+        writer.write(b"b APPEND INBOX {1000}\r\n" + b"x" * 999)
+        assert await reader.readline() == b"+ OK\r\n"
+        await asyncio.sleep(0.6)
+        writer.write(b"x\r\n")
+        assert b"b OK" in await reader.readline()
+        await asyncio.sleep(0.6)
+        writer.write(b"c NOOP\r\n")
+        assert b"c OK" in await reader.readline()
+        writer.close()
+
+
 async def test_pipelined_input_waits_outside_while_a_command_runs(monkeypatch):
     release = asyncio.Event()
 

@@ -56,6 +56,10 @@ class Connection:
         return self._pipe.backlog
 
     @property
+    def unfinished(self) -> int | None:
+        return self._reader.unfinished
+
+    @property
     def wants_tls(self) -> bool:
         return self._context.upgrade
 

@@ -92,6 +92,11 @@ class Reader:
         """Octets received and not looked at yet."""
         return len(self._buffer)
 
+    @property
+    def unfinished(self) -> int | None:
+        """Octets of a command whose literals are not all here; None between commands."""
+        return self._size - self._literal if self._parts else None
+
     def feed(self, data: bytes) -> None:
         self._buffer += data
 

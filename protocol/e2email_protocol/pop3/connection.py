@@ -46,6 +46,10 @@ class Connection:
         return self._lines.backlog
 
     @property
+    def unfinished(self) -> None:
+        """Nothing longer than a line is sent to POP3."""
+
+    @property
     def wants_tls(self) -> bool:
         return self._context.upgrade
 
