@@ -1,0 +1,216 @@
+"""`e2email status` and `e2email repair`: what they say, and what they do and leave alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from e2email_client import standing
+from e2email_client.failure import Offline
+from e2email_client.local import mailboxes, notices
+from e2email_client.local.journal import Change, Place
+from e2email_client.local.notices import Kind
+from e2email_client.lock import SyncLock
+from e2email_client.stores import Stores, open_journal, open_stores
+from support.machine import Machine
+
+MAIL = b"From: bob@example.net\r\nSubject: one\r\n\r\nhello\r\n"
+OTHER = b"From: carol@example.net\r\nSubject: two\r\n\r\nbye\r\n"
+
+
+@pytest.fixture(autouse=True)
+def reachable(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(_):
+        if machine.remote.fail:
+            raise machine.remote.fail
+        return machine.remote, None
+
+    monkeypatch.setattr(standing, "connect", connect)
+
+
+def answered(machine: Machine, *command: str) -> dict:
+    done = machine.run(*command, "--json")
+    assert done.code == 0, done
+    return json.loads(done.out)
+
+
+def stores(machine: Machine):
+    return open_stores(machine.unlocked)
+
+
+def test_before_the_first_sync(machine: Machine) -> None:
+    said = answered(machine, "status")
+    assert (said["synced"], said["mailboxes"], said["notices"]) == (None, [], [])
+    assert said["reachable"] is True
+    assert "Last synced: never." in machine.run("status").text
+
+
+def test_what_is_here(machine: Machine) -> None:
+    machine.deliver(MAIL, OTHER)
+    assert machine.run("sync", "--no-bodies").code == 0
+    said = answered(machine, "status")
+    (inbox, _) = said["mailboxes"]
+    assert (inbox["messages"], inbox["listed"], inbox["opened"]) == (2, 2, 0)
+    assert said["synced"] > 0
+    assert said["syncing"] is None
+    assert (said["waiting"], said["refused"], said["kept"]) == (0, [], 0)
+    assert 0 < said["disk"]["cache"] <= said["disk"]["bound"] == 4096 * 1024 * 1024
+    assert "2 messages (2 not here)" in machine.run("status", "--offline").text
+
+
+def test_the_server_is_gone(machine: Machine) -> None:
+    machine.remote.fail = Offline("The server was not reached.")
+    said = answered(machine, "status")
+    assert (said["reachable"], said["unreachable"]) == (False, "The server was not reached.")
+    assert "The server was not reached." in machine.run("status").text
+    assert answered(machine, "status", "--offline")["reachable"] is None
+
+
+def test_who_syncs(machine: Machine) -> None:
+    with SyncLock(machine.unlocked.paths) as lock:
+        assert lock.take()
+        assert "process" in answered(machine, "status")["syncing"]
+        assert machine.run("repair").code == 9
+
+
+def test_what_waits_and_what_never_came_there(machine: Machine) -> None:
+    machine.deliver(MAIL)
+    machine.run("sync")
+    with stores(machine) as opened:
+        _promise(machine, opened)
+        _refuse(machine, opened)
+        _promise(machine, opened)
+    said = answered(machine, "status")
+    assert (said["waiting"], len(said["refused"])) == (1, 1)
+    text = machine.run("status").text
+    assert "1 changes wait for the server." in text
+    assert "NOTICE" in text
+    answered(machine, "status", "--acknowledge")
+    said = answered(machine, "status")
+    assert (said["waiting"], said["refused"], said["notices"]) == (1, [], [])
+
+
+def _refuse(machine: Machine, opened: Stores) -> None:
+    journal = open_journal(machine.unlocked, opened)
+    journal.refuse(journal.pending(), "CANNOT")
+
+
+def _promise(machine: Machine, opened: Stores) -> list[int]:
+    box = mailboxes.named(opened.cache, "INBOX")
+    change = Change((1,), frozenset({"\\Seen"}), frozenset())
+    return open_journal(machine.unlocked, opened).flags(Place.of(box), [change])
+
+
+def test_notices_are_shown_until_they_are_acknowledged(machine: Machine) -> None:
+    with stores(machine) as opened:
+        notices.put(opened.state, Kind.WENT_BACK, "INB\x1b]52;c;x\x07", "what happened")
+    for _ in range(2):
+        text = machine.run("status").text
+        assert "NOTICE of " in text
+        assert "what happened" in text
+        assert "\x1b" not in text
+    (one,) = answered(machine, "status", "--acknowledge")["notices"]
+    assert (one["kind"], one["text"]) == ("went-back", "what happened")
+    assert answered(machine, "status")["notices"] == []
+
+
+def test_a_mailbox_that_went_back_is_said_by_sync(machine: Machine) -> None:
+    machine.deliver(MAIL, OTHER)
+    machine.run("sync")
+    box = machine.remote.boxes["INBOX"]
+    kept = box.stored.pop()
+    box.uidnext -= 1
+    done = machine.run("sync")
+    assert "NOTICE: 1; e2email status shows what." in done.text
+    said = answered(machine, "status")
+    assert said["kept"] == 1
+    folder = machine.home.parent / "saved"
+    assert answered(machine, "repair", "--save", str(folder))["saved"] == 1
+    (file,) = folder.iterdir()
+    assert file.read_bytes().endswith(OTHER)
+    assert file.stem == kept.email_id
+    assert answered(machine, "status", "--acknowledge")["kept"] == 1
+    machine.run("sync")
+    assert answered(machine, "status")["kept"] == 0
+
+
+def test_nothing_to_repair(machine: Machine) -> None:
+    machine.deliver(MAIL, OTHER)
+    machine.run("sync")
+    machine.remote.asked.clear()
+    said = answered(machine, "repair")
+    (inbox, _) = said["mailboxes"]
+    changes = {"added": 0, "removed": 0, "flags": 0, "renewed": False}
+    assert inbox == {"mailbox": "INBOX", "messages": 2, **changes}
+    assert (said["rebuilt"], said["fetched_again"], said["missing"]) == (False, 0, 0)
+    assert "BODIES" not in machine.remote.asked
+    assert "as on the server" in machine.run("repair").text
+
+
+def test_what_differs_is_mended(machine: Machine) -> None:
+    machine.deliver(MAIL, OTHER, MAIL, OTHER)
+    machine.run("sync")
+    machine.remote.boxes["INBOX"].stored.pop()
+    with stores(machine) as opened, opened.cache.write() as writer:
+        writer.execute("DELETE FROM message WHERE uid = 1")
+        writer.execute("UPDATE message SET flags = 'x' WHERE uid = 2")
+        writer.execute("DELETE FROM body WHERE mail_id = (SELECT mail_id FROM message WHERE uid=3)")
+    said = answered(machine, "repair")
+    (inbox, _) = said["mailboxes"]
+    assert (inbox["messages"], inbox["added"], inbox["removed"], inbox["flags"]) == (3, 1, 1, 1)
+    assert (said["fetched_again"], said["missing"]) == (1, 0)
+    assert json.loads(machine.run("sync", "--json").out)["opened"] == 3
+
+
+def test_rebuild_leaves_the_journal_alone(machine: Machine) -> None:
+    machine.deliver(MAIL)
+    machine.run("sync")
+    with stores(machine) as opened:
+        _promise(machine, opened)
+        _refuse(machine, opened)
+        before = opened.state.read("SELECT * FROM journal")
+    machine.remote.asked.clear()
+    assert answered(machine, "repair", "--rebuild")["rebuilt"] is True
+    assert "BODIES" in machine.remote.asked
+    with stores(machine) as opened:
+        assert opened.state.read("SELECT * FROM journal") == before
+    assert answered(machine, "status")["mailboxes"][0]["opened"] == 1
+
+
+def test_a_damaged_cache_is_made_anew(machine: Machine) -> None:
+    machine.deliver(*[MAIL] * 30)
+    machine.run("sync")
+    with stores(machine) as opened:
+        opened.cache.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    _damage(machine.unlocked.paths.cache_db)
+    said = answered(machine, "repair")
+    assert said["rebuilt"] is True
+    assert said["cache_faults"]
+    assert (said["missing"], said["mailboxes"][0]["messages"]) == (0, 30)
+
+
+def test_a_damaged_state_is_an_alarm_and_left_as_it_is(machine: Machine) -> None:
+    machine.deliver(MAIL)
+    machine.run("sync")
+    path = machine.unlocked.paths.state_db
+    with stores(machine) as opened:
+        opened.state.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    _damage(path)
+    before = path.read_bytes()
+    done = machine.run("repair", "--rebuild")
+    assert done.code == 5
+    assert path.read_bytes() == before
+    assert machine.unlocked.paths.cache_db.exists()
+
+
+def _damage(path: Path) -> None:
+    """The last page."""
+    octets = bytearray(path.read_bytes())
+    octets[-2000:-1900] = bytes(100)
+    path.write_bytes(octets)
+
+
+def test_the_holder_is_not_always_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    file.touch()
+    assert standing._holder(file) == "another program"
