@@ -228,8 +228,9 @@ class Replay:
         await asyncio.to_thread(write)
 
     async def _refuse(self, entries: Sequence[Entry], reason: str) -> None:
-        log.warning("changes that can never be made on the server: %d", len(entries))
-        await asyncio.to_thread(self._journal.refuse, entries, reason)
+        if entries:
+            log.warning("changes that can never be made on the server: %d", len(entries))
+            await asyncio.to_thread(self._journal.refuse, entries, reason)
 
     async def _show_flags(
         self, remote: Remote, local: Mailbox | None, refused: Sequence[Entry]

@@ -168,9 +168,15 @@ class Writing:
         self, local: Mailbox, uids: Sequence[int], target: Mailbox, *, move: bool
     ) -> tuple[int, list[int], list[int]]:
         """(UIDVALIDITY there, UIDs here, UIDs there)."""
-        async with self._turn(local) as remote:
-            act = remote.move if move else remote.copy
-            copied = await act(uids, target.name)
+        copied = None
+        try:
+            async with self._turn(local) as remote:
+                act = remote.move if move else remote.copy
+                copied = await act(uids, target.name)
+        except (Offline, BadServer):
+            if copied is None:
+                raise
+            # it is done: what broke is what the server said beside it
         if move:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
             self._live.changed()

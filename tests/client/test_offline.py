@@ -242,7 +242,7 @@ async def test_a_mailbox_that_is_gone_or_another_one(here: Home) -> None:
         (Kind.REFUSED, "Other"),
     ]
     assert told[0].text == (
-        "Flags of a message were changed here and could not be on the server:"
+        "The flags of a message could not be changed on the server:"
         " the mailbox is gone, or another one by now."
     )
     here.journal.acknowledge()
@@ -456,3 +456,26 @@ async def test_the_bell_is_heard(here: Home) -> None:
     assert (here.live._bell._path.stat().st_mode & 0o777) == 0o600
     here.live._bell.ring()
     await asyncio.wait_for(here.live._promised.wait(), 20)
+
+
+async def test_a_copy_that_is_done_is_not_told_as_failed(here: Home, monkeypatch) -> None:
+    """The server says OK, and the connection breaks at what it says beside it."""
+    await here.live.writing.create("Box")
+    inbox, box = here.local(), here.local("Box")
+    real = Remote.news
+
+    def breaks(self):
+        monkeypatch.setattr(Remote, "news", real)
+        raise Offline("gone")
+
+    copy = Remote.copy
+
+    async def then(self, *arguments):
+        copied = await copy(self, *arguments)
+        monkeypatch.setattr(Remote, "news", breaks)
+        return copied
+
+    monkeypatch.setattr(Remote, "copy", then)
+    copied = await here.live.writing.copy(inbox, [1], box, move=False)
+    assert copied == (box.uidvalidity, [1], [1])
+    assert await there(here, "Box") == {1: set()}

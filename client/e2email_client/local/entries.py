@@ -98,9 +98,9 @@ class Entry:
         """For the user: what it was, and why it was refused."""
         count = "a message" if len(self.uids) == 1 else f"{len(self.uids)} messages"
         what = {
-            Kind.FLAGS: f"Flags of {count} were changed here and could not be on the server",
-            Kind.DELETE: f"{count.capitalize()} deleted here could not be on the server",
-            Kind.APPEND: "A message stored here could not be on the server; e2email repair --save"
+            Kind.FLAGS: f"The flags of {count} could not be changed on the server",
+            Kind.DELETE: f"{count.capitalize()} could not be deleted on the server",
+            Kind.APPEND: "A message could not be stored on the server, and e2email repair --save"
             " writes it to a file",
         }[self.kind]
         return f"{what}: {_REASONS.get(self.reason, self.reason)}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from e2email_client.failure import BadServer, LocalFault, Offline, Refused
+from e2email_client.failure import ClientError, Refused
 from e2email_client.live import Live
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
@@ -157,7 +157,7 @@ def _told() -> Iterator[None]:
         yield
     except Refused as fault:
         raise _REFUSALS.get(fault.code, errors.Unavailable)(fault.code) from fault
-    except (Offline, BadServer, LocalFault) as fault:
+    except ClientError as fault:
         raise errors.Unavailable(str(fault)) from fault
 
 
