@@ -154,7 +154,7 @@ def test_what_a_program_calls_itself() -> None:
 
 @pytest.fixture
 async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Home]:
-    monkeypatch.setattr("e2email_client.proxy.run.REVOKED_SECONDS", 0.02)
+    monkeypatch.setattr("e2email_client.proxy.doors.REVOKED_SECONDS", 0.02)
     async with (
         house() as server,
         home(server, tmp_path, monkeypatch) as made,

@@ -21,8 +21,9 @@ from imapclient import IMAPClient
 from e2email_client.failure import LocalFault
 from e2email_client.local import cache
 from e2email_client.proxy import listening as listening_module
-from e2email_client.proxy import ports, run, secrets, tls
+from e2email_client.proxy import ports, secrets, tls
 from e2email_client.proxy.config import Config
+from e2email_client.proxy.doors import Doors
 from e2email_client.proxy.listening import Listeners
 from e2email_client.proxy.passwords import Passwords
 from e2email_protocol.serve import Face, Limits, Listener, listen
@@ -169,7 +170,7 @@ def test_a_certificate_for_more_than_loopback_is_made_only_when_told(known) -> N
 
 def listeners(port: int, *bind: str) -> tuple[Listeners, dict[str, Face]]:
     config = Config(bind=bind or None, ports=ports.Ports(port, None, None, None))
-    return Listeners(config), run.Doors([]).faces(config, tls.make(NOW))
+    return Listeners(config), Doors([]).faces(config, tls.make(NOW))
 
 
 async def test_a_taken_port_is_named_with_its_holder() -> None:

@@ -24,6 +24,7 @@ from e2email_client.proxy import run as proxy_run
 from e2email_client.proxy import tls
 from e2email_client.proxy.account import ProxyAccount
 from e2email_client.proxy.config import Config
+from e2email_client.proxy.doors import Doors
 from e2email_client.proxy.listening import Listeners
 from e2email_client.proxy.ports import AUTO, Ports
 from e2email_client.proxy.session import ProxySession
@@ -205,7 +206,7 @@ async def listening(made: Home) -> AsyncIterator[Home]:
     certificate = tls.make(dt.datetime.now(dt.UTC))
     config = Config(ports=AUTO)
     listeners = Listeners(config)
-    doors = proxy_run.Doors([made.account])
+    doors = Doors([made.account])
     watching = asyncio.create_task(doors.watch(listeners))
     made.certificate = certificate
     try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
@@ -19,28 +17,18 @@ from e2email_client.live import Live
 from e2email_client.local.seen import Seen
 from e2email_client.log import report
 from e2email_client.opening import Opening
-from e2email_client.proxy import secrets, tls
+from e2email_client.proxy import secrets
 from e2email_client.proxy.account import ProxyAccount
 from e2email_client.proxy.config import Config
+from e2email_client.proxy.doors import Doors
 from e2email_client.proxy.listening import Listeners
 from e2email_client.proxy.passwords import Passwords, passwords
-from e2email_client.proxy.pop3 import Pop3Session
 from e2email_client.proxy.ports import Ports
-from e2email_client.proxy.session import ProxySession
 from e2email_client.proxy.shown import Shown, keep
 from e2email_client.stores import Stores, open_journal, open_opening, open_room, open_stores
 from e2email_client.unlock import Unlocked
-from e2email_protocol.engine import Engine
-from e2email_protocol.imap.connection import Connection
-from e2email_protocol.imap.context import Settings
-from e2email_protocol.pop3.connection import Connection as Pop3Connection
-from e2email_protocol.pop3.context import Settings as Pop3Settings
-from e2email_protocol.serve import Face, Peer, growing_delay
 
 GRACE = 3.0  # seconds for commands that run when the program is stopped
-REVOKED_SECONDS = 1.0  # how often it is looked for passwords that were revoked
-_IMAP_FULL = b"* BYE too many connections\r\n"
-_POP3_FULL = b"-ERR [SYS/TEMP] too many connections\r\n"
 
 # What an account failed with while the others go on: its address, and why.
 Failed = Callable[[str, ClientError], None]
@@ -135,70 +123,6 @@ async def _end(listeners: Listeners, tasks: Collection[asyncio.Task[None]]) -> N
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await listeners.close(GRACE)
-
-
-class Doors:
-    """Makes the engine of each connection, and remembers with which password it was entered."""
-
-    def __init__(self, accounts: Sequence[ProxyAccount]) -> None:
-        self._accounts = accounts
-        self._sessions: WeakKeyDictionary[Engine, ProxySession | Pop3Session] = WeakKeyDictionary()
-
-    def faces(self, config: Config, certificate: tls.Certificate) -> dict[str, Face]:
-        """By listener."""
-        context = tls.context(certificate)
-
-        def imap(name: str) -> Callable[[Peer], Engine]:
-            return lambda peer: self._imap(peer, config.hidden.get(name, frozenset()))
-
-        return {
-            "imap": Face(imap("imap"), _IMAP_FULL, report, lambda: context),
-            "imaps": Face(imap("imaps"), _IMAP_FULL, report, lambda: context, implicit=True),
-            "pop3": Face(self._pop3, _POP3_FULL, report, lambda: context),
-            "pop3s": Face(self._pop3, _POP3_FULL, report, lambda: context, implicit=True),
-        }
-
-    def _imap(self, peer: Peer, hidden: frozenset[bytes]) -> Engine:
-        session = ProxySession(self._accounts)
-        settings = Settings(
-            starttls=not peer.tls, penalty=growing_delay, hidden=hidden, clock=time.time
-        )
-        return self._entered(Connection(session, settings, tls=peer.tls, report=report), session)
-
-    def _pop3(self, peer: Peer) -> Engine:
-        session = Pop3Session(self._accounts)
-        settings = Pop3Settings(stls=not peer.tls, penalty=growing_delay)
-        engine = Pop3Connection(session, settings, tls=peer.tls, report=report)
-        return self._entered(engine, session)
-
-    def _entered(self, engine: Engine, session: ProxySession | Pop3Session) -> Engine:
-        self._sessions[engine] = session
-        return engine
-
-    async def watch(self, listeners: Listeners) -> None:
-        """Hang up on who came in with a password that another program revoked since."""
-        seen: dict[str, int] = {}
-        while True:
-            for account in self._accounts:
-                try:
-                    version = await asyncio.to_thread(account.passwords.version)
-                    if seen.get(account.address) != version:
-                        valid = await asyncio.to_thread(account.passwords.ids)
-                        self._hang_up(listeners, account, valid)
-                    seen[account.address] = version
-                except Exception as fault:  # noqa: BLE001  # locked for once: the next look sees it
-                    report(fault)
-            await asyncio.sleep(REVOKED_SECONDS)
-
-    def _hang_up(self, listeners: Listeners, account: ProxyAccount, valid: Collection[int]) -> None:
-        def revoked(engine: Engine) -> bool:
-            session = self._sessions.get(engine)
-            entered = session.entered if session is not None else None
-            return (
-                entered is not None and entered.account is account and entered.number not in valid
-            )
-
-        listeners.dismiss(revoked, b"the password was revoked")
 
 
 def _told(
