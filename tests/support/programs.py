@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import ioctl
@@ -22,7 +22,7 @@ import pytest
 
 from support.system import Proxy, eventually, literals
 
-SECONDS = 90.0
+SECONDS = 60.0
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b\][^\x07]*\x07|\x1b[=>]|\x0f")
 
 
@@ -185,11 +185,26 @@ class Terminal:
     def wait_for(self, text: str, seconds: float = SECONDS) -> None:
         """Until it has shown this since the last send()."""
 
-        def shown() -> bool:
-            self._read()
-            return text in self.text
+        self.until(lambda: text in self.text, seconds)
 
-        assert eventually(shown, seconds), f"never showed {text!r}: {self.text[-2000:]}"
+    def until(self, done: Callable[[], bool], seconds: float = SECONDS) -> None:
+        """Until this is so; what it shows is read meanwhile, or it would stop."""
+
+        def tried() -> bool:
+            self._read()
+            return done()
+
+        assert eventually(tried, seconds, 0.3), f"never: {self.text[-2000:]}"
+
+    def settle(self, quiet: float = 1.0, seconds: float = SECONDS) -> None:
+        """Until it shows nothing new for a while. Programs redraw only what changed."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            before = len(self._said)
+            time.sleep(quiet)
+            self._read()
+            if len(self._said) == before:
+                return
 
     def send(self, keys: str) -> None:
         self._read()
