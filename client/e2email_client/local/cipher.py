@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from .chunks import ChunkFiles
 # Two programs may write one account's files; a writer holds its lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
 PAGE_CACHE_KIB = 16_384
+# What is left of a write-ahead log once it is in the file: one large mail makes it large.
+LOG_OCTETS = 4 * 1024 * 1024
 
 Row = tuple[Any, ...]
 
@@ -45,6 +48,7 @@ def connect(path: Path, key: bytes, *, synchronous: str) -> Any:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_OCTETS}")
         connection.execute("PRAGMA foreign_keys = ON")
     except dbapi2.DatabaseError as error:
         connection.close()
@@ -55,7 +59,11 @@ def connect(path: Path, key: bytes, *, synchronous: str) -> Any:
 
 
 class Database:
-    """One file: a writer connection under a lock, and a reader connection per thread."""
+    """One file: a writer connection under a lock, and as many readers as read at one time.
+
+    The reader that was used last is taken first: its page cache is warm, and decrypted pages are
+    not kept once for each thread of a pool.
+    """
 
     def __init__(self, path: Path, key: bytes, *, synchronous: str) -> None:
         self.path = path
@@ -63,7 +71,7 @@ class Database:
         self._synchronous = synchronous
         self._lock = threading.RLock()
         self._writer = connect(path, key, synchronous=synchronous)
-        self._readers = threading.local()
+        self._idle: deque[Any] = deque()  # the last in is the first out
         self._opened: list[Any] = []
         self.chunks: ChunkFiles | None = None  # where large octets lie that rows name
 
@@ -71,18 +79,22 @@ class Database:
         return f"Database({self.path.name})"
 
     def _reader(self) -> Any:
-        reader = getattr(self._readers, "connection", None)
-        if reader is None:
+        try:
+            return self._idle.pop()
+        except IndexError:
             reader = connect(self.path, self._key, synchronous=self._synchronous)
-            reader.execute("PRAGMA query_only = ON")
-            self._readers.connection = reader
-            with self._lock:
-                self._opened.append(reader)
+        reader.execute("PRAGMA query_only = ON")
+        with self._lock:
+            self._opened.append(reader)
         return reader
 
     def read(self, sql: str, parameters: Any = ()) -> list[Row]:
-        """All rows of a query, on this thread's own connection: no transaction stays open."""
-        rows: list[Row] = self._reader().execute(sql, parameters).fetchall()
+        """All rows of a query: no transaction stays open."""
+        reader = self._reader()
+        try:
+            rows: list[Row] = reader.execute(sql, parameters).fetchall()
+        finally:
+            self._idle.append(reader)
         return rows
 
     def foreign_version(self) -> int:
