@@ -15,7 +15,7 @@ from e2email_server.logins import Logins
 from e2email_server.pop3.session import Pop3Backend
 from e2email_server.recipients import Recipients
 from e2email_server.sealing.pool import Sealing
-from e2email_server.smtp.budget import MemoryBudget
+from e2email_server.smtp.budget import MemoryBudget, Share
 from e2email_server.smtp.limits import Limits as SmtpLimits
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.rowmac import RowMacs
@@ -68,6 +68,7 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
     sealing = Sealing(keys.arrival)
     stack.callback(sealing.close)
     memory = MemoryBudget(SmtpLimits.from_config(limits))
+    appending = Appending(store, sealing, keys.arrival, clock.now, limits.message_size)
     return Parts(
         settings,
         keys,
@@ -82,8 +83,8 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
             store,
             logins,
             SharedMailboxes(store),
-            Appending(store, sealing, keys.arrival, clock.now, limits.message_size),
-            memory,
+            appending,
+            Share(memory, appending.literal_limit),
         ),
         Pop3Backend(store, logins),
     )

@@ -19,7 +19,7 @@ from e2email_protocol.sealed.render import parse_rendered, render
 from e2email_server.imap.append import Appending
 from e2email_server.sealing.job import Job, run
 from e2email_server.sealing.pool import INLINE
-from e2email_server.smtp.budget import MemoryBudget
+from e2email_server.smtp.budget import MemoryBudget, Share
 from e2email_server.smtp.limits import COPIES, Limits
 from e2email_server.store.errors import DiskFull
 from e2email_server.store.types import NewAccount
@@ -316,13 +316,18 @@ async def test_no_such_mailbox(server: House) -> None:
 
 async def test_what_is_on_its_way_in_is_bounded_over_all_connections(server: House) -> None:
     """And a connection that ends in the middle gives its part back."""
-    memory = MemoryBudget(Limits(memory=200 << 20))
-    bounded = replace(server, backend=replace(server.backend, budget=memory))
+    memory = MemoryBudget(Limits(memory=500 << 20))
+    share = Share(memory, 70_000_000)
+    bounded = replace(server, backend=replace(server.backend, budget=share))
     async with talk(bounded) as one, talk(bounded) as two:
-        assert await one.ask(b"a APPEND Drafts {40000000}\r\n") == b"+ OK\r\n"
-        assert memory.used == 40_000_000 * COPIES
+        assert await one.ask(b"a APPEND Drafts {60000000}\r\n") == b"+ OK\r\n"
+        assert memory.used == share.used == 60_000_000 * COPIES
         assert b"a NO [UNAVAILABLE]" in await two.ask(b"a APPEND Drafts {40000000}\r\n")
-        assert b"a OK [APPENDUID" in await two.append(MAIL)  # small mail has a reserve
+        assert memory.take(60_000_000)  # arriving mail has room
+        memory.give_back(60_000_000)
+        assert share.reserve((250 << 20) // COPIES - 60_000_000)  # the half is full
+        assert b"a OK [APPENDUID" in await two.append(MAIL)
+        share.release((250 << 20) // COPIES - 60_000_000)
         await one.connection.close()
         assert memory.used == 0
         assert await two.ask(b"a APPEND Drafts {40000000}\r\n") == b"+ OK\r\n"

@@ -30,7 +30,7 @@ from e2email_server.imap.session import Backend, SealedSession
 from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import Logins
 from e2email_server.sealing.pool import Sealing
-from e2email_server.smtp.budget import MemoryBudget
+from e2email_server.smtp.budget import MemoryBudget, Share
 from e2email_server.smtp.limits import Limits
 from e2email_server.store.api import Store
 from e2email_server.store.memory import MemoryStore
@@ -97,7 +97,8 @@ class Play:
         self.stack.callback(self.logins.close)
         late = lambda: max(CREATED + 60, self.time)  # noqa: E731
         appending = Appending(self.store, self.sealing, ARRIVAL_KEY, late, 1 << 20)
-        self.memory = MemoryBudget(Limits(memory=int(self.options.get("memory", 1 << 29))))
+        memory = MemoryBudget(Limits(memory=int(self.options.get("memory", 1 << 29))))
+        self.memory = Share(memory, appending.literal_limit)
         mailboxes = SharedMailboxes(self.store)
         self.backend = Backend(self.store, self.logins, mailboxes, appending, self.memory)
 

@@ -17,10 +17,17 @@ class MemoryBudget:
         self._limits = limits
         self.used = 0
 
+    @property
+    def total(self) -> int:
+        return self._limits.memory
+
+    def is_small(self, size: int) -> bool:
+        return size <= self._limits.small
+
     def fits(self, size: int, held: int = 0) -> bool:
         """Whether a mail of `size` octets may be held by somebody who already holds `held`."""
         limits = self._limits
-        room = limits.memory if size <= limits.small else limits.memory - limits.memory_reserve
+        room = limits.memory if self.is_small(size) else limits.memory - limits.memory_reserve
         return self.used + (size - held) * COPIES <= room
 
     def take(self, size: int, held: int = 0) -> bool:
@@ -35,12 +42,29 @@ class MemoryBudget:
     def give_back(self, held: int) -> None:
         self.used -= held * COPIES
 
-    # as the IMAP engine calls it (imap/reader.py: Budget)
+
+class Share:
+    """Half of the budget, for what programs append over IMAP (see the engine's Budget).
+
+    Whoever has a password cannot keep arriving mail out. The `largest` message always fits, where
+    nobody else is sending one; small ones are not bounded by the half.
+    """
+
+    def __init__(self, memory: MemoryBudget, largest: int) -> None:
+        self._memory = memory
+        self._room = max(memory.total // 2, largest * COPIES)
+        self.used = 0
 
     def reserve(self, octets: int) -> bool:
-        return self.take(octets)
+        full = self.used + octets * COPIES > self._room and not self._memory.is_small(octets)
+        if full or not self._memory.take(octets):
+            return False
+        self.used += octets * COPIES
+        return True
 
-    release = give_back
+    def release(self, octets: int) -> None:
+        self.used -= octets * COPIES
+        self._memory.give_back(octets)
 
 
 class Connections:
