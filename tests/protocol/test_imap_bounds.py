@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from e2email_protocol.imap import limits
+from e2email_protocol.imap.commands.list import PATTERNS
 from e2email_protocol.imap.context import Settings
 from e2email_protocol.imap.reader import Broken, Continue, Fault, Reader, Whole
 from support.imap import MAIL, Account, Client
@@ -232,6 +233,43 @@ async def test_many_text_keys():
     assert b"a1 OK" in await client.ask(line)
     line = b"a1 SEARCH" + b" TEXT x" * (limits.TEXT_KEYS + 1) + b"\r\n"
     assert b"a1 NO [LIMIT]" in await client.ask(line)
+
+
+@pytest.mark.parametrize(
+    ("head", "one", "between", "tail", "most", "answer"),
+    [
+        (b"FETCH 1 (", b"UID", b" ", b")", limits.FETCH_ITEMS, b"BAD too many items"),
+        (b'LIST "" (', b"x", b" ", b")", PATTERNS, b"BAD too many patterns"),
+        (b"SEARCH ", b"ALL", b" ", b"", limits.SEARCH_KEYS, b"NO [LIMIT]"),
+        (b"SEARCH (", b"ALL", b" ", b")", limits.SEARCH_KEYS - 1, b"NO [LIMIT]"),
+        (b"SEARCH ", b"TEXT x", b" ", b"", limits.TEXT_KEYS, b"NO [LIMIT]"),
+    ],
+)
+async def test_argument_counts(head, one, between, tail, most, answer):
+    client = await selected()
+    for count in (1, most, most + 1, 8000):
+        said = await client.ask(b"a " + head + between.join([one] * count) + tail + b"\r\n")
+        last = said.split(b"\r\n")[-2]
+        assert last.startswith(b"a OK" if count <= most else b"a " + answer), count
+
+
+async def test_fields_of_id():
+    client = await selected()
+    for count in (limits.ID_FIELDS, limits.ID_FIELDS + 1):
+        fields = b" ".join(b'"k%d" "v"' % n for n in range(count))
+        said = await client.ask(b"a ID (" + fields + b")\r\n")
+        assert (b"a OK" in said) is (count == limits.ID_FIELDS)
+    assert b"a BAD field too long" in await client.ask(b'a ID ("a" "' + b"x" * 1025 + b'")\r\n')
+
+
+@pytest.mark.parametrize("form", [b"FLAGS (%b)", b"FLAGS %b"])
+async def test_flags_of_one_command(form):
+    client = await selected()
+    for count in (limits.FLAGS, limits.FLAGS + 1):
+        flags = form % b" ".join(b"k%d" % n for n in range(count))
+        said = await client.ask(b"a STORE 1 " + flags + b"\r\n")
+        assert (b"a OK" in said) is (count == limits.FLAGS)
+        assert (b"a NO [LIMIT]" in said) is (count > limits.FLAGS)
 
 
 async def test_sets_that_overlap_cost_nothing():

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from .cursor import Cursor
-from .errors import BadCommand
-from .limits import KEYWORD
+from .errors import BadCommand, LimitReached
+from .limits import FLAGS, KEYWORD
 
 SYSTEM = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 _CANONICAL = {flag.lower(): flag for flag in SYSTEM}
@@ -41,6 +41,8 @@ def parse_flag_list(cursor: Cursor) -> frozenset[str]:
         flag = parse_flag(cursor.flag())
         if flag is not None:
             flags.add(flag)
+        if len(flags) > FLAGS:
+            raise LimitReached
     return frozenset(flags)
 
 

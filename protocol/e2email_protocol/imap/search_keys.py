@@ -10,7 +10,7 @@ from datetime import date
 from .cursor import Cursor
 from .dates import parse_date
 from .errors import BadCharset, BadCommand, LimitReached
-from .limits import NESTING, TEXT_KEYS
+from .limits import NESTING, SEARCH_KEYS, TEXT_KEYS
 from .sequence import Ranges
 from .session import BodyKey, HeaderKey, SentKey, TextKey, TextSearch, When
 
@@ -198,6 +198,7 @@ class _Parser:
         self._cursor = cursor
         self._charset = charset
         self._texts = 0
+        self._keys = 0
 
     def keys(self, closing: bytes, depth: int = 0) -> tuple[Key, ...]:
         keys = [self._key(depth)]
@@ -210,6 +211,9 @@ class _Parser:
         cursor = self._cursor
         if depth > NESTING:
             raise BadCommand(b"too deep")
+        self._keys += 1
+        if self._keys > SEARCH_KEYS:
+            raise LimitReached
         if cursor.take(b"("):
             return And(self.keys(b")", depth + 1))
         if cursor.peek() in _NUMBERS:

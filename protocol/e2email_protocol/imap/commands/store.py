@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
-from ..errors import BadCommand, Modified, Vanished
+from ..errors import BadCommand, LimitReached, Modified, Vanished
 from ..flags import parse_flag, parse_flag_list
+from ..limits import FLAGS
 from ..sequence import Ranges, render_set
 from ..session import StoreOp
 from ..view import Numbered
@@ -102,4 +103,6 @@ def _bare_flags(cursor: Cursor) -> frozenset[str]:
     flags = [parse_flag(cursor.flag())]
     while cursor.take(b" "):
         flags.append(parse_flag(cursor.flag()))
+        if len(flags) > FLAGS:
+            raise LimitReached
     return frozenset(flag for flag in flags if flag is not None)
