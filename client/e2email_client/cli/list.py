@@ -24,7 +24,7 @@ def command(access: Access, mailbox: str, mailboxes: bool, limit: int, as_json: 
     """List the newest messages of MAILBOX (INBOX).
 
     A line is: number, `*` unread, protection, `@` attachments, date, sender, subject. Protection is
-    `E` encrypted by the sender, `s` sealed on arrival, `?` origin unproven, `!` alarm.
+    `E` encrypted by the sender, `s` sealed, `?` origin unproven, `!` alarm.
     """
     from e2email_client.cli._store import opened
 
