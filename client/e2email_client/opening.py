@@ -41,6 +41,7 @@ from e2email_protocol.sealed.summary import NAMES
 from e2email_protocol.sealed.view import join_view
 
 _ARMOR = b"-----BEGIN PGP MESSAGE-----"
+_BLANK_OCTETS = 1024  # white space in front of an armored message, and its first line
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
 UNPROVEN = "unproven"
 # Signatures found good that are not verified again: some 3 MiB, of a large mailbox.
@@ -208,20 +209,12 @@ class Opening:
             if isinstance(why, Unreadable):
                 why.alarms = alarms
             raise why from error
-        if not known.envelope.encrypted:
-            asked.let_go()
+        asked.let_go()
         return _Restored(known, octets, alarms)
 
-    def _finished(
-        self, one: _Restored, facts: Digest | None
-    ) -> tuple[Summary, Body] | Unreadable | Later:
+    def _finished(self, one: _Restored, facts: Digest | None) -> tuple[Summary, Body] | Later:
         try:
             return self._shown(one, facts)
-        except sealed.Damaged as error:
-            why = _judged(error)
-            if isinstance(why, Unreadable):
-                why.alarms = one.alarms
-            return why
         except Later as late:
             return late
         except NoParser:
@@ -234,12 +227,12 @@ class Opening:
         alarms = one.alarms | sealed.summary_alarms(known, facts.summary)
         if not known.envelope.encrypted:
             return _final(known, octets, octets, facts, _security(known, alarms, ()))
-        start, end = sealed.encrypted_span(facts.encrypted)
         try:
+            start, end = sealed.encrypted_span(facts.encrypted)
             decrypted = self._adapter.open(octets[start:end], sealed.MAX_ENTITY)
             header = octets[: facts.summary.header_size]
             view = self._parsing.view(header, decrypted.plaintext)
-        except (CryptoError, sealed.CopyOfStored) as error:
+        except (CryptoError, sealed.Refused) as error:
             why = _judged(error)
             if isinstance(why, Later):
                 raise why from error
@@ -341,7 +334,7 @@ class _Asked:
         return f"_Asked({self.email_id})"
 
     def let_go(self) -> None:
-        """It is readable: what the server holds is not shown."""
+        """What was delivered is known: what the server holds is not shown any more."""
         self.record = self._octets = None
 
     @property
@@ -579,6 +572,7 @@ class _Adapter:
 
 
 def _binary(message: bytes) -> bytes:
-    if message.lstrip().startswith(_ARMOR):
+    # no mail program puts more in front, and nothing large is copied
+    if message[:_BLANK_OCTETS].lstrip().startswith(_ARMOR):
         return dearmor(message, b"MESSAGE", MAX_MESSAGE)
     return message

@@ -26,34 +26,34 @@ def dearmor(data: bytes, kind: bytes, max_size: int) -> bytes:
     if len(data) > _MAX_BLOAT * (max_size * 4 // 3 + _FRAME):
         raise TooLarge("the armored text is above its limit")
     begin, end = b"-----BEGIN PGP " + kind + b"-----", b"-----END PGP " + kind + b"-----"
-    text = data.strip(_BLANK)
-    first, newline, rest = text.partition(b"\n")
-    if first.rstrip(_BLANK) != begin or not newline or not rest.endswith(end):
+    text = data.strip(_BLANK)  # the same object where there is nothing to strip
+    newline = text.find(b"\n")
+    if newline < 0 or text[:newline].rstrip(_BLANK) != begin or not text.endswith(end):
         raise BadArmor("not one armored block of this kind")
-    body = _after_headers(rest[: -len(end)])
-    return _decode(body, max_size)
+    stop = len(text) - len(end)
+    return _decode(text, _after_headers(text, newline + 1, stop), stop, max_size)
 
 
-def _after_headers(text: bytes) -> bytes:
-    """What follows the blank line after the armor's header lines."""
-    at = 0
+def _after_headers(text: bytes, at: int, stop: int) -> int:
+    """Where it goes on after the blank line behind the armor's header lines."""
     for _ in range(MAX_HEADER_LINES + 1):
-        newline = text.find(b"\n", at, at + MAX_HEADER_LINE)
+        newline = text.find(b"\n", at, min(at + MAX_HEADER_LINE, stop))
         if newline < 0:
             break
         line = text[at:newline].strip(_BLANK)
         at = newline + 1
         if not line:
-            return text[at:]
+            return at
         if b": " not in line + b" ":
             break
     raise BadArmor("too many, too long or malformed header lines")
 
 
-def _decode(body: bytes, max_size: int) -> bytes:
-    if not body.endswith(b"\n"):
+def _decode(armored: bytes, start: int, stop: int, max_size: int) -> bytes:
+    """Of a large mail as few copies as can be are held at once."""
+    if start >= stop or armored[stop - 1 : stop] != b"\n":
         raise BadArmor("the closing line does not stand on a line of its own")
-    text = body.translate(None, _BLANK)
+    text = armored[start:stop].translate(None, _BLANK)
     if text[-5:-4] == b"=" and b"=" not in text[-4:]:
         text = text[:-5]
     if len(text) % 4:  # strict_mode lets a lone "=" after a full group pass

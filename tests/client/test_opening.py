@@ -399,6 +399,23 @@ def test_while_nobody_can_be_asked_it_is_not_called_unproven(world: World) -> No
     assert origin(world, world.arrival, sealing.ARRIVED, offline) == "smtp"
 
 
+def test_a_mail_that_is_not_encrypted_as_its_envelope_says(world: World) -> None:
+    known = world.opening._envelope
+
+    def lying(*given: object) -> object:
+        opened = known(*given)
+        return replace(opened, envelope=replace(opened.envelope, encrypted=True))
+
+    world.opening._envelope = lying
+    try:
+        summary, body = world.body(world.record())
+    finally:
+        del world.opening._envelope
+    assert summary.state is State.UNREADABLE
+    assert "not those that were delivered" in summary.preview
+    assert body.delivered == sealing.TRACE + MAIL
+
+
 def unparsed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Parsing a mail that says `what` takes too much."""
     real = Parsing._asked
