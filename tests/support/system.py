@@ -337,21 +337,26 @@ class User:
         source = Source(file=self._passphrase_file())
         return unlock(Home(self.home).account(self.address), source, None)
 
-    def proxy(self) -> "Proxy":
-        return Proxy(self)
+    def proxy(self, *under: str) -> "Proxy":
+        return Proxy(self, under)
 
 
 class Proxy:
-    """`e2email-proxy run` on free ports. A context manager; `shown` is what it announced."""
+    """`e2email-proxy run` on free ports. A context manager; `shown` is what it announced.
 
-    def __init__(self, user: User) -> None:
+    `under` is what runs it (strace).
+    """
+
+    def __init__(self, user: User, under: Sequence[str] = ()) -> None:
         self.user = user
+        self._under = under
         self.log = user.home.parent / f"{user.home.name}.proxy.log"
         self.shown: dict[str, Any] = {}
 
     def __enter__(self) -> "Proxy":
         arguments = ["run", "--ports", "auto", "--json", "--log", "debug", *self.user.secrets()]
         command = [sys.executable, "-m", "e2email_client.proxy", *map(str, arguments)]
+        command = [*self._under, *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=environment()
