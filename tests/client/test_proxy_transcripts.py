@@ -40,6 +40,7 @@ _PARENTS = "the levels above a mailbox are mailboxes"
 _OTHERWISE: dict[str, dict[str, str]] = {
     "append": {"b2": "times are kept in UTC"},
     "binary": {"a5": "without MIME-Version nothing is encoded", "a9": "the same"},
+    "capability": {"a6": "the stub's APPENDLIMIT"},
     "condstore": {"d8": "checked before a number is read"},
     "fetch": {"b8": "the stub's parts"},
     "list": dict.fromkeys(("b2", "b3", "b4", "b9", "c4"), _PARENTS),
