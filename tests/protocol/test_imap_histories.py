@@ -42,4 +42,4 @@ def test_any_history():
 
 @pytest.mark.slow
 def test_many_histories():
-    check(memory(), examples=5_000)
+    check(memory(), examples=2_000)

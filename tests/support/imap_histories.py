@@ -116,6 +116,7 @@ class Player:
         self.caches = {name: Cache() for name in world}
         self.line: Line | None = None
         self.kind = ""
+        self.asked = False  # something, in this step
         self.curious = True  # new mail is looked at before the next command
         self._leave()
 
@@ -171,6 +172,7 @@ class Player:
         assert self.reader.between_responses
         for response in heard:
             self._learn(command, response)
+        self.asked = True
         self.note_versions()
         return heard
 
@@ -472,8 +474,10 @@ async def step(player: Player, what: tuple) -> None:
         await player.select(next(iter(player.world)), readonly=False)
     if None in player.uids and player.curious:
         await player.ask(b"UID FETCH 1:* (FLAGS MODSEQ)")
+    player.asked = False
     await getattr(player, name)(*rest)
-    player.note_versions()
+    if player.asked:  # now that the model has changed, too
+        player.note_versions()
 
 
 async def play(face: Face, names: dict[str, str], history: list) -> None:
