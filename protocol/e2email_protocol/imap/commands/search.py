@@ -10,7 +10,8 @@ from ..context import Context, Ok, Steps, uids
 from ..cursor import Cursor
 from ..errors import BadCharset, BadCommand
 from ..extensions import Outline, OutlinedMailbox
-from ..search_keys import REQUIRES, And, Key, Modseq, leaves, parse_charset, parse_keys
+from ..search_keys import REQUIRES, And, Key, Modseq, leaves
+from ..search_parse import parse_charset, parse_keys
 from ..search_run import Search as Run
 from ..sequence import render_set
 from ..view import Numbered
