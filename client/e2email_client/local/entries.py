@@ -148,5 +148,7 @@ def entry(row: Sequence[Any]) -> Entry:
 
 
 def _uids(text: str) -> tuple[int, ...]:
+    if text.isdecimal():
+        return (int(text),)  # mostly, and there may be thousands
     ranges = parse_set(text.encode("ascii")) if text else ()
     return tuple(uid for low, high in ranges for uid in range(low, high + 1))
