@@ -67,6 +67,7 @@ class Live:
         self._seen = seen
         self._room = room
         self._settled = asyncio.Event()  # the first attempt to connect came to an end
+        self._settled.set()
         self._news = asyncio.Event()  # the server said something about the inbox
         self._wanted = asyncio.Event()  # a program asked for the server while it was not there
         self._generation = 0
@@ -90,6 +91,7 @@ class Live:
 
         While another program syncs this account, what it fetches is served; then this one does.
         """
+        self._settled.clear()
         watch = asyncio.create_task(self._watch_foreign_writes())
         try:
             with SyncLock(self._unlocked.paths) as lock:

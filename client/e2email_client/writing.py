@@ -188,6 +188,7 @@ class Writing:
     ) -> tuple[int, int]:
         """(UIDVALIDITY, UID). However often it is tried, it arrives once: the octets that go up
         are on the disk before they are sent, and the server knows them again."""
+        await self._live.settled()
         if not self._live.elsewhere:
             _ = self._live.reached  # else Offline, and nothing was begun
         wanted = frozenset(flags)
@@ -287,6 +288,7 @@ class Writing:
     async def _connected(self) -> AsyncIterator[Sync]:
         """This program's connection; one of its own where another program syncs: a change needs
         no lock."""
+        await self._live.settled()
         if self._live.elsewhere:
             async with self._live.aside() as sync:
                 yield sync

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from e2email_client import live as live_module
-from e2email_client.failure import Refused
+from e2email_client.failure import Offline, Refused
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.mails import State
 from e2email_client.sync import Sync
@@ -246,21 +246,39 @@ async def test_a_mailbox_deleted_while_it_is_listed(here: Home) -> None:
 async def test_the_first_second_waits(tmp_path, monkeypatch) -> None:
     async with house() as server, home(server, tmp_path, monkeypatch, run=False) as made:
         await server.deliver(mail(1))
-        waiting = asyncio.create_task(made.live.settled(20))
-        await asyncio.sleep(0)
-        assert not waiting.done()
+        open_door = asyncio.Event()
+        login = made._login
+
+        async def slow(*arguments):
+            await open_door.wait()
+            return await login(*arguments)
+
+        made._login = slow
         made.following = asyncio.create_task(made.live.run())
-        await waiting
-        assert made.live.online
+        asking = asyncio.create_task(made.live.writing.create("New"))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        open_door.set()
+        await asking
+        assert made.local("New")
         await made.end()
-    async with house() as server, home(server, _folder(tmp_path), monkeypatch, run=False) as made:
+
+
+async def test_the_first_second_ends(tmp_path, monkeypatch) -> None:
+    """When the server is not there that is said at once; and a slow one is not waited for long."""
+    async with house() as server, home(server, tmp_path, monkeypatch, run=False) as made:
         made.down = True
         made.following = asyncio.create_task(made.live.run())
-        await made.live.settled(20)
-        assert not made.live.online
+        with pytest.raises(Offline):
+            await asyncio.wait_for(made.live.writing.create("New"), 20)
         await made.end()
 
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
 
-def _folder(path):
-    (path / "x").mkdir()
-    return path / "x"
+        made.down, made._login = False, never
+        made.following = asyncio.create_task(made.live.run())
+        await asyncio.sleep(0)
+        await made.live.settled(0.01)
+        assert not made.live.online
+        await made.end()
