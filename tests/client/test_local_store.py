@@ -175,3 +175,33 @@ def test_what_failed_too_often_is_left_to_those_who_ask_for_it(store: Database) 
 def test_a_mailbox_id_is_never_given_twice(store: Database) -> None:
     box = fill(store, 1)
     assert mailboxes.put(store, "INBOX", 8, None, True).id != box.id
+
+
+def test_a_summary_is_written_again_only_if_it_is_another(store: Database) -> None:
+    fill(store, 1)
+    mails.put_summaries(store, [("e1", summary())])
+    with store.write() as writer:
+        writer.execute("INSERT INTO outline VALUES (1, 0, '', '', '', '', '', '')")
+    mails.put_bodies(store, [("e1", summary(state=State.OPENED), body())])
+    assert store.read("SELECT count(*) FROM outline") == [(1,)]
+    mails.put_bodies(store, [("e1", summary("another", State.OPENED), body())])
+    assert store.read("SELECT count(*) FROM outline") == [(0,)]  # what is made of it, too
+    found = mails.summary(store, "e1")
+    assert found is not None
+    assert (found.subject, found.state) == ("another", State.OPENED)
+
+
+def test_mail_is_searched_only_when_its_words_are_indexed(store: Database) -> None:
+    fill(store, 250)
+    mails.put_bodies(
+        store, [(f"e{n}", summary(state=State.OPENED), body("word")) for n in range(1, 251)]
+    )
+    assert words.unindexed(store) == 250
+    assert words.index(store) == words.AT_ONCE
+    assert words.unindexed(store) == 250 - words.AT_ONCE
+    words.index_all(store)
+    assert (words.unindexed(store), words.index(store)) == (0, 0)
+    assert len(browse.search(store, "word", None, 300)) == 250
+    mails.put_bodies(store, [("e1", summary(state=State.OPENED), body("other"))])
+    words.index_all(store)
+    assert len(browse.search(store, "word", None, 300)) == 249

@@ -99,6 +99,20 @@ SUMMARY_COLUMNS = (
 )
 
 
+_SUMMARY_TABLE = (
+    "envelope, structure, fields, preview, date, subject, sender, recipients, attachments,"
+    " security, names"
+)
+_EXCLUDED = ", ".join(f"excluded.{column}" for column in _SUMMARY_TABLE.split(", "))
+# Most summaries come twice, from the envelope and from the octets, and are the same: what is not
+# written again is not encrypted again.
+_PUT_SUMMARY = (
+    f"INSERT INTO summary (mail_id, {_SUMMARY_TABLE}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+    f" ON CONFLICT DO UPDATE SET ({_SUMMARY_TABLE}) = ({_EXCLUDED})"
+    f" WHERE ({_SUMMARY_TABLE}) IS NOT ({_EXCLUDED})"
+)
+
+
 def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> None:
     """(email id, summary) of newly opened envelopes; a record already READY keeps what it has."""
     with database.write() as writer:
@@ -153,12 +167,8 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int,
         "UPDATE mail SET state = ?, size = ?, keywords = ? WHERE id = ?",
         (int(summary.state), summary.size, said, mail_id),
     )
-    writer.execute(
-        "INSERT OR REPLACE INTO summary (mail_id, envelope, structure, fields, preview, date,"
-        " subject, sender, recipients, attachments, security, names)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-        (mail_id, *_values(summary)),
-    )
+    if writer.execute(_PUT_SUMMARY, (mail_id, *_values(summary))).rowcount:
+        writer.execute("DELETE FROM outline WHERE mail_id = ?", (mail_id,))
     return mail_id, had != said
 
 
