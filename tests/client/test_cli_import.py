@@ -11,7 +11,8 @@ import pytest
 from e2email_client import importing, upstream
 from e2email_client.failure import Offline, Refused
 from e2email_client.local.cache import open_state
-from e2email_client.local.journal import Entry, Journal, Kind
+from e2email_client.local.entries import Entry, Kind
+from e2email_client.local.journal import Journal
 from e2email_client.local.reserve import Reserve
 from e2email_client.stores import open_opening
 from e2email_protocol.sealed.render import parse_rendered
@@ -109,7 +110,8 @@ def waiting(machine: Machine) -> list[Entry]:
 def test_an_mbox_goes_up_sealed(here: Machine, server: Server, mbox: Path) -> None:
     answer = imported(here, mbox, "--mailbox", "Archive")
     assert answer == {
-        "mailbox": "Archive", "imported": 3, "known": 0, "deleted": 0, "refused": 0, "waiting": 0,
+        "mailbox": "Archive", "imported": 3, "known": 0, "deleted": 0, "refused": 0, "rejected": 0,
+        "waiting": 0,
     }  # fmt: skip
     assert [name for name, *_ in server.kept] == ["Archive"] * 3
     assert {when for *_, when in server.kept} == {datetime(2021, 1, 5, 10, 11, 12, tzinfo=UTC)}
@@ -219,9 +221,13 @@ def test_so_much_waits_and_no_more(
 
 def test_what_the_server_never_takes_is_said(here: Machine, server: Server, mbox: Path) -> None:
     server.refuses = "OVERQUOTA"
-    answer = imported(here, mbox)
-    assert answer["waiting"] == 0
+    answer = imported(here, mbox, code=11)
+    assert (answer["waiting"], answer["rejected"]) == (0, 3)
     assert not server.kept
+    server.refuses = ""
+    answer = imported(here, mbox, "--again")
+    assert (answer["imported"], answer["rejected"]) == (3, 0)
+    assert len(server.kept) == 3
 
 
 def test_too_large_a_message_is_named_and_the_others_go_on(

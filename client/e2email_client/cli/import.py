@@ -14,6 +14,7 @@ from e2email_client.failure import Incomplete, NotSetUp
 
 if TYPE_CHECKING:
     from e2email_client.importing import Importer, Tally
+    from e2email_client.local.entries import State
     from e2email_client.local.journal import Journal
     from e2email_client.mailfiles import Kind
     from e2email_client.stores import Stores
@@ -52,8 +53,7 @@ def command(
     from e2email_client.device_seal import sealing
     from e2email_client.history import History
     from e2email_client.importing import Importer
-    from e2email_client.local.entries import Kind as Journaled
-    from e2email_client.local.entries import Place
+    from e2email_client.local.entries import Place, State
     from e2email_client.mailfiles import Kind, kind_of
     from e2email_client.stores import open_journal
 
@@ -71,13 +71,19 @@ def command(
             lambda: _send(unlocked, stores, journal),
             again=again,
         )
+        before = _appends(journal, State.REFUSED)
         _run(importer, sources, target.name)
-        waiting = sum(one.kind is Journaled.APPEND for one in journal.pending())
-    answer = _answer(target.name, importer.tally, waiting)
+        waiting = len(_appends(journal, State.PENDING))
+        rejected = len(_appends(journal, State.REFUSED) - before)
+    answer = _answer(target.name, importer.tally, waiting, rejected)
     show(answer, _text(answer), as_json)
-    if refused := importer.tally.refused:
-        first = clean.line(importer.tally.first_refused)
-        raise Incomplete(f"{refused} are above the limit of 50 MiB, first {first}.")
+    _complain(importer.tally, rejected)
+
+
+def _appends(journal: Journal, state: State) -> set[int]:
+    from e2email_client.local.entries import Kind as Journaled
+
+    return {one.id for one in journal.entries(state) if one.kind is Journaled.APPEND}
 
 
 def _run(importer: Importer, sources: list[tuple[Path, Kind]], mailbox: str) -> None:
@@ -116,13 +122,14 @@ def _send(unlocked: Unlocked, stores: Stores, journal: Journal) -> None:
     asyncio.run(send())
 
 
-def _answer(mailbox: str, tally: Tally, waiting: int) -> dict[str, Any]:
+def _answer(mailbox: str, tally: Tally, waiting: int, rejected: int) -> dict[str, Any]:
     return {
         "mailbox": mailbox,
         "imported": tally.imported,
         "known": tally.known,
         "deleted": tally.deleted,
         "refused": tally.refused,
+        "rejected": rejected,
         "waiting": waiting,
     }
 
@@ -136,3 +143,15 @@ def _text(answer: dict[str, Any]) -> str:
     if answer["waiting"]:
         lines.append(f"{answer['waiting']} wait on this machine until the server is reached.")
     return "\n".join(lines)
+
+
+def _complain(tally: Tally, rejected: int) -> None:
+    """Incomplete where a message is not in the account and will not be."""
+    said = []
+    if tally.refused:
+        first = clean.line(tally.first_refused)
+        said.append(f"{tally.refused} are above the limit of 50 MiB, first {first}.")
+    if rejected:
+        said.append(f"{rejected} were refused by the server for good: see e2email status.")
+    if said:
+        raise Incomplete(" ".join(said))
