@@ -14,6 +14,7 @@ from typing import Final
 
 from e2email_client import config
 from e2email_client.api import AccountApi, Login
+from e2email_client.aside import aside
 from e2email_client.failure import Alarm, BadServer, ClientError, Offline
 from e2email_client.judge import judged
 from e2email_client.lock import held
@@ -100,7 +101,8 @@ class History:
         """Refresh now and then, until cancelled."""
         while True:
             try:
-                await asyncio.to_thread(self.refresh)
+                # where the server hangs, stopping the program does not wait for it
+                await aside(self.refresh)
             except Offline as fault:
                 log.info("the key history was not renewed: %s", fault)
             except ClientError as fault:
