@@ -15,12 +15,13 @@ from e2email_protocol.imap.outline import outline_of
 from .cipher import Database, Row
 from .mailboxes import IN_CHUNK
 
-# Mails whose rows are made and written at once: the write lock is held for milliseconds.
-MADE_AT_ONCE = 1_000
+# Mails whose rows are made at once: the write lock is held for some 20 ms.
+MADE_AT_ONCE = 250
 # When a mail is said to have arrived, to see whether its Date can be read.
 _UNDATED = -(1 << 62)
 
 _PLACES = "FROM message m JOIN mail a ON a.id = m.mail_id"
+_OUTLINES = "LEFT JOIN outline o ON o.mail_id = a.id"
 
 
 def outlines(
@@ -31,19 +32,18 @@ def outlines(
         what = f"m.uid, m.internal_date, a.size {_PLACES}"
         found = _asked(database, mailbox_id, uids, what, "a.state > 1")
         return [Outline(uid, at, at, size, "", "", "", "", "", ()) for uid, at, size in found]
-    _prepare(database, mailbox_id, uids)
     columns = "o.sent, o.subject, o.sender, o.recipient, o.copied, o.message_id, o.ancestors"
-    rows = _asked(
-        database,
-        mailbox_id,
-        uids,
-        f"m.uid, m.internal_date, a.size, {columns} {_PLACES} JOIN outline o ON o.mail_id = a.id",
-    )
+    what = f"m.uid, m.internal_date, a.size, o.mail_id, {columns} {_PLACES} {_OUTLINES}"
+    rows = _asked(database, mailbox_id, uids, what, "a.state > 1")
+    # again where a summary was replaced meanwhile: what is there is never left out
+    while any(row[3] is None for row in rows):
+        _prepare(database, mailbox_id, uids)
+        rows = _asked(database, mailbox_id, uids, what, "a.state > 1")
     return [
         Outline(
             uid, at, at if sent is None else sent, size, subject, who, to, cc, own, _ids(others)
         )
-        for uid, at, size, sent, subject, who, to, cc, own, others in rows
+        for uid, at, size, _, sent, subject, who, to, cc, own, others in rows
     ]
 
 
@@ -67,31 +67,23 @@ def _asked(
 
 def _prepare(database: Database, mailbox_id: int, uids: Sequence[int]) -> None:
     """Make the rows that are not there yet."""
-    lacking = _asked(
-        database,
-        mailbox_id,
-        uids,
-        f"a.id {_PLACES} LEFT JOIN outline o ON o.mail_id = a.id",
-        "a.state > 1 AND o.mail_id IS NULL",
-    )
+    only = "a.state > 1 AND o.mail_id IS NULL"
+    lacking = _asked(database, mailbox_id, uids, f"a.id {_PLACES} {_OUTLINES}", only)
     ids = sorted({mail_id for (mail_id,) in lacking})
     for at in range(0, len(ids), MADE_AT_ONCE):
         _make(database, ids[at : at + MADE_AT_ONCE])
 
 
 def _make(database: Database, ids: Sequence[int]) -> None:
-    found = database.read(
-        "SELECT a.id, a.state, s.fields FROM mail a JOIN summary s ON s.mail_id = a.id"
-        f" WHERE a.id IN ({','.join('?' * len(ids))})",
-        ids,
-    )
-    rows = [(mail_id, state, *_values(fields)) for mail_id, state, fields in found]
+    """Read and written under one lock: no summary is replaced in between."""
     with database.write() as writer:
-        # not of a summary that was replaced meanwhile: that makes the state another one
+        found = writer.execute(
+            f"SELECT mail_id, fields FROM summary WHERE mail_id IN ({','.join('?' * len(ids))})",
+            ids,
+        ).fetchall()
         writer.executemany(
-            "INSERT OR REPLACE INTO outline SELECT ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
-            " WHERE EXISTS (SELECT 1 FROM mail WHERE id = ?1 AND state = ?2)",
-            rows,
+            "INSERT OR REPLACE INTO outline VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(mail_id, *_values(fields)) for mail_id, fields in found],
         )
 
 
