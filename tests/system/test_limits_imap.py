@@ -84,6 +84,25 @@ def test_fifty_at_once_cost_no_memory(house: Server, ida: User) -> None:
         assert processes.rss(house.pid) - before < 64 * MIB
 
 
+def test_thirty_programs_append_fifty_megabytes(house: Server, ida: User) -> None:
+    """What is held of their mails is bounded over all of them; somebody's draft still passes."""
+    before = processes.rss(house.pid)
+    with contextlib.ExitStack() as stack:
+        answers = []
+        for _ in range(30):
+            client = house.imap(ida)
+            stack.callback(client.shutdown)  # no LOGOUT: it would be part of the literal
+            client.send(b"x APPEND Drafts {50000000}\r\n")
+            answers.append(client.readline())
+            if answers[-1].startswith(b"+"):
+                client.send(b"x" * 49_000_000)
+        assert answers[0].startswith(b"+")
+        assert {answer[:18] for answer in answers[2:]} == {b"x NO [UNAVAILABLE]"}
+        other = stack.enter_context(house.imap(ida))
+        assert other.append("Drafts", "", None, b"Subject: x\r\n\r\nx\r\n")[0] == "OK"
+        assert processes.rss(house.pid) - before < 256 * MIB
+
+
 def bad_logins(server: Server, name: str, source: str) -> bytes:
     """What three of them are told, and whatever comes until the end."""
     with connected(server, "imaps", source) as connection, connection.makefile("rb") as file:
