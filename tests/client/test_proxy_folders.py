@@ -20,8 +20,14 @@ async def here(tmp_path, monkeypatch) -> AsyncIterator[Home]:
         await server.deliver(MAIL % 1, MAIL % 2, MAIL % 3)
         async with home(server, tmp_path, monkeypatch) as made:
             await made.shown(1, 2, 3)
-            await eventually(lambda: made.live.online and made.local("Archive"))
+            await eventually(lambda: made.live.online and all_listed(made))
             yield made
+
+
+def all_listed(made: Home) -> bool:
+    """What a new account begins with."""
+    names = ("INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash")
+    return all((local := made.local(name)) is not None and local.complete for name in names)
 
 
 async def meta(talk: Talk, number: int) -> bytes:
