@@ -6,6 +6,8 @@ import click
 
 from e2email_client.cli._options import Access, access_options, json_option, limit_option
 
+MANY = 2_000  # messages: indexing them takes longer than anybody waits without a word
+
 
 @click.command("search", short_help="Find messages by their words.")
 @click.argument("words", nargs=-1, required=True)
@@ -23,7 +25,7 @@ def command(
     from e2email_client.cli._rows import show_rows
     from e2email_client.cli._store import find_mailbox, opened, require_synced
     from e2email_client.local import browse
-    from e2email_client.local.words import MAX_TERMS, index_all, terms
+    from e2email_client.local.words import MAX_TERMS, index_all, terms, unindexed
 
     query = " ".join(words)
     if not 1 <= len(terms(query)) <= MAX_TERMS:
@@ -31,7 +33,9 @@ def command(
     with opened(access) as (_, cache):
         require_synced(cache)
         box = find_mailbox(cache, mailbox) if mailbox is not None else None
-        index_all(cache)  # some 4,000 mails a second, and only those that came since
+        if (waiting := unindexed(cache)) > MANY:
+            click.echo(f"Indexing {waiting} messages first.", err=True)
+        index_all(cache)
         rows = browse.search(cache, query, box.id if box else None, limit)
         within = [one for one in browse.counts(cache) if box is None or one.name == box.name]
     missing = sum(one.messages - one.opened for one in within)
