@@ -56,6 +56,7 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
 
     from e2email_client import repairing
     from e2email_client.local import browse
+    from e2email_client.local.mails import State
     from e2email_client.standing import look
     from e2email_client.stores import open_journal, open_stores
 
@@ -75,8 +76,6 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
     with open_stores(unlocked) as stores:
         loosened = repairing.loosen(stores.cache)
         checked = asyncio.run(_compare(unlocked, stores, bodies))
-        counts = browse.counts(stores.cache)
-        have = [one.opened if bodies else one.listed for one in counts]
         return {
             "account": unlocked.settings.address,
             "cache_faults": found,
@@ -84,7 +83,7 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
             "saved": saved,
             "fetched_again": loosened,
             "waiting": look(unlocked, stores).waiting,
-            "missing": sum(one.messages for one in counts) - sum(have),
+            "missing": browse.failed(stores.cache, State.OPENED if bodies else State.READY),
             "mailboxes": [asdict(one) for one in checked],
         }
 

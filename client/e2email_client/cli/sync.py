@@ -35,6 +35,7 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
 
     from e2email_client.cli._store import opened_whole
     from e2email_client.local import browse, notices
+    from e2email_client.local.mails import State
     from e2email_client.lock import SyncLock
 
     with opened_whole(access) as (unlocked, stores), SyncLock(unlocked.paths) as lock:
@@ -46,10 +47,10 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         seconds = time.monotonic() - began
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
         answer["notices"] = len(notices.pending(stores.state))
+        missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
     show(answer, _text(answer), as_json)
     if mine:
         _check_history(unlocked)
-    missing = answer["messages"] - answer["listed" if no_bodies else "opened"]
     if mine and missing:
         raise Incomplete(f"{missing} messages could not be opened this time; sync again.")
 
