@@ -41,5 +41,6 @@ def test_any_history():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_many_histories():
     check(memory(), examples=2_000)

@@ -45,10 +45,12 @@ def test_any_history():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_many_histories():
     check(sealed(), examples=300)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_many_histories_on_disk(tmp_path):
     check(sealed(tmp_path), examples=300)
