@@ -83,11 +83,11 @@ def _commit(connection: sqlite3.Connection, numbers: range) -> None:
         (n, "sealed", 1, "sealed", b"Subject: [...]\r\n", b"b" * 24, ENVELOPE, 4300, 7)
         for n in numbers
     ]
-    messages = [(1, n, n, "", 0, 0, 0, os.urandom(16), n) for n in numbers]
+    messages = [(1, n, n, "", 0, 0, 0, os.urandom(16), n, 0) for n in numbers]
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?)", records)
     connection.executemany("INSERT INTO bodies VALUES (?,?)", [(n, BODY) for n in numbers])
-    connection.executemany("INSERT INTO messages VALUES (?,?,?,?,?,?,?,?,?)", messages)
+    connection.executemany("INSERT INTO messages VALUES (?,?,?,?,?,?,?,?,?,?)", messages)
     connection.execute("UPDATE mailboxes SET uidnext = 1")
     connection.execute("COMMIT")
 

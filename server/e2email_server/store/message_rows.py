@@ -213,14 +213,14 @@ def append(transaction: Transaction, message: Arrival) -> Placed:
 
 def replace(transaction: Transaction, mailbox_id: int, uid: int, message: Arrival) -> Placed:
     """append() after taking `uid` out. Raises NotFound (also: no such message), RecordTaken."""
-    connection, counters = transaction.connection, Counters(transaction, mailbox_id)
-    target = Counters(transaction, message.mailbox_id)
-    if counters.account(mailbox_id) != target.account(message.mailbox_id):
-        raise NotFound("no such mailbox")
+    connection = transaction.connection
+    counters = Counters(transaction, mailbox_id, message.mailbox_id)
+    _same_account(counters, mailbox_id, message.mailbox_id)
     _held(connection, counters.account(mailbox_id), message)  # also of what goes now
-    held = _take_out(transaction, counters, mailbox_id, [uid])
+    held = message_reads.rows(connection, messages, mailbox_id, [uid])
     if not held:
         raise MessageGone("no such message")
+    _take_out(transaction, counters, mailbox_id, held)
     counters.flush()
     placed = append(transaction, message)
     drop_unshared(transaction, [row.record for row in held])
@@ -295,27 +295,25 @@ def expunge(transaction: Transaction, mailbox_id: int, uids: Iterable[int] | Non
 
 def remove(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> list[int]:
     counters = Counters(transaction, mailbox_id)
-    if not message_reads.rows(transaction.connection, messages, mailbox_id, uids):
-        return []
-    held = _take_out(transaction, counters, mailbox_id, uids)
-    drop_unshared(transaction, [row.record for row in held])
-    counters.flush()
+    held = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
+    if held:
+        _take_out(transaction, counters, mailbox_id, held)
+        drop_unshared(transaction, [row.record for row in held])
+        counters.flush()
     return [row.uid for row in held]
 
 
 def _take_out(
-    transaction: Transaction, counters: Counters, mailbox_id: int, uids: Sequence[int]
-) -> list[Any]:
-    """Remove the message rows, leave their UIDs in `expunged`; the rows as they were."""
+    transaction: Transaction, counters: Counters, mailbox_id: int, held: Sequence[Any]
+) -> None:
+    """Remove these message rows, leave their UIDs in `expunged`."""
     connection = transaction.connection
-    held = message_reads.rows(connection, messages, mailbox_id, uids)
     modseq = counters.bump(mailbox_id)
     driver(connection).executemany(
         "DELETE FROM messages WHERE mailbox_id = ? AND uid = ?",
         [(mailbox_id, row.uid) for row in held],
     )
     _insert(connection, expunged, [(mailbox_id, row.uid, modseq) for row in held])
-    return held
 
 
 def copy(
@@ -333,8 +331,9 @@ def move(
     counters = Counters(transaction, mailbox_id, target_id)
     _same_account(counters, mailbox_id, target_id)
     found = message_reads.rows(transaction.connection, messages, mailbox_id, uids)
-    held = _take_out(transaction, counters, mailbox_id, [row.uid for row in found]) if found else []
-    return _put_in(transaction, counters, held, target_id, now)
+    if found:
+        _take_out(transaction, counters, mailbox_id, found)
+    return _put_in(transaction, counters, found, target_id, now)
 
 
 def _same_account(counters: Counters, mailbox_id: int, target_id: int) -> None:
