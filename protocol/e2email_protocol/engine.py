@@ -23,6 +23,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def received(self) -> int:
+        """How many commands came whole: the deadline is one command's, not the connection's."""
+        ...
+
+    @property
     def closing(self) -> bool:
         """Hang up, once what was said is written."""
         ...

@@ -189,6 +189,7 @@ class Wire(asyncio.Protocol):
         self._evicted = False
         self._reading = True
         self._closed_at: float | None = None
+        self._received = 0  # commands, when last looked
         self._written = 0
         self._flushed = 0
         self._began = self._heard = self._said = self._moved = self._sending = self._loop.time()
@@ -408,8 +409,10 @@ class Wire(asyncio.Protocol):
 
     def _too_slow(self, now: float) -> bool:
         """Trickling a message in holds memory for nothing."""
-        octets = None if self._engine is None else self._engine.unfinished
-        if octets is None:
+        engine = self._engine
+        octets = None if engine is None else engine.unfinished
+        if engine is None or octets is None or engine.received != self._received:
+            self._received = 0 if engine is None else engine.received
             self._sending = now
             return False
         limits = self._listener.limits

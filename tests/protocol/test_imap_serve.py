@@ -384,6 +384,18 @@ async def test_a_message_that_trickles_in_is_let_go():
         writer.transport.abort()
 
 
+async def test_many_messages_in_a_row_have_the_time_of_each():
+    """A client that streams is in the middle of a message whenever one looks."""
+    async with house(limits=Limits(transfer=0.2, rate=1 << 30, tick=0.02)) as it:
+        reader, writer = await it.login()
+        writer.write(b"b APPEND INBOX {8+}\r\nfour")
+        for _ in range(12):
+            await asyncio.sleep(0.05)
+            writer.write(b"more\r\nb APPEND INBOX {8+}\r\nfour")
+            assert (await reader.readline()).startswith(b"b OK [APPENDUID 1 ")
+        writer.close()
+
+
 async def test_who_sends_fast_enough_has_longer():
     """A second for each `rate` octets that came; between commands nothing counts."""
     async with house(limits=Limits(transfer=0.2, rate=10, tick=0.02)) as it:

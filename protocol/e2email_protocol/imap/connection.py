@@ -43,6 +43,7 @@ class Connection:
         self._reader = Reader(budget=settings.budget)
         self._report = report
         self._pipe = Pipe(self._reader)
+        self.received = 0  # commands that came whole
         self._greeted = False
         self._asking: tuple[Steps, Ask] | None = None  # a command waits for a line
         self._verb = b""
@@ -153,6 +154,7 @@ class Connection:
             case Broken() as broken:
                 return self._broken(broken)
             case Whole(parts):
+                self.received += 1
                 return self._command(parts)
 
     def _answer(self) -> AsyncGenerator[bytes, None] | None:

@@ -50,6 +50,10 @@ class Connection:
         """Nothing longer than a line is sent to POP3."""
 
     @property
+    def received(self) -> int:
+        return 0
+
+    @property
     def wants_tls(self) -> bool:
         return self._context.upgrade
 
