@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -41,11 +41,17 @@ class _Known:
     devices: Mapping[str, Device]
 
 
+def _unsaid(_: str) -> None:
+    return None
+
+
 class History:
     """One account's statements, oldest first. Blocks where it asks the server; thread-safe."""
 
-    def __init__(self, unlocked: Unlocked) -> None:
+    def __init__(self, unlocked: Unlocked, alarmed: Callable[[str], None] = _unsaid) -> None:
+        """`alarmed` is told, in a thread, what the user has to be told."""
         self._unlocked = unlocked
+        self._alarmed = alarmed
         self._known = _read(read_statements(unlocked.paths))
         self._vain: set[str] = set()
         self._asking = threading.Lock()
@@ -83,6 +89,13 @@ class History:
         What does not continue the known history, or seals to a foreign key, is an Alarm and is
         not taken over.
         """
+        try:
+            self._refresh()
+        except Alarm as fault:
+            self._alarmed(str(fault))
+            raise
+
+    def _refresh(self) -> None:
         with self._asking:
             known, unlocked = self._known.entries, self._unlocked
             api = AccountApi(unlocked.server)

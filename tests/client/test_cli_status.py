@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from e2email_client import standing
-from e2email_client.failure import Offline
+from e2email_client.failure import Alarm, Offline
+from e2email_client.history import History
 from e2email_client.local import mailboxes, notices
 from e2email_client.local.journal import Change, Place
 from e2email_client.local.notices import Kind
@@ -214,3 +215,16 @@ def test_the_holder_is_not_always_known(monkeypatch: pytest.MonkeyPatch, tmp_pat
     file = tmp_path / "lock"
     file.touch()
     assert standing._holder(file) == "another program"
+
+
+def test_another_key_history_is_a_notice(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def another(_: History) -> None:
+        raise Alarm("The server gives another key history than this device has seen.")
+
+    monkeypatch.setattr(History, "_refresh", another)
+    machine.deliver(MAIL)
+    for _ in range(2):
+        assert machine.run("sync").code == 5
+    (one,) = answered(machine, "status")["notices"]
+    assert (one["kind"], one["mailbox"]) == ("history", "")
+    assert "another key history" in machine.run("status").text

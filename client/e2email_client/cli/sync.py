@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from e2email_client import clean
 from e2email_client.cli._options import Access, access_options, json_option, show
-from e2email_client.failure import Incomplete
+from e2email_client.failure import Alarm, Incomplete
 
 if TYPE_CHECKING:
     from e2email_client.local.browse import Count
@@ -46,11 +47,12 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         counts = browse.counts(stores.cache)
         seconds = time.monotonic() - began
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
+        alarm = _check_history(unlocked, stores) if mine else None
         answer["notices"] = len(notices.pending(stores.state))
         missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
     show(answer, _text(answer), as_json)
-    if mine:
-        _check_history(unlocked)
+    if alarm:
+        raise alarm
     if mine and missing:
         raise Incomplete(f"{missing} messages could not be opened this time; sync again.")
 
@@ -74,16 +76,21 @@ async def _sync(unlocked: Unlocked, stores: Stores, bodies: bool, new: dict[str,
             raise Incomplete("A mailbox was replaced meanwhile; sync again.") from None
 
 
-def _check_history(unlocked: Unlocked) -> None:
-    """Alarm, where the server has another past than was seen, or seals to a foreign key.
+def _check_history(unlocked: Unlocked, stores: Stores) -> Alarm | None:
+    """What is wrong, where the server has another past than was seen, or seals to a foreign key.
 
     That it withholds its history proves nothing, and mail was fetched all the same.
     """
     from e2email_client.failure import BadServer, Offline, Refused
     from e2email_client.history import History
+    from e2email_client.local import notices
 
-    with suppress(Offline, Refused, BadServer):
-        History(unlocked).refresh()
+    try:
+        with suppress(Offline, Refused, BadServer):
+            History(unlocked, partial(notices.history, stores.state)).refresh()
+    except Alarm as alarm:
+        return alarm
+    return None
 
 
 def _answer(

@@ -49,6 +49,11 @@ def put(state: Database, kind: Kind, mailbox: str, text: str) -> None:
         write(writer, kind, mailbox, text)
 
 
+def history(state: Database, text: str) -> None:
+    """What is wrong with the key history; of the account, not of a mailbox."""
+    put(state, Kind.HISTORY, "", text)
+
+
 def pending(state: Database) -> list[Notice]:
     """Those that nobody acknowledged, the oldest first."""
     rows = state.read(

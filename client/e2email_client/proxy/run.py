@@ -8,12 +8,14 @@ import signal
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
 from e2email_client.history import History
 from e2email_client.live import Live
+from e2email_client.local import notices
 from e2email_client.local.seen import Seen
 from e2email_client.log import report
 from e2email_client.opening import Opening
@@ -87,7 +89,7 @@ def _open_all(stack: AsyncExitStack, accounts: Sequence[Unlocked], failed: Faile
 
 
 def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
-    history = History(one.unlocked)
+    history = History(one.unlocked, partial(notices.history, one.stores.state))
     opening: Opening = open_opening(one.unlocked, history=history)
     stack.callback(opening.close)
     seal = sealing(one.unlocked, history)
