@@ -127,6 +127,30 @@ async def test_imaplib(mode):
         assert [error for error in it.reports if not isinstance(error, Refused)] == []
 
 
+def use_rev2(port: int) -> None:
+    with imaplib.IMAP4_SSL("localhost", port, ssl_context=client_context()) as client:
+        client.login("alice@example.test", "secret")
+        assert "IMAP4REV2" in client.capabilities
+        assert client.enable("IMAP4rev2") == ("OK", [b"done"])
+        assert client.response("ENABLED") == ("ENABLED", [b"IMAP4rev2"])
+        assert client.create('"Bücher"'.encode())[0] == "OK"
+        assert client.select("INBOX") == ("OK", [b"2"])
+        assert client.response("RECENT") == ("RECENT", [None])
+        assert client.response("LIST") == ("LIST", [b'(\\HasNoChildren) "/" "INBOX"'])
+        assert client.uid("SEARCH", "ALL") == ("OK", [None])
+        (found,) = client.response("ESEARCH")[1]
+        assert found.endswith(b") UID ALL 1:2")
+        assert client.fetch("1", "(FLAGS)")[1] == [b"1 (FLAGS ())"]
+        assert client.fetch("1", "(BINARY.PEEK[1])")[1][0][1] == b"Eggs at nine?\r\n"
+        assert b'"B\xc3\xbccher"' in client.list()[1][1]
+
+
+async def test_imaplib_in_rev2():
+    async with house(MAIL, MAIL, mode="tls", has=frozenset({b"BINARY"})) as it:
+        await asyncio.to_thread(use_rev2, it.listener.port)
+        assert it.reports == []
+
+
 def use_imapclient(port: int) -> None:
     with IMAPClient("localhost", port, ssl_context=client_context()) as client:
         client.plain_login("alice@example.test", "secret")
