@@ -210,6 +210,7 @@ async def test_the_bound(tmp_path, monkeypatch) -> None:
         room.most = room.used() * 2 // 3
         await sync.make_room()
         assert room.used() <= room.most
+        assert made.cache.read("SELECT count(*) FROM bound") == [(1,)]
         kept = states().count(State.OPENED)
         assert 3 <= kept <= 9
         assert states() == [State.READY] * (12 - kept) + [State.OPENED] * kept

@@ -92,4 +92,5 @@ class Room:
                     "UPDATE mail SET state = ? WHERE id = ?", (int(State.READY), mail_id)
                 )
             writer.execute("INSERT INTO bound VALUES (?)", (max(received for _, received in some),))
+            writer.execute("DELETE FROM bound WHERE received < (SELECT max(received) FROM bound)")
         large.collect(self._cache)
