@@ -229,6 +229,8 @@ class Live:
     async def _look(self, sync: Sync, remote: Remote, local: Mailbox) -> None:
         """After news of the inbox, which `remote` heard."""
         news = remote.news()
+        if await asyncio.to_thread(mailboxes.by_id, self._cache, local.id) is None:
+            raise Stale  # read anew meanwhile: what is heard is of another one
         await sync.heard(local, news)
         if news.grown:
             await sync.envelopes(local)
