@@ -320,6 +320,11 @@ class Live:
             await asyncio.wait_for(self._settled.wait(), seconds)
 
     @property
+    def listing(self) -> bool:
+        """What is not listed yet may be in a moment: this program is at it, or another one."""
+        return self.elsewhere or (self._sync is not None and not self._sync.caught_up)
+
+    @property
     def reached(self) -> Sync:
         """The connection that works. Offline while there is none; it is then tried sooner."""
         if self._sync is None:

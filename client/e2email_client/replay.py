@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from e2email_client.failure import NotUnderstood, Offline, Refused
-from e2email_client.local import mailboxes
+from e2email_client.local import mailboxes, names
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Entry, Kind, Place, together
 from e2email_client.local.journal import Journal
@@ -139,7 +139,7 @@ class Replay:
     def _expected(self, place: Place) -> int | None:
         """The server's UIDVALIDITY where programs are told the one of `place`."""
         for local in mailboxes.every(self._cache):
-            if place.names(local):
+            if local.server_validity and place.names(local):
                 return local.server_validity if local.uidvalidity == place.uidvalidity else None
         told = self._seen.told(place.name) if self._seen is not None else None
         if told is None:
@@ -163,7 +163,7 @@ class Replay:
         for some in _cut([one for one in entries if one.kind is Kind.DELETE]):
             if await self._each(some, delete) and local is not None:
                 # what was hidden comes back as a mailbox that is listed anew
-                await asyncio.to_thread(mailboxes.drop, self._cache, [local])
+                await asyncio.to_thread(names.unlist, self._cache, local)
 
     async def _each(
         self, entries: Sequence[Entry], act: Callable[[Sequence[Entry]], Awaitable[None]]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from e2email_client.failure import BadServer, Refused
 from e2email_client.filling import Filling, Progress, Report
-from e2email_client.local import mailboxes
+from e2email_client.local import mailboxes, names
 from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox, Reused
@@ -79,6 +79,7 @@ class Sync:
         self._seen = seen
         self._reads_only = reads_only  # what is asked for is written, and nothing that is heard
         self._turns = Turns()
+        self.caught_up = False  # once, with all mailboxes
         self._filling = Filling(cache, opening, self.turn, report, changed, room)
         self.envelopes = self._filling.envelopes
         self.bodies = self._filling.bodies
@@ -167,36 +168,42 @@ class Sync:
         await self.forget(found.gone)
         if self._seen is not None:
             await asyncio.to_thread(self._seen.caught_up)
+        if not self.caught_up:
+            self.caught_up = True
+            self._changed()
         return there
 
     async def list_mailboxes(self) -> Listing:
-        """The server's mailboxes, INBOX first. One that was renamed has its new name here, too."""
+        """The server's mailboxes, INBOX first; each of them is known by its name here then. One
+        that was renamed has its new name here, too."""
         before = await asyncio.to_thread(mailboxes.every, self._cache)
         async with self.any_turn() as remote:
             found = await remote.mailboxes()
             if await self._renamed(before, found):
                 remote.selected = None  # perhaps under a name that is another one's now
                 before = await asyncio.to_thread(mailboxes.every, self._cache)
-        names = {one.name for one in found}
+        if await asyncio.to_thread(names.enter, self._cache, [_name(one) for one in found]):
+            self._changed()
+        there = {one.name for one in found}
         return Listing(
             sorted(found, key=lambda one: (one.name != "INBOX", one.name)),
-            [one for one in before if one.name not in names],
+            [one for one in before if one.name not in there],
         )
 
     async def _renamed(self, before: Sequence[Mailbox], found: Sequence[RemoteMailbox]) -> bool:
         """What is known by its MAILBOXID keeps all that is known of it (RFC 8474)."""
         known = {one.object_id: one for one in before if one.object_id}
-        names: dict[int, str] = {}
+        renamed: dict[int, str] = {}
         for one in found:
             local = known.get(one.state.mailbox_id) if one.state else None
             if local is not None and local.name != one.name:
-                names[local.id] = one.name
+                renamed[local.id] = one.name
                 if self._seen is not None:
                     await asyncio.to_thread(self._seen.renamed, local.name, one.name)
-        if names:
-            await asyncio.to_thread(mailboxes.rename_found, self._cache, names)
+        if renamed:
+            await asyncio.to_thread(mailboxes.rename_found, self._cache, renamed)
             self._changed()
-        return bool(names)
+        return bool(renamed)
 
     async def forget(self, gone: Sequence[Mailbox]) -> None:
         """Drop mailboxes that were here before the server was asked and that it did not list, and
@@ -381,6 +388,11 @@ class Sync:
         async with self.turn(local) as remote:
             fetched = await remote.bodies([uid])
         return fetched[0][1] if fetched else None
+
+
+def _name(mailbox: RemoteMailbox) -> names.Name:
+    object_id = mailbox.state.mailbox_id if mailbox.state else ""
+    return names.Name(mailbox.name, mailbox.special_use, mailbox.subscribed, object_id)
 
 
 def _unmoved(local: Mailbox, said: RemoteMailbox) -> bool:

@@ -267,7 +267,7 @@ class Writing:
             found = await sync.list_mailboxes()
             for one in found.there:
                 known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
-                if known is None or known.subscribed != one.subscribed:
+                if known is None or not known.complete or known.subscribed != one.subscribed:
                     with suppress(Refused, Stale):
                         await sync.skeleton(one)
             await sync.forget(found.gone)

@@ -39,6 +39,10 @@ class Server:
         self.slow.set()
         self.ensured: list[tuple[list[int], State]] = []
         self.generation = 0
+        self.listing = False
+
+    async def settled(self):
+        return None
 
     def _may(self, method: str) -> None:
         if method in self.broken:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -22,6 +22,9 @@ from e2email_protocol.imap.session import AppendResult, Entry, Snapshot
 
 # What a program may append: the server's own limit.
 MAX_APPEND = 50 * 1024 * 1024
+
+# How long a mailbox that is not listed yet is waited for: programs give up after half a minute.
+LISTED_SECONDS = 10.0
 
 # What the server's refusals are to a mail program.
 _REFUSALS: dict[str, type[errors.Refused]] = {
@@ -67,20 +70,44 @@ class ProxyAccount:
     _storing: dict[int, asyncio.Lock] = field(default_factory=dict)
 
     async def mailboxes(self) -> list[Mailbox]:
-        """Those whose skeleton is complete: the others are not selectable yet."""
-        found = await asyncio.to_thread(mailboxes.every, self.cache)
-        return [one for one in found if one.complete]
+        """All there are, or Unavailable: a program takes what is left out for deleted."""
+        found = await self._listed(bool)
+        if not found:
+            raise errors.Unavailable("nothing was fetched yet")
+        return found
 
     async def mailbox(self, name: str) -> Mailbox:
-        """NoSuchMailbox; Unavailable while its skeleton is not here yet."""
-        found = await asyncio.to_thread(mailboxes.named, self.cache, name)
-        if found is None:
-            if not await asyncio.to_thread(mailboxes.every, self.cache):
-                raise errors.Unavailable("nothing was fetched yet")
+        """One that can be selected. NoSuchMailbox; Unavailable while it is not listed yet."""
+        local = await asyncio.to_thread(mailboxes.named, self.cache, name)
+        if local is not None and local.complete:
+            return local
+
+        def ready(found: Sequence[Mailbox]) -> bool:
+            return bool(found) and all(one.complete for one in found if one.name == name)
+
+        found = await self._listed(ready)
+        local = next((one for one in found if one.name == name), None)
+        if local is None and found:
             raise errors.NoSuchMailbox(name)
-        if not found.complete:
+        if local is None or not local.complete:
             raise errors.Unavailable("the mailbox is being listed for the first time")
-        return found
+        return local
+
+    async def _listed(self, ready: Callable[[Sequence[Mailbox]], bool]) -> list[Mailbox]:
+        """All mailboxes, once they are `ready`; or as they are, where that does not come soon."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + LISTED_SECONDS
+        while True:
+            generation = self.live.generation
+            found = await asyncio.to_thread(mailboxes.every, self.cache)
+            if ready(found) or clock() >= until:
+                return found
+            await self.live.settled()
+            if self.live.generation == generation and not self.live.listing:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self.live.wait(generation)
 
     async def snapshot(self, mailbox_id: int) -> Snapshot:
         """The mailbox as it is; all its sessions share one until it changes."""
