@@ -1,9 +1,12 @@
 """The encrypted local store: mailboxes, mail, words."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlcipher3 import dbapi2
 
 from e2email_client.local import browse, cache, mailboxes, mails, words
 from e2email_client.local.cipher import Database, StoreUnreadable
@@ -205,3 +208,25 @@ def test_mail_is_searched_only_when_its_words_are_indexed(store: Database) -> No
     mails.put_bodies(store, [("e1", summary(state=State.OPENED), body("other"))])
     words.index_all(store)
     assert len(browse.search(store, "word", None, 300)) == 249
+
+
+def test_closing_leaves_a_thread_that_reads_its_connection(tmp_path, monkeypatch):
+    database = Database(tmp_path / "a.db", bytes(32), synchronous="NORMAL")
+    began, goes_on = threading.Event(), threading.Event()
+
+    def waits() -> int:
+        began.set()
+        goes_on.wait(10)
+        return 7
+
+    reader = database._reader()
+    reader.create_function("waits", 0, waits)
+    database._idle.append(reader)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(database.read, "SELECT waits()")
+        assert began.wait(10)
+        database.close()
+        goes_on.set()
+        assert reading.result(10) == [(7,)]
+    with pytest.raises(dbapi2.ProgrammingError):
+        reader.execute("SELECT 1")

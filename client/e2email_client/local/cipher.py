@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Database:
         self._lock = threading.RLock()
         self._writer = connect(path, key, synchronous=synchronous)
         self._idle: deque[Any] = deque()  # the last in is the first out
-        self._opened: list[Any] = []
+        self._closed = False
         self.chunks: ChunkFiles | None = None  # where large octets lie that rows name
 
     def __repr__(self) -> str:
@@ -84,8 +84,6 @@ class Database:
         except IndexError:
             reader = connect(self.path, self._key, synchronous=self._synchronous)
         reader.execute("PRAGMA query_only = ON")
-        with self._lock:
-            self._opened.append(reader)
         return reader
 
     def read(self, sql: str, parameters: Any = ()) -> list[Row]:
@@ -95,6 +93,8 @@ class Database:
             rows: list[Row] = reader.execute(sql, parameters).fetchall()
         finally:
             self._idle.append(reader)
+            if self._closed:
+                self._close_readers()
         return rows
 
     def foreign_version(self) -> int:
@@ -122,7 +122,14 @@ class Database:
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
+        """A thread may still be reading: what it reads with is closed when it is done, for SQLite
+        does not survive less."""
+        self._closed = True
+        self._close_readers()
         with self._lock:
-            for reader in self._opened:
-                reader.close()
             self._writer.close()
+
+    def _close_readers(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
