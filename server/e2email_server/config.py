@@ -15,6 +15,7 @@ from e2email_server.config_values import (
     ConfigError,
     Table,
     address,
+    boolean,
     domain,
     integer,
     many,
@@ -40,7 +41,8 @@ class Endpoint:
 class Listen:
     """Listeners by protocol; an empty tuple means the protocol is not served.
 
-    `hide`: capabilities that the listeners of imap or imaps do not have.
+    `hide`: capabilities that the listeners of imap or imaps do not have; `compress`: whether they
+    offer DEFLATE.
     """
 
     smtp: tuple[Endpoint, ...] = ()
@@ -50,6 +52,7 @@ class Listen:
     pop3s: tuple[Endpoint, ...] = ()
     https: tuple[Endpoint, ...] = ()
     hide: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    compress: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ _PROTOCOLS = ("smtp", "imap", "imaps", "pop3", "pop3s", "https")
 def _listen(table: Table) -> Listen:
     none: tuple[Endpoint, ...] = ()
     found = {key: table.take(key, many(_endpoint), none) for key in _PROTOCOLS}
-    hide = _hide(table.table("hide"))
+    hide, compress = _hide(table.table("hide")), _compress(table.table("compress"))
     table.end()
     seen: set[Endpoint] = set()
     for key, endpoints in found.items():
@@ -172,12 +175,18 @@ def _listen(table: Table) -> Listen:
             seen.add(endpoint)
     if not seen:
         table.fail("smtp", "no listener at all; name at least one")
-    return Listen(**found, hide=hide)
+    return Listen(**found, hide=hide, compress=compress)
 
 
 def _hide(table: Table) -> dict[str, tuple[str, ...]]:
     nothing: tuple[str, ...] = ()
     found = {k: table.take(k, many(_capability), nothing) for k in ("imap", "imaps")}
+    table.end()
+    return found
+
+
+def _compress(table: Table) -> dict[str, bool]:
+    found = {key: table.take(key, boolean, False) for key in ("imap", "imaps")}
     table.end()
     return found
 

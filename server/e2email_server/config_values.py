@@ -86,6 +86,12 @@ def integer(least: int, most: int) -> Callable[[Any], int]:
     return read
 
 
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 def size(least: int) -> Callable[[Any], int]:
     """Octets: a whole number, or a text such as "50 MiB"."""
 

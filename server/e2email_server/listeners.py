@@ -78,12 +78,14 @@ def _driver_limits(config: Config) -> DriverLimits:
 
 
 async def _start_imap(parts: Parts, where: Sequence[Endpoint], *, implicit: bool) -> Listener:
+    protocol, listen = "imaps" if implicit else "imap", parts.config.listen
     return await start_imap(
         where,
         parts.imap,
         parts.tls.context,
         implicit=implicit,
-        hide=parts.config.listen.hide.get("imaps" if implicit else "imap", ()),
+        hide=listen.hide.get(protocol, ()),
+        compress=listen.compress.get(protocol, False),
         limits=_driver_limits(parts.config),
         drain=parts.config.limits.drain_seconds,
     )

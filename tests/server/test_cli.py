@@ -83,12 +83,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def serve_pop3(config: Path) -> None:
-    """And hide a capability of one listener, by uncommenting what init wrote."""
+    """And hide a capability of one listener, and compress it, by uncommenting what init wrote."""
     text = config.read_text()
     for line, instead in (
         ('# pop3 = ["0.0.0.0:110", "[::]:110"]', 'pop3 = "127.0.0.1:0"'),
         ('# pop3s = ["0.0.0.0:995", "[::]:995"]', 'pop3s = "127.0.0.1:0"'),
         ('# imaps = ["QRESYNC"]', 'imaps = ["SASL-IR"]'),
+        ("# imaps = false", "imaps = true"),
     ):
         assert text.count(line) == 1
         text = text.replace(line, instead)

@@ -29,6 +29,9 @@ pop3s = "127.0.0.1:0"
 [listen.hide]
 imaps = ["qresync", "STATUS=SIZE"]
 
+[listen.compress]
+imaps = true
+
 [tls]
 certificate = "own.crt"
 key = "/etc/own.key"
@@ -63,6 +66,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert found.listen.pop3s == (Endpoint("127.0.0.1", 0),)
     assert (found.listen.pop3, found.listen.https) == ((), ())
     assert found.listen.hide == {"imap": (), "imaps": ("QRESYNC", "STATUS=SIZE")}
+    assert found.listen.compress == {"imap": False, "imaps": True}
     assert found.tls.certificate == tmp_path / "own.crt"
     assert found.tls.key == Path("/etc/own.key")
     assert (found.limits.message_size, found.limits.recipients) == (20 * MIB, 10)

@@ -26,18 +26,26 @@ async def start_imap(
     *,
     implicit: bool,
     hide: Collection[str] = (),
+    compress: bool = False,
     limits: Limits | None = None,
     drain: float = 10.0,
 ) -> Serving:
     """Listen on all endpoints. Raises OSError where one cannot be had; none is left open then."""
-    face = _face(backend, tls, implicit, hide)
+    face = _face(backend, tls, implicit, hide, compress)
     return await serve_face(face, endpoints, limits, drain)
 
 
-def _face(backend: Backend, tls: ssl.SSLContext, implicit: bool, hide: Collection[str]) -> Face:
+def _face(
+    backend: Backend,
+    tls: ssl.SSLContext,
+    implicit: bool,
+    hide: Collection[str],
+    compress: bool,
+) -> Face:
     settings = Settings(
         starttls=not implicit,
         hidden=hidden(hide, backend.appending.limit),
+        compress=compress,
         message_limit=backend.appending.literal_limit,
         penalty=growing_delay,
         clock=backend.appending.clock,
