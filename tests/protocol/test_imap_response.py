@@ -5,6 +5,7 @@ import tracemalloc
 
 import pytest
 
+from e2email_protocol.imap import response_parse
 from e2email_protocol.imap.response import Caps, ResponseReader
 from e2email_protocol.imap.response_types import (
     BadResponse,
@@ -216,3 +217,23 @@ def test_mail_and_names_are_not_in_the_repr():
     found = read(b'* 1 FETCH (BODY[] "canary")\r\n* LIST () "/" canary\r\n* STATUS canary ()\r\n')
     found += read(b"* X canary\r\n* SEARCH 1\r\n")
     assert "canary" not in repr(found)
+
+
+def test_the_short_way_through_a_fetch_comes_to_the_same(monkeypatch):
+    pieces = [b"UID", b"FLAGS", b"MODSEQ", b"x.y", b"12", b"\\Seen", b"NIL", b"nil", b"a-b", b"*"]
+    pieces += [b" ", b" ", b" ", b" ", b"(", b")", b"()", b'"', b'"a b"', b"\\", b"[", b"]", b"\t"]
+    pieces += [b"{1}", b"\0", b"\xff", b" (\\Seen own) ", b"UID 7", b"BODY[TEXT]"]
+    chance = random.Random(8)
+    lines = [b"".join(chance.choices(pieces, k=chance.randrange(8))) for _ in range(20_000)]
+    lines += [b"UID 7 FLAGS (\\Seen) MODSEQ (9)", b'INTERNALDATE "1-Jan-2026" EMAILID (E7)', b""]
+
+    def read(line: bytes) -> object:
+        try:
+            return response_parse.parse([b"* 1 FETCH (" + line + b")"])
+        except BadResponse:
+            return None
+
+    found = [read(line) for line in lines]
+    assert sum(response_parse._items([b"(%b)" % line], 0) is not None for line in lines) > 500
+    monkeypatch.setattr(response_parse, "_items", lambda *_: None)
+    assert found == [read(line) for line in lines]

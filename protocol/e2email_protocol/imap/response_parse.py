@@ -47,6 +47,10 @@ _TOKEN = re.compile(
     rb"|(?P<literal>~?\{[0-9]++\+?\}\Z)|(?P<atom>[^\s()\"]++)|(?P<end>\Z))",
     re.I | re.S,
 )
+# What most items of a FETCH are: an atom, a list of atoms, a string without a backslash.
+_ITEM = re.compile(
+    rb'([A-Za-z0-9.]++) (?:([^\s()"\[{]++)|\(([^()"\[{\t-\r]*+)\)|"([^"\\\r\n]*+)")(?: |\Z)'
+)
 _ESCAPED = re.compile(rb"\\(.)", re.S)
 
 
@@ -90,6 +94,8 @@ def _code(match: re.Match[bytes], group: int) -> Code | None:
 def _parse_numbered(number: int, name: bytes, parts: list[bytes], at: int) -> Response:
     match name:
         case b"FETCH":
+            if (items := _items(parts, at)) is not None:
+                return Fetch(number, items)
             values = parse_values(parts, at)
             if len(values) != 1 or not isinstance(values[0], list):
                 raise BadResponse("a FETCH of the wrong shape")
@@ -102,6 +108,29 @@ def _parse_numbered(number: int, name: bytes, parts: list[bytes], at: int) -> Re
             return Recent(number)
         case _:
             return Other(name, [b"%d" % number, *parse_values(parts, at)])
+
+
+def _items(parts: list[bytes], at: int) -> dict[bytes, Value] | None:
+    """What parse_values and _pairs make of a FETCH, in a quarter of the time: a mailbox is listed
+    by one for each message. None where it is not as simple as that."""
+    text = parts[0]
+    end = len(text) - 1
+    if len(parts) > 1 or text[at : at + 1] != b"(" or text[end:] != b")" or b"NIL" in text.upper():
+        return None
+    items: dict[bytes, Value] = {}
+    text, at = text[at + 1 : end], 0
+    for match in _ITEM.finditer(text):
+        if match.start() != at:
+            return None
+        at = match.end()
+        name, atom, atoms, quoted = match.groups()
+        if atom is not None:
+            items[name.upper()] = atom
+        elif atoms is not None:
+            items[name.upper()] = list(atoms.split())
+        else:
+            items[name.upper()] = quoted
+    return items if at == len(text) and not text.endswith(b" ") else None
 
 
 def parse_values(parts: list[bytes], at: int) -> list[Value]:
