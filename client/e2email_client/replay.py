@@ -184,12 +184,12 @@ class Replay:
     async def _flags(
         self, remote: Remote, local: Mailbox | None, entries: Sequence[Entry], doomed: set[int]
     ) -> None:
-        said: dict[int, frozenset[str]] = {}
+        said: list[tuple[int, frozenset[str], int]] = []
         for effect, uids in _alike(together(entries), doomed):
             if effect.added:
-                said |= await remote.store(uids, "+FLAGS", effect.added)
+                said += await remote.store(uids, "+FLAGS", effect.added)
             if effect.removed:
-                said |= await remote.store(uids, "-FLAGS", effect.removed)
+                said += await remote.store(uids, "-FLAGS", effect.removed)
         await self._done(local, entries, said)
 
     async def _delete(
@@ -200,7 +200,7 @@ class Replay:
         await remote.expunge(uids)
         if local is not None:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, uids)
-        await self._done(local, entries, {})
+        await self._done(local, entries, ())
 
     async def _appends(self, remote: Remote, name: str, entries: Sequence[Entry]) -> None:
         async def append(some: Sequence[Entry]) -> None:
@@ -213,16 +213,19 @@ class Replay:
         octets = await asyncio.to_thread(self._journal.octets, entry.id)
         if octets is not None:
             await remote.append(name, octets, entry.added, entry.when)
-        await self._done(None, [entry], {})
+        await self._done(None, [entry], ())
 
     async def _done(
-        self, local: Mailbox | None, entries: Sequence[Entry], said: Mapping[int, frozenset[str]]
+        self,
+        local: Mailbox | None,
+        entries: Sequence[Entry],
+        said: Sequence[tuple[int, frozenset[str], int]],
     ) -> None:
         """The cache first, while the entries still lie over it."""
 
         def write() -> None:
             if local is not None and said:
-                mailboxes.set_flags(self._cache, local.id, said.items(), self._journal)
+                mailboxes.tell(self._cache, local.id, said, (), self._journal)
             self._journal.done([one.id for one in entries])
 
         await asyncio.to_thread(write)

@@ -73,7 +73,7 @@ class Writing:
             await asyncio.to_thread(self._promise_flags, local, uids, operation, wanted)
             self._live.promised()
         else:
-            await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said, self._journal)
+            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, said, (), self._journal)
             self._live.changed()
 
     def _promise_flags(

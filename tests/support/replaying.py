@@ -107,8 +107,7 @@ async def replayed(
 ) -> None:
     patch(remote._wire, "run", steps.wait(remote._wire.run))
     patch(place.journal, "done", steps.act(place.journal.done))
-    for name in ("set_flags", "remove"):
-        patch(mailboxes, name, steps.act(getattr(mailboxes, name)))
+    patch(mailboxes, "tell", steps.act(mailboxes.tell))
     await place.replay.run(remote)
 
 

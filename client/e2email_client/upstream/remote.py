@@ -201,15 +201,20 @@ class Remote:
 
     async def store(
         self, uids: Sequence[int], operation: str, flags: Iterable[str]
-    ) -> list[tuple[int, frozenset[str]]]:
-        """`operation`: FLAGS, +FLAGS or -FLAGS. What the server says the flags are now."""
+    ) -> list[tuple[int, frozenset[str], int]]:
+        """`operation`: FLAGS, +FLAGS or -FLAGS. What the server says the flags are now, and since
+        which MODSEQ (0: it does not say)."""
         said = []
         listed = b"(%b)" % " ".join(sorted(flags)).encode("ascii")
         for part in _parts(uids):
             result = await self._wire.run(
                 b"UID STORE", render_set(part), operation.encode("ascii"), listed
             )
-            said += _flags(result)
+            said += [
+                (reply.uid, believed(reply.flags), reply.modseq or 0)
+                for reply in _of(result, Fetch)
+                if reply.uid is not None and reply.flags is not None
+            ]
         return said
 
     async def expunge(self, uids: Sequence[int]) -> None:

@@ -133,7 +133,13 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the li
             self.transport.close()
 
     async def run(self, *parts: bytes | Literal) -> Result:
-        """Send one command and wait for its end. Refused, BadServer, Offline."""
+        """Send one command and wait for its end. Refused, BadServer, Offline.
+
+        Where somebody gave up waiting for the one before, that ends first: what is said until then
+        is the answer to it.
+        """
+        while self._running:
+            await self._await(next(iter(self._running.values())))
         tagged, untagged = await self._await(self.start(*parts))
         if tagged.status == b"OK":
             return Result(tagged.code, untagged)

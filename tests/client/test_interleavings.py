@@ -1,0 +1,69 @@
+"""Between two steps: another device, a program that hangs up, an answer that is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from e2email_client.local import mailboxes
+from e2email_client.writing import Writing
+from support.home import Home, eventually, home
+from support.sealed_face import house
+
+WHEN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def mail(number: int) -> bytes:
+    return b"From: bob@example.net\r\nSubject: %d\r\n\r\nbody %d\r\n" % (number, number)
+
+
+@pytest.fixture
+async def here(tmp_path, monkeypatch) -> AsyncIterator[Home]:
+    async with house() as server:
+        await server.deliver(*(mail(number) for number in range(1, 6)))
+        async with home(server, tmp_path, monkeypatch) as made:
+            await made.shown(1, 2, 3, 4, 5)
+            await eventually(lambda: made.live.online and made.live.reached.caught_up)
+            yield made
+
+
+def flags(here: Home, uid: int, name: str = "INBOX") -> set[str]:
+    return set(mailboxes.server_flags(here.cache, here.local(name).id).get(uid, ()))
+
+
+async def test_the_answer_to_store_undoes_nothing_that_was_said_after_it(
+    here: Home, monkeypatch
+) -> None:
+    """Another device changes the message, and that is heard before the answer is written down."""
+    other = await here.remote()
+    await other.select("INBOX")
+    real = Writing._through
+
+    async def slow(self, *arguments):
+        said = await real(self, *arguments)
+        await other.store([1], "+FLAGS", {"\\Flagged"})
+        await eventually(lambda: "\\Flagged" in flags(here, 1))
+        return said
+
+    monkeypatch.setattr(Writing, "_through", slow)
+    await here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"])
+    assert flags(here, 1) == {"\\Seen", "\\Flagged"}
+    other.close()
+
+
+async def test_what_a_program_left_behind_is_not_the_answer_to_the_next_command(
+    here: Home,
+) -> None:
+    """It hung up while its MOVE was under way: the next one hears of its own messages."""
+    await here.live.writing.create("Box")
+    inbox, box = here.local(), here.local("Box")
+    async with here.live.reached.turn(inbox) as remote:
+        first = asyncio.create_task(remote.move([1, 2], "Box"))
+        await asyncio.sleep(0)  # it is sent
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert await remote.move([4], "Box") == (box.server_validity, [4], [3])
+    await here.shown(3, 5)
+    await here.live.reached.news(box)
+    await here.shown(1, 2, 3, name="Box")
