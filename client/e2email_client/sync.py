@@ -127,20 +127,25 @@ class Sync:
         """In a turn. New messages and what is unclear are asked for."""
         if not news:
             return
-        await self._write(local, news)
-        now = await asyncio.to_thread(mailboxes.by_id, self._cache, local.id)
-        if now is not None and now.complete:
-            if news.unclear:
-                await self._compare(remote, now)
-            if news.grown:
-                await self._grow(remote, now)
-        self._changed()
+        changed = await self._write(local, news)
+        if news.unclear or news.grown:
+            now = await asyncio.to_thread(mailboxes.by_id, self._cache, local.id)
+            if now is not None and now.complete:
+                if news.unclear:
+                    await self._compare(remote, now)
+                if news.grown:
+                    await self._grow(remote, now)
+            changed = True
+        if changed:
+            self._changed()
 
-    async def _write(self, local: Mailbox, news: News) -> None:
-        if news.flags or news.gone:
-            await asyncio.to_thread(
-                mailboxes.tell, self._cache, local.id, news.flags, news.gone, self._pending
-            )
+    async def _write(self, local: Mailbox, news: News) -> bool:
+        """Whether it was news: what a program here changed is told by both connections."""
+        if not (news.flags or news.gone):
+            return False
+        return await asyncio.to_thread(
+            mailboxes.tell, self._cache, local.id, news.flags, news.gone, self._pending
+        )
 
     # the account
 
@@ -193,17 +198,34 @@ class Sync:
     async def _renamed(self, before: Sequence[Mailbox], found: Sequence[RemoteMailbox]) -> bool:
         """What is known by its MAILBOXID keeps all that is known of it (RFC 8474)."""
         known = {one.object_id: one for one in before if one.object_id}
-        renamed: dict[int, str] = {}
-        for one in found:
-            local = known.get(one.state.mailbox_id) if one.state else None
-            if local is not None and local.name != one.name:
-                renamed[local.id] = one.name
-                if self._seen is not None:
-                    await asyncio.to_thread(self._seen.renamed, local.name, one.name)
-        if renamed:
-            await asyncio.to_thread(mailboxes.rename_found, self._cache, renamed)
-            self._changed()
+        renamed = [
+            (local, one.name)
+            for one in found
+            if one.state and (local := known.get(one.state.mailbox_id)) and local.name != one.name
+        ]
+        await self._rename(renamed)
         return bool(renamed)
+
+    async def renamed(self, old: str, new: str) -> None:
+        """By this program: a mailbox and those below it have their new names here, too."""
+        known = await asyncio.to_thread(mailboxes.every, self._cache)
+        await self._rename(
+            [
+                (one, new + one.name.removeprefix(old))
+                for one in known
+                if f"{one.name}/".startswith(f"{old}/")
+            ]
+        )
+
+    async def _rename(self, renamed: Sequence[tuple[Mailbox, str]]) -> None:
+        if not renamed:
+            return
+        if self._seen is not None:
+            pairs = {one.name: name for one, name in renamed}
+            await asyncio.to_thread(self._seen.renamed, pairs)
+        ids = {one.id: name for one, name in renamed}
+        await asyncio.to_thread(mailboxes.rename, self._cache, ids)
+        self._changed()
 
     async def forget(self, gone: Sequence[Mailbox]) -> None:
         """Drop mailboxes that were here before the server was asked and that it did not list, and

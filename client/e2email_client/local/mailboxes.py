@@ -145,17 +145,7 @@ def put(
     return found
 
 
-def rename(database: Database, old: str, new: str) -> None:
-    """A mailbox and those below it, with all that is known of what lies in them."""
-    with database.write() as writer:
-        writer.execute(
-            "UPDATE mailbox SET name = ?2 || substr(name, length(?1) + 1)"
-            " WHERE name = ?1 OR substr(name, 1, length(?1) + 1) = ?1 || '/'",
-            (old, new),
-        )
-
-
-def rename_found(database: Database, names: Mapping[int, str]) -> None:
+def rename(database: Database, names: Mapping[int, str]) -> None:
     """id → another name, all at once: two may have changed places. What had the name is gone."""
     with database.write() as writer:
         for mailbox_id in names:
@@ -245,15 +235,16 @@ def tell(
     flags: Iterable[tuple[int, frozenset[str], int]],
     gone: Iterable[tuple[int, int]],
     pending: Pending = NOTHING,
-) -> None:
+) -> bool:
     """What the server said: (uid, flags, its MODSEQ or 0) and ranges of UIDs that are not there.
 
     Two connections may tell the same in either order: what is older than what is known is no news.
+    Whether there was any.
     """
     with database.write() as writer:
         modseq = _higher_modseq(writer, mailbox_id)
         if not modseq:
-            return
+            return False
         effects = _effects(writer, mailbox_id, pending)
         changed = writer.executemany(
             "UPDATE message SET modseq = CASE flags WHEN ?1 THEN modseq ELSE ?2 END, flags = ?1,"
@@ -276,7 +267,7 @@ def tell(
             ).rowcount
         if changed > 0:
             writer.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox_id))
-        _announce(writer, mailbox_id)
+        return _announce(writer, mailbox_id) or changed > 0
 
 
 def change(
@@ -415,8 +406,8 @@ def touch(writer: Any, known: Iterable[tuple[int, bool]]) -> None:
         _announce(writer, mailbox_id)
 
 
-def _announce(writer: Any, mailbox_id: int) -> None:
-    """Show what comes before the first message that is still being opened.
+def _announce(writer: Any, mailbox_id: int) -> bool:
+    """Show what comes before the first message that is still being opened; whether it is more.
 
     A message whose opening failed for a passing reason is shown, too: a mail that kills the worker
     must not hold back all that come after it. What is asked of it is answered NO until it opens.
@@ -425,7 +416,7 @@ def _announce(writer: Any, mailbox_id: int) -> None:
         "SELECT complete, announced, uidnext FROM mailbox WHERE id = ?", (mailbox_id,)
     ).fetchone()
     if not complete:
-        return
+        return False
     (first,) = writer.execute(
         "SELECT min(m.uid) FROM message m JOIN mail a ON a.id = m.mail_id"
         " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND a.tries = 0",
@@ -440,6 +431,7 @@ def _announce(writer: Any, mailbox_id: int) -> None:
             (modseq, mailbox_id, shown, below),
         )
         writer.execute("UPDATE mailbox SET announced = ? WHERE id = ?", (below, mailbox_id))
+    return bool(below > shown)
 
 
 def vanished(database: Database, mailbox_id: int, since: int) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from e2email_client.local.keywords import without_reserved
 from e2email_protocol.imap.response_types import (
@@ -105,6 +106,7 @@ class Hearing:
         return news
 
 
+@lru_cache(1024)  # many messages have the same ones
 def believed(flags: frozenset[str]) -> frozenset[str]:
     """Without what only this client says: a program at the server's own port can store anything."""
     return without_reserved(flags) - {"\\Recent"}

@@ -29,6 +29,8 @@ from e2email_protocol.imap.sequence import parse_set, render_set
 
 # The bound of DESIGN §7 for commands that name their messages.
 UIDS_A_COMMAND = 500
+# Changes of one command: the server makes them in one transaction, and others wait meanwhile.
+CHANGES_A_COMMAND = 5_000
 # The server takes lines of 64 KiB.
 SET_OCTETS = 60 * 1024
 SKELETONS_A_BATCH = 5_000
@@ -175,7 +177,7 @@ class Remote:
     async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str]]]:
         """Of those that exist."""
         found = []
-        for part in _parts(uids):
+        for part in _short(uids):
             found += _flags(await self._wire.run(b"UID FETCH", render_set(part), b"(FLAGS)"))
         return found
 
@@ -206,7 +208,7 @@ class Remote:
         which MODSEQ (0: it does not say)."""
         said = []
         listed = b"(%b)" % " ".join(sorted(flags)).encode("ascii")
-        for part in _parts(uids):
+        for part in _short(uids):
             result = await self._wire.run(
                 b"UID STORE", render_set(part), operation.encode("ascii"), listed
             )
@@ -218,7 +220,7 @@ class Remote:
         return said
 
     async def expunge(self, uids: Sequence[int]) -> None:
-        for part in _parts(uids):
+        for part in _short(uids):
             await self._wire.run(b"UID EXPUNGE", render_set(part))
 
     async def copy(self, uids: Sequence[int], name: str) -> tuple[int, list[int], list[int]]:
@@ -235,7 +237,7 @@ class Remote:
         validity = 0
         here: list[int] = []
         there: list[int] = []
-        for part in _short(uids):
+        for part in _fitting(uids):
             validity, source, target = await self._copy_some(verb, part, name)
             here += source
             there += target
@@ -292,12 +294,17 @@ def _of(result: Result, kind: type[T]) -> Iterator[T]:
     return (reply for reply in result.untagged if isinstance(reply, kind))
 
 
-def _parts(uids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (uids[at : at + UIDS_A_COMMAND] for at in range(0, len(uids), UIDS_A_COMMAND))
+def _parts(uids: Sequence[int], size: int = UIDS_A_COMMAND) -> Iterator[Sequence[int]]:
+    return (uids[at : at + size] for at in range(0, len(uids), size))
 
 
-def _short(uids: Sequence[int]) -> list[Sequence[int]]:
+def _fitting(uids: Sequence[int]) -> list[Sequence[int]]:
+    """All at once where their set is not too long."""
     return [uids] if len(render_set(uids)) <= SET_OCTETS else list(_parts(uids))
+
+
+def _short(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (some for part in _parts(uids, CHANGES_A_COMMAND) for some in _fitting(part))
 
 
 def _state(reply: StatusReply) -> RemoteState | None:
