@@ -45,7 +45,7 @@ APPEND_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 NONE: frozenset[str] = frozenset()
 
-_Act = Callable[[Remote], Awaitable[None]]
+_Act = Callable[[Remote, Sync], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -238,40 +238,47 @@ class Writing:
             log.info("what was stored is not seen yet: %s", type(fault).__name__)
 
     async def create(self, name: str, special_use: str | None = None) -> None:
-        await self._mailboxes(lambda remote: remote.create(name, special_use))
+        await self._mailboxes(lambda remote, _: remote.create(name, special_use))
 
     async def delete(self, name: str) -> None:
-        async def act(remote: Remote) -> None:
+        async def act(remote: Remote, _: Sync) -> None:
             await remote.unselect()  # the server hangs up on who has it selected
             await remote.delete(name)
 
         await self._mailboxes(act)
 
     async def rename(self, old: str, new: str) -> None:
-        async def act(remote: Remote) -> None:
+        async def act(remote: Remote, sync: Sync) -> None:
             await remote.unselect()
             await remote.rename(old, new)
             if old != INBOX:  # whose messages move, and itself stays (RFC 9051, 6.3.6)
-                await asyncio.to_thread(mailboxes.rename, self._cache, old, new)
+                await sync.renamed(old, new)
 
         await self._mailboxes(act)
 
     async def subscribe(self, name: str, on: bool) -> None:
-        await self._mailboxes(lambda remote: remote.subscribe(name, on))
+        await self._mailboxes(lambda remote, _: remote.subscribe(name, on))
 
     async def _mailboxes(self, act: _Act) -> None:
         async with self._connected() as sync:
             async with sync.any_turn() as remote:
                 await self._replay.run(remote)
-                await act(remote)
-            found = await sync.list_mailboxes()
-            for one in found.there:
-                known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
-                if known is None or not known.complete or known.subscribed != one.subscribed:
-                    with suppress(Refused, Stale):
-                        await sync.skeleton(one)
-            await sync.forget(found.gone)
+                await act(remote, sync)
+            try:
+                await self._listed(sync)
+            except (ClientError, Stale) as fault:
+                # it is done: a failure now must not be told as one
+                log.info("what was done is not seen yet: %s", type(fault).__name__)
         self._live.changed()
+
+    async def _listed(self, sync: Sync) -> None:
+        found = await sync.list_mailboxes()
+        for one in found.there:
+            known = await asyncio.to_thread(mailboxes.named, self._cache, one.name)
+            if known is None or not known.complete or known.subscribed != one.subscribed:
+                with suppress(Refused, Stale):
+                    await sync.skeleton(one)
+        await sync.forget(found.gone)
 
     @asynccontextmanager
     async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from e2email_client.local import mailboxes
+from e2email_client.local import mailboxes, notices
 from e2email_client.writing import Writing
 from support.home import Home, eventually, home
 from support.sealed_face import house
@@ -67,3 +67,56 @@ async def test_what_a_program_left_behind_is_not_the_answer_to_the_next_command(
     await here.shown(3, 5)
     await here.live.reached.news(box)
     await here.shown(1, 2, 3, name="Box")
+
+
+async def test_a_renamed_mailbox_leaves_its_name_to_a_new_one(here: Home) -> None:
+    """It is no alarm when a program makes another of that name."""
+    writing = here.live.writing
+    await writing.create("Old")
+    await writing.append(here.local("Old"), mail(7), [], WHEN)
+    await writing.create("Old/Below")
+    was, below = here.local("Old"), here.local("Old/Below")
+    await writing.rename("Old", "New")
+    assert (here.local("New").id, here.local("New/Below").id) == (was.id, below.id)
+    for name in ("Old", "Old/Below"):
+        await writing.create(name)
+        await writing.append(here.local(name), mail(8), [], WHEN)
+        assert here.local(name).uidvalidity > was.uidvalidity
+    await writing.append(here.local("New"), mail(9), [], WHEN)
+    await here.live.reached.catch_up_all()
+    assert here.local("New").id == was.id
+    assert here.uids("New") == [1, 2]
+    assert notices.pending(here.state) == []
+
+
+async def test_mailboxes_that_change_places_are_what_they_were(here: Home) -> None:
+    writing = here.live.writing
+    for name in ("A", "B"):
+        await writing.create(name)
+        await writing.append(here.local(name), mail(7), [], WHEN)
+    b = here.local("B")
+    other = await here.remote()
+    for old, new in (("A", "C"), ("B", "A"), ("C", "B")):
+        await other.rename(old, new)
+    other.close()
+    await here.live.reached.catch_up_all()
+    for name in ("A", "B"):
+        await writing.append(here.local(name), mail(8), [], WHEN)
+    await here.live.reached.catch_up_all()
+    assert here.local("A").id == b.id
+    assert here.local("B").uidvalidity > b.uidvalidity  # which programs were told of this name
+    assert notices.pending(here.state) == []
+
+
+async def test_a_name_that_somebody_else_made_free(here: Home) -> None:
+    """Its deletion was not heard of here when a program takes the name."""
+    writing = here.live.writing
+    for name in ("A", "B"):
+        await writing.create(name)
+    a = here.local("A")
+    other = await here.remote()
+    await other.delete("B")
+    other.close()
+    await writing.rename("A", "B")
+    assert here.local("B").id == a.id
+    assert here.local("A") is None

@@ -86,7 +86,7 @@ def test_a_renamed_mailbox_takes_its_counters_along(state: Database) -> None:
     seen.look("a", Counters(7, 10, 100, "F1"))
     seen.look("b", Counters(9, 3, 50, "F2"))
     seen.gone(["b"])
-    seen.renamed("a", "b")
+    seen.renamed({"a": "b"})
     assert seen.look("b", Counters(7, 10, 100, "F1")) == 10  # "b" was told as 9 before
     assert seen.above("b", Counters(7, 9, 99, "F1"))
     assert seen.look("a", Counters(14, 1, 1, "F3")) == 14

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,17 +122,22 @@ class Seen:
                 "UPDATE seen SET gone = 1 WHERE mailbox = ?", [(name,) for name in names]
             )
 
-    def renamed(self, old: str, new: str) -> None:
+    def renamed(self, names: Mapping[str, str]) -> None:
+        """Old name → new, all at once: two may have changed places."""
         with self._state.write() as writer:
-            moved = writer.execute(f"{_SELECT} WHERE mailbox = ?", (old,)).fetchone()
-            there = writer.execute(f"{_SELECT} WHERE mailbox = ?", (new,)).fetchone()
-            if moved is None:
-                return
-            row, last = _row(moved), _row(there) if there else None
-            # programs may know the new name from before
-            shown = row.shown if last is None or row.shown > last.shown else last.shown + 1
-            _put(writer, new, replace(row, shown=shown, gone=False))
-            _put(writer, old, replace(row, gone=True))
+            rows = {
+                row[0]: _row(row[1:])
+                for row in writer.execute(_SELECT.replace("SELECT", "SELECT mailbox,"))
+            }
+            for old in names.keys() & rows.keys():
+                _put(writer, old, replace(rows[old], gone=True))
+            for old, new in names.items():
+                if old in rows:
+                    # programs may know the new name from before
+                    last = rows.get(new)
+                    row = rows[old]
+                    shown = row.shown if last is None else max(row.shown, last.shown + 1)
+                    _put(writer, new, replace(row, shown=shown, gone=False))
 
 
 _SELECT = "SELECT object_id, uidvalidity, shown, uidnext, modseq, gone FROM seen"
