@@ -21,6 +21,7 @@ HIGH_WATER = 256 * 1024  # unsent octets above which the engine is asked no more
 LOW_WATER = 64 * 1024
 READ_AHEAD = 64 * 1024  # pipelined octets that wait while a command runs
 FAIR = 16 * 1024  # after a piece of this size the other connections get their turn
+SLICE = 0.02  # and so they do after these seconds, however little was said: commands may be dear
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ class Wire(asyncio.Protocol):
         self._written = 0
         self._flushed = 0
         self._began = self._heard = self._said = self._moved = self._sending = self._loop.time()
+        self._turn = self._began  # when the others last had theirs
 
     # what asyncio calls
 
@@ -309,7 +311,7 @@ class Wire(asyncio.Protocol):
             await self._wake.wait()
         finally:
             self._parked = False
-            self._said = self._loop.time()
+            self._said = self._turn = self._loop.time()
 
     def _watch(self, engine: Engine) -> None:
         if self._watcher is None or self._watcher.done():
@@ -344,8 +346,9 @@ class Wire(asyncio.Protocol):
         self._put(octets)
         if not self._writable.is_set():
             await self._writable.wait()
-        elif not octets or len(octets) >= FAIR:
+        elif not octets or len(octets) >= FAIR or self._said - self._turn > SLICE:
             await asyncio.sleep(0)
+            self._turn = self._loop.time()
 
     def _put(self, octets: bytes) -> None:
         if self._tls is None:

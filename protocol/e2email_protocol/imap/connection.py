@@ -3,7 +3,8 @@
     connection.receive_data(octets)
     async for octets in connection.replies(): ...      # ends when it needs more
 
-The only awaits inside are those of the session (and of the penalty that Settings hands in).
+The only awaits inside are those of the session, of the penalty that Settings hands in, and of
+fair.py, which lets others have their turn.
 serve.py is the driver; a test can be one, too.
 """
 

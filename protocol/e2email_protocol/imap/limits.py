@@ -39,6 +39,9 @@ BAD_COMMANDS = 50  # in a row
 INFLATE = 64 * 1024  # octets that come out of DEFLATE before others get their turn
 INFLATE_FROM = 4 * 1024  # octets that go into it at once: a thousandfold at most comes out
 CHUNK = 64 * 1024  # a reply leaves in pieces of about this size
+TURN = 5000  # messages that SEARCH tries before the others get their turn: some milliseconds
+VALUES = 500  # that FETCH gives, as above
+LETTERS = 20_000  # of mailbox names that LIST compares, as above
 FETCH_BATCH = 500  # messages of one wide read
 SEEN_AHEAD = 256 * 1024  # octets of mail that become \\Seen at once, just before they are sent
 

@@ -77,17 +77,18 @@ def _of_message(
     if kind is Kind.TEXT:
         return memoryview(octets)[part.body : part.end]
     wanted = frozenset(name.lower() for name in names)
-    return memoryview(_chosen(octets, part, wanted, keep=kind is Kind.HEADER_FIELDS))
+    header = octets[part.start : part.body]
+    return memoryview(chosen(header, wanted, keep=kind is Kind.HEADER_FIELDS))
 
 
-def _chosen(octets: bytes, part: Part, names: frozenset[bytes], *, keep: bool) -> bytes:
-    """The fields whose name is among these (or is not), as they are, and a blank line."""
-    chosen = [
-        octets[field.start : field.end]
-        for field in fields(octets, part.start, part.body)
+def chosen(header: bytes, names: frozenset[bytes], *, keep: bool) -> bytes:
+    """The fields whose name is among these in lower case (or is not), as they are; a blank line."""
+    found = [
+        header[field.start : field.end]
+        for field in fields(header)
         if (field.name.lower() in names) is keep
     ]
-    return b"".join(chosen) + b"\r\n"
+    return b"".join(found) + b"\r\n"
 
 
 def decoded(octets: bytes, part: Part, limit: int | None = None) -> bytes:

@@ -11,9 +11,8 @@ from e2email_protocol.imap.session import Section, Stream
 from e2email_protocol.mime.envelope import envelope
 from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
-from e2email_protocol.mime.section import Kind, decoded, find
 from e2email_protocol.mime.section import UnknownEncoding as NotDecoded
-from e2email_protocol.mime.section import section as mime_section
+from e2email_protocol.mime.section import chosen, decoded, find
 from e2email_protocol.mime.structure import structure
 from e2email_protocol.sealed.record import Form, RecordHead
 from e2email_protocol.sealed.render import ENVELOPE_FIELD, Rendered, envelope_field
@@ -219,8 +218,8 @@ async def _scanned(octets: bytes, work: Callable[[], Result]) -> Result:
 
 def _chosen(header: bytes, section: Section) -> bytes:
     """The fields that a HEADER.FIELDS or HEADER.FIELDS.NOT asks for, and an empty line."""
-    found = mime_section(header, scan(header), (), Kind(section.what), section.fields)
-    return bytes(found or b"")
+    names = frozenset(name.lower() for name in section.fields)
+    return chosen(header, names, keep=section.what == "HEADER.FIELDS")
 
 
 def _cut(octets: bytes, partial: tuple[int, int] | None) -> bytes:

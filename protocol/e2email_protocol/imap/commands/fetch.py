@@ -13,9 +13,10 @@ from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand, Refused, Torn, Vanished
+from ..fair import Turns
 from ..fetch_items import Items
 from ..fetch_parse import parse_items
-from ..limits import FETCH_BATCH, SEEN_AHEAD
+from ..limits import FETCH_BATCH, SEEN_AHEAD, VALUES
 from ..sequence import Ranges, vanished_lines
 from ..session import StoreOp, Stream
 from ..view import Numbered, View
@@ -95,6 +96,7 @@ class Batch:
         self._marks = items.sets_seen and not self._selected.mailbox.readonly
         self._waiting: list[tuple[int, list[bytes | Stream]]] = []
         self._size = 0  # octets of those that wait
+        self._turns = Turns(VALUES)
         self.given = 0
         self.trouble: Refused | None = None
 
@@ -115,6 +117,7 @@ class Batch:
         async with aclosing(found) as messages:
             async for message in messages:
                 self.given += 1
+                await self._turns.spend(len(self._items.others))
                 try:
                     values = [await item.value(message) for item in self._items.others]
                 except Refused as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..chunks import Chunks
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..errors import BadCommand, Refused
-from ..limits import NAME
+from ..fair import Turns
+from ..limits import LETTERS, NAME
 from ..names import name_matcher
 from ..session import DELIMITER, MailboxInfo
 from . import status
@@ -37,7 +39,7 @@ class List:
         tree = Tree(await context.session.list_mailboxes())
         patterns = [context.name(self.reference + pattern) for pattern in self.patterns]
         out = Chunks()
-        for info in self._chosen(tree, patterns):
+        for info in self._chosen(tree, await _fitting(tree, patterns)):
             out.add(self._line(context, tree, info))
             if self.items and info.selectable and self._selected(tree, info):
                 out.add(await self._status(context, info.name))
@@ -46,9 +48,7 @@ class List:
         yield out.take()
         yield Ok()
 
-    def _chosen(self, tree: Tree, patterns: Iterable[str]) -> Iterator[MailboxInfo]:
-        matchers = [name_matcher(pattern) for pattern in patterns]
-        fits = {name for name in tree.names if any(match(name) for match in matchers)}
+    def _chosen(self, tree: Tree, fits: set[str]) -> Iterator[MailboxInfo]:
         for name in sorted(fits, key=_inbox_first):
             info = tree.names[name]
             if self._selected(tree, info) or self._has_hidden_child(tree, name, fits):
@@ -88,6 +88,16 @@ class List:
             return b""  # RFC 5819 §2: the STATUS reply is left out
 
 
+async def _fitting(tree: Tree, patterns: Sequence[str]) -> set[str]:
+    matchers, turns = [name_matcher(pattern) for pattern in patterns], Turns(LETTERS)
+    fits = set()
+    for name in tree.names:
+        if any(match(name) for match in matchers):
+            fits.add(name)
+        await turns.spend(len(name) * len(matchers))
+    return fits
+
+
 class Tree:
     """All names, with the missing parents that have to be shown, and who has children."""
 
@@ -100,6 +110,7 @@ class Tree:
                     self.parents.add(parent)
                 missing = MailboxInfo(parent, subscribed=False, exists=False, selectable=False)
                 self.names.setdefault(parent, missing)
+        self._sorted = sorted(self.names)
 
     def attributes(self, info: MailboxInfo, extended: bool) -> list[bytes]:
         """`extended`: the client knows \\NonExistent."""
@@ -115,7 +126,11 @@ class Tree:
 
     def below(self, name: str) -> Iterator[str]:
         prefix = name + DELIMITER
-        return (other for other in self.names if other.startswith(prefix))
+        for place in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+            other = self._sorted[place]
+            if not other.startswith(prefix):
+                break
+            yield other
 
 
 def _line(context: Context, attributes: list[bytes], name: str) -> bytes:
