@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlcipher3 import dbapi2
 
+from e2email_client.copying import Copying, left
 from e2email_client.failure import (
     BadServer,
     ClientError,
@@ -168,20 +169,50 @@ class Writing:
         self, local: Mailbox, uids: Sequence[int], target: Mailbox, *, move: bool
     ) -> tuple[int, list[int], list[int]]:
         """(UIDVALIDITY there, UIDs here, UIDs there)."""
-        copied = None
+        copying = await asyncio.to_thread(Copying, self._cache, local, uids, target)
+        sent, copied = False, None
         try:
             async with self._turn(local) as remote:
+                sent = True
                 act = remote.move if move else remote.copy
                 copied = await act(uids, target.name)
-        except (Offline, BadServer):
+        except NotUnderstood:
+            raise
+        except (Offline, BadServer) as fault:
+            # once the server said OK it is done: what broke is what it said beside it
             if copied is None:
-                raise
-            # it is done: what broke is what the server said beside it
+                if not sent:
+                    raise
+                copied = await self._arrived(copying, local, target, move=move)
+            if copied is None:
+                raise fault
         if move:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
             self._live.changed()
         await self._catch_up_quickly(target)
         return target.shown(copied[0]), copied[1], copied[2]
+
+    async def _arrived(
+        self, copying: Copying, local: Mailbox, target: Mailbox, *, move: bool
+    ) -> tuple[int, list[int], list[int]] | None:
+        """What the server would have said, had its answer not been lost. None: it was not done, or
+        the server is not back in time."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + APPEND_SECONDS
+        while clock() < until:
+            try:
+                async with self._connected() as sync:
+                    await sync.news(target)
+                    found = await asyncio.to_thread(copying.arrived)
+                    if found is not None and move:
+                        async with sync.turn(local) as remote:
+                            found = None if await left(remote, found[0]) else found
+                return (target.server_validity, *found) if found is not None else None
+            except Offline:
+                await asyncio.sleep(_LOOK_SECONDS)
+            except (ClientError, Stale):
+                break
+        return None
 
     async def append(
         self, target: Mailbox, mail: bytes, flags: Iterable[str], when: datetime

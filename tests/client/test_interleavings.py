@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from e2email_client.failure import Offline
 from e2email_client.local import mailboxes, notices
+from e2email_client.upstream import Remote
 from e2email_client.writing import Writing
 from support.home import Home, eventually, home
 from support.sealed_face import house
@@ -120,3 +122,48 @@ async def test_a_name_that_somebody_else_made_free(here: Home) -> None:
     await writing.rename("A", "B")
     assert here.local("B").id == a.id
     assert here.local("A") is None
+
+
+@pytest.mark.parametrize("move", [False, True])
+async def test_a_copy_whose_answer_was_lost_is_not_told_as_failed(
+    here: Home, monkeypatch, move: bool
+) -> None:
+    """Else its program tries again, and the mail is there twice."""
+    await here.live.writing.create("Box")
+    inbox, box = here.local(), here.local("Box")
+    real = Remote._copy_some
+
+    async def lost(self, *arguments):
+        monkeypatch.setattr(Remote, "_copy_some", real)
+        await real(self, *arguments)
+        here.lose()
+        here.down = False
+        raise Offline("gone")
+
+    monkeypatch.setattr(Remote, "_copy_some", lost)
+    copied = await here.live.writing.copy(inbox, [2, 4], box, move=move)
+    assert copied == (box.uidvalidity, [2, 4], [1, 2])
+    await here.shown(1, 2, name="Box")
+    if move:
+        await here.shown(1, 3, 5)
+
+
+async def test_a_copy_that_never_came_to_the_server_is_told_as_failed(
+    here: Home, monkeypatch
+) -> None:
+    """Though the mail lies there from before."""
+    await here.live.writing.create("Box")
+    inbox, box = here.local(), here.local("Box")
+    await here.live.writing.copy(inbox, [2], box, move=False)
+    real = Remote._copy_some
+
+    async def lost(self, *arguments):
+        monkeypatch.setattr(Remote, "_copy_some", real)
+        here.lose()
+        here.down = False
+        raise Offline("gone")
+
+    monkeypatch.setattr(Remote, "_copy_some", lost)
+    with pytest.raises(Offline):
+        await here.live.writing.copy(inbox, [2], box, move=False)
+    await here.shown(1, name="Box")

@@ -363,6 +363,19 @@ def known_from(database: Database, mailbox_id: int, first: int) -> dict[int, str
     return {uid: email_id for uid, email_id in rows}  # noqa: C416  # a Row has any length
 
 
+def email_ids(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, str]:
+    """uid → email id of those that are there."""
+    found: dict[int, str] = {}
+    for at in range(0, len(uids), IN_CHUNK):
+        chunk = uids[at : at + IN_CHUNK]
+        found |= database.read(
+            "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({','.join('?' * len(chunk))})",
+            (mailbox_id, *chunk),
+        )
+    return found
+
+
 def last_uid(database: Database, mailbox_id: int) -> int:
     """The highest that is known below what is listed completely; 0: none."""
     rows = database.read(
