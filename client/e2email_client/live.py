@@ -95,15 +95,28 @@ class Live:
         watch = asyncio.create_task(self._watch_foreign_writes())
         try:
             with SyncLock(self._unlocked.paths) as lock:
-                while not _taken(lock):
-                    self.elsewhere = True
-                    self._settled.set()
-                    await asyncio.sleep(LOCK_SECONDS)
-                self.elsewhere = False
+                await self._take(lock)
                 with self._bell.listening(self._promised.set):
                     await self._follow()
         finally:
             watch.cancel()
+
+    async def _take(self, lock: SyncLock) -> None:
+        """Return when it is this program that syncs."""
+        said = ""
+        while True:
+            try:
+                if lock.take():
+                    break
+                self.elsewhere = True
+            except ClientError as fault:
+                self.elsewhere = False  # nobody else is known to be at it: the server is not there
+                if said != str(fault):
+                    log.warning("this account is not synced: %s", fault)
+                said = str(fault)
+            self._settled.set()
+            await asyncio.sleep(LOCK_SECONDS)
+        self.elsewhere = False
 
     async def _follow(self) -> None:
         failures = 0
@@ -331,14 +344,6 @@ class Live:
             self._wanted.set()
             raise Offline("The server is not reachable.")
         return self._sync
-
-
-def _taken(lock: SyncLock) -> bool:
-    try:
-        return lock.take()
-    except ClientError as fault:
-        log.warning("this account is not synced: %s", fault)
-        return False
 
 
 async def _first_failure(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from e2email_client.failure import Offline
+from e2email_client import live as live_module
+from e2email_client.failure import LocalFault, Offline
 from e2email_client.local import mailboxes, notices
+from e2email_client.lock import SyncLock
 from e2email_client.upstream import Remote
 from e2email_client.writing import Writing
 from support.home import Home, eventually, home
@@ -167,3 +169,30 @@ async def test_a_copy_that_never_came_to_the_server_is_told_as_failed(
     with pytest.raises(Offline):
         await here.live.writing.copy(inbox, [2], box, move=False)
     await here.shown(1, name="Box")
+
+
+async def test_a_lock_that_cannot_be_had_is_nobody_elses(tmp_path, monkeypatch, caplog) -> None:
+    """What needs the server is refused, the rest promised; nobody waits for another program."""
+    monkeypatch.setattr(live_module, "LOCK_SECONDS", 0.02)
+    real = SyncLock.take
+    tried = []
+
+    def broken(self):
+        tried.append(self)
+        raise LocalFault("The file sync.lock cannot be locked: No locks available.")
+
+    async with house() as server:
+        await server.deliver(mail(1))
+        async with home(server, tmp_path, monkeypatch) as made:
+            await made.shown(1)
+        monkeypatch.setattr(SyncLock, "take", broken)
+        async with home(server, tmp_path, monkeypatch) as made:
+            await eventually(lambda: len(tried) > 5)
+            assert not made.live.elsewhere
+            await made.live.writing.store(made.local(), [1], "+FLAGS", ["\\Seen"])
+            assert made.journal.anything_pending()
+            with pytest.raises(Offline):
+                await made.live.writing.create("Box")
+            assert caplog.text.count("No locks available") == 1
+            monkeypatch.setattr(SyncLock, "take", real)
+            await eventually(lambda: not made.journal.anything_pending())
