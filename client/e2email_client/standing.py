@@ -15,6 +15,7 @@ from e2email_client.local.bound import FREE
 from e2email_client.local.browse import Count
 from e2email_client.local.entries import State
 from e2email_client.local.notices import Notice
+from e2email_client.local.seen import Seen
 from e2email_client.lock import SyncLock
 from e2email_client.stores import Stores, open_journal, open_room
 from e2email_client.unlock import Unlocked
@@ -51,6 +52,7 @@ def look(unlocked: Unlocked, stores: Stores) -> Standing:
         "SELECT count(*) FROM mail WHERE NOT EXISTS"
         " (SELECT 1 FROM message WHERE message.mail_id = mail.id)"
     )
+    keeps = Seen(stores.state).keeps()  # else it is mail that was removed, and not swept yet
     return Standing(
         mailboxes=browse.counts(stores.cache),
         synced=synced[0][0] if synced else None,
@@ -58,7 +60,7 @@ def look(unlocked: Unlocked, stores: Stores) -> Standing:
         waiting=len(journal.pending()),
         refused=[one.said for one in journal.entries(State.REFUSED)],
         notices=notices.pending(stores.state),
-        kept=kept[0][0],
+        kept=kept[0][0] if keeps else 0,
         disk=_disk(unlocked, stores),
     )
 

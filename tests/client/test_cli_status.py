@@ -84,11 +84,22 @@ def test_what_waits_and_what_never_came_there(machine: Machine) -> None:
     said = answered(machine, "status")
     assert (said["waiting"], len(said["refused"])) == (1, 1)
     text = machine.run("status").text
-    assert "1 changes wait for the server." in text
+    assert "Changes that wait for the server: 1." in text
     assert "NOTICE" in text
     answered(machine, "status", "--acknowledge")
     said = answered(machine, "status")
     assert (said["waiting"], said["refused"], said["notices"]) == (1, [], [])
+
+
+def test_what_was_removed_here_is_not_mail_that_the_server_lost(machine: Machine) -> None:
+    machine.deliver(MAIL, OTHER)
+    machine.run("sync")
+    with stores(machine) as opened:
+        box = mailboxes.named(opened.cache, "INBOX")
+        open_journal(machine.unlocked, opened).delete(Place.of(box), [1])
+        mailboxes.remove(opened.cache, box.id, [1])
+    said = answered(machine, "status", "--offline")
+    assert (said["waiting"], said["kept"]) == (1, 0)
 
 
 def _refuse(machine: Machine, opened: Stores) -> None:

@@ -56,6 +56,16 @@ def test_wrong_passphrase_of_the_proxy(copy: User) -> None:
     assert "Traceback" not in done.error
 
 
+@pytest.mark.parametrize(
+    "url", ["http://localhost", "localhost", "https://localhost:x", "https://"]
+)
+def test_setup_with_what_is_no_url(user: User, tmp_path: Path, url: str) -> None:
+    options = ["--server", url, "--no-keyring", "--home", tmp_path]
+    done = run("e2email_client", "setup", "bob@example.test", *options)
+    assert done.code == 2
+    assert "URL" in done.error
+
+
 def test_no_passphrase_at_all(copy: User) -> None:
     done = run("e2email_client", "sync", "--no-keyring", "--home", copy.home)
     assert "no terminal" in failed(done, 4)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from e2email_client.proxy.tls import with_colons
 from support.system import (
     PASSPHRASE,
     Proxy,
@@ -163,6 +164,16 @@ def test_one_that_cannot_be_opened_is_named_and_the_others_run(
     assert alone.code == 4
 
 
+def test_settings_to_paste_are_one_accounts(owners: list[User]) -> None:
+    options = ["--for", "mutt", *owners[0].secrets()]
+    options = [one for one in options if one not in ("--account", owners[0].address)]
+    done = run("e2email_client.proxy", "settings", *options)
+    assert (done.code, done.output) == (3, b"")
+    assert "--account" in done.error
+    alone = run("e2email_client.proxy", "settings", *options, "--account", owners[1].address)
+    assert f'imap_user = "{owners[1].address}"'.encode() in alone.output
+
+
 def test_it_starts_without_desktop_keyring_and_terminal(machine: Path, tmp_path: Path) -> None:
     """As the systemd unit starts it: next to no environment, no standard input."""
     credentials = tmp_path / "credentials"
@@ -309,4 +320,4 @@ def test_a_person_is_asked_before_programs_have_to_trust_anew(
     said, process = at_a_terminal(b"y", *wider)
     assert process.returncode == 0, said
     assert fingerprint() != first
-    assert fingerprint().encode() in said
+    assert with_colons(fingerprint()).encode() in said

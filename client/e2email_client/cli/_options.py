@@ -115,6 +115,7 @@ def limit_option(most: int) -> Callable[[Command], Command]:
     return click.option(
         "--limit",
         type=click.IntRange(1, MOST_ROWS),
+        metavar="N",
         default=most,
         show_default=True,
         help="At most so many messages.",

@@ -17,7 +17,7 @@ def command() -> None:
     """How the server treats this account."""
 
 
-@command.command("autoconfig")
+@command.command("autoconfig", short_help="What mail programs find by the address.")
 @click.argument("choice", type=click.Choice(messages.AUTOCONFIG), required=False)
 @access_options
 @json_option

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 sealed_option = click.option(
     "--sealed",
     is_flag=True,
-    help="One for the server itself, where mail is encrypted; needs the passphrase.",
+    help="Of the server itself, where mail is encrypted; needs the passphrase.",
 )
 
 
@@ -78,7 +78,9 @@ def list_command(access: Access, sealed: bool, as_json: bool) -> None:
                 }
                 for one in passwords.every()
             ]
-    show({"passwords": rows}, "\n".join(map(_line, rows)) or "There is none.", as_json)
+    widest = max((len(clean.line(row["name"])) for row in rows), default=0)
+    said = "\n".join(_line(row, widest) for row in rows) or "There is none."
+    show({"passwords": rows}, said, as_json)
 
 
 @command.command("revoke")
@@ -165,11 +167,11 @@ def _sealed_row(one: messages.TokenInfo) -> dict[str, Any]:
     return {"name": one.name, "created": one.created, "scopes": list(one.scopes)}
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], widest: int) -> str:
     def day(seconds: int) -> str:
         return f"{dt.datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
 
-    said = [clean.line(row["name"]), f"since {day(row['created'])}"]
+    said = [f"{clean.line(row['name']):<{widest}}", f"since {day(row['created'])}"]
     if "scopes" in row:
         said.append("may " + ", ".join(row["scopes"]))
     elif row["used"] is None:

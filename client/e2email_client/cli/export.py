@@ -30,6 +30,7 @@ AT_ONCE = 200
     "uids",
     multiple=True,
     type=click.IntRange(1, 2**32 - 1),
+    metavar="UID",
     help="Only this message of the one --mailbox (INBOX); repeatable.",
 )
 @click.option("--received", is_flag=True, help="Without the two fields the server put in front.")

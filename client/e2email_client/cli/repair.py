@@ -107,9 +107,9 @@ def _text(answer: dict[str, Any]) -> str:
     if answer["rebuilt"]:
         lines.append("The local mail was thrown away and fetched anew.")
     if answer["saved"]:
-        lines.append(f"{answer['saved']} mails that only this machine had were written to files.")
+        lines.append(f"Written to files, as only this machine had them: {answer['saved']}.")
     if answer["fetched_again"]:
-        lines.append(f"{answer['fetched_again']} mails were not whole and were fetched again.")
+        lines.append(f"Not whole, and fetched again: {answer['fetched_again']}.")
     for box in answer["mailboxes"]:
         said = [f"{box[what]} {what}" for what in ("added", "removed") if box[what]]
         said += [f"{box['flags']} with other flags"] if box["flags"] else []
@@ -117,5 +117,5 @@ def _text(answer: dict[str, Any]) -> str:
         line = ", ".join(said) or "as on the server"
         lines.append(f"{clean.line(box['mailbox'], 40):<24} {box['messages']:>6} messages: {line}")
     if answer["waiting"]:
-        lines.append(f"{answer['waiting']} changes wait for the server.")
+        lines.append(f"Changes that wait for the server: {answer['waiting']}.")
     return "\n".join(lines)

@@ -44,7 +44,9 @@ def _invite(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     type=click.Choice(["sealed", "baseline"]),
     help="What the outer header of stored mail shows: nothing (the default), or who and when.",
 )
-@click.option("--device", default=None, metavar="NAME", help="What to call this machine.")
+@click.option(
+    "--device", metavar="NAME", help="What to call this machine (default: its host name)."
+)
 @click.option(
     "--least-memory",
     type=click.IntRange(64, 1024),
@@ -73,6 +75,7 @@ def command(
     """
     from e2email_client.account import Wish, create, join
     from e2email_client.api import read_url
+    from e2email_client.failure import LocalFault
     from e2email_client.files import read_private
     from e2email_crypto.statement import Policy
 
@@ -80,7 +83,11 @@ def command(
         raise click.UsageError("--name and --policy are for a new account; give --invite.")
     if invite and least_memory:
         raise click.UsageError("--least-memory is for an account that exists.")
-    target = read_url(server, server_name, read_private(ca) if ca else None)
+    authority = read_private(ca) if ca else None
+    try:
+        target = read_url(server, server_name, authority)
+    except LocalFault as fault:
+        raise click.UsageError(str(fault)) from None
     keyring = access.keyring()
     source = access.source
     passphrase = source.new(address) if invite else source.existing(address)

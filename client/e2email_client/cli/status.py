@@ -66,10 +66,11 @@ def _text(answer: dict[str, Any], found: Standing) -> str:
     if disk.low:
         lines.append("The disk is nearly full: messages are fetched only when asked for.")
     if found.waiting:
-        lines.append(f"{found.waiting} changes wait for the server.")
+        lines.append(f"Changes that wait for the server: {found.waiting}.")
     if found.kept:
         lines.append(
-            f"{found.kept} mails are only on this machine; e2email repair --save keeps them."
+            f"Mails that only this machine has: {found.kept};"
+            " e2email repair --save FOLDER writes them to files."
         )
     for one in found.notices:
         where = f" in {clean.line(one.mailbox)}" if one.mailbox else ""

@@ -133,7 +133,7 @@ def _port(key: str, value: Any) -> int | None:
     if value == "off":
         return None
     if type(value) is not int or not 0 < value < 65536:
-        raise ValueError(f"{key} is no port, auto or off")
+        raise ValueError(f"{key} is none of a port (1 to 65535), auto and off")
     return value
 
 

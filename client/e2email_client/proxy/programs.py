@@ -39,7 +39,8 @@ New account, then configure manually:
   Password        {_password(shown)}
 First import {shown.certificate}
 under Settings, Privacy & Security, Certificates, View Certificates, Authorities,
-and trust it for web sites. Its SHA-256 is {shown.fingerprint}."""
+and trust it for web sites. Its SHA-256 is
+{shown.compared}"""
 
 
 def mutt(shown: Shown) -> str:

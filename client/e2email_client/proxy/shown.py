@@ -30,6 +30,11 @@ class Shown:
     certificate: Path
     fingerprint: str
 
+    @property
+    def compared(self) -> str:
+        """The fingerprint as programs show it: with colons."""
+        return tls.with_colons(self.fingerprint)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "address": self.address,

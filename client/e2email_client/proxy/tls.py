@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +76,11 @@ def describe(authority: bytes) -> Authority:
     found = x509.load_pem_x509_certificate(authority)
     digest = found.fingerprint(hashes.SHA256()).hex().upper()
     return Authority(digest, found.not_valid_before_utc, found.not_valid_after_utc)
+
+
+def with_colons(fingerprint: str) -> str:
+    """As mail programs show it."""
+    return ":".join(re.findall("..", fingerprint))
 
 
 def make(now: dt.datetime, names: Sequence[str] = ()) -> Certificate:

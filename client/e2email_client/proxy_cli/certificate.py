@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,7 +43,7 @@ def command(
 
     It can sign nothing any more, and is limited to this machine's names.
     """
-    from e2email_client.proxy.tls import describe
+    from e2email_client.proxy.tls import describe, with_colons
 
     if names and not renew:
         raise click.UsageError("--name is for --renew.")
@@ -66,7 +65,7 @@ def command(
             "not_after": int(found.ends.timestamp()),
         },
         ("" if out else pem)
-        + f"SHA-256   {':'.join(re.findall('..', found.fingerprint))}\n"
+        + f"SHA-256   {with_colons(found.fingerprint)}\n"
         + f"Valid     {found.begins:%Y-%m-%d} to {found.ends:%Y-%m-%d}",
         as_json,
     )

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     multiple=True,
     help="Under which name or address other machines reach this one; repeatable.",
 )
-@click.option("--log", "level", type=click.Choice(["debug", "info", "warning"]), default="warning")
+@click.option(
+    "--log",
+    "level",
+    type=click.Choice(["debug", "info", "warning"]),
+    default="warning",
+    show_default=True,
+    help="What is said on standard error; never anything of a mail.",
+)
 @accounts_options
 @json_option
 def command(

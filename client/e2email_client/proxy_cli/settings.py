@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from e2email_client.cli._options import json_option
+from e2email_client.failure import NotSetUp
 from e2email_client.proxy.programs import PROGRAMS
 from e2email_client.proxy_cli._options import Accounts, accounts_options, config_of
 
@@ -35,6 +36,11 @@ def command(accounts: Accounts, program: str | None, as_json: bool) -> None:
     if program and as_json:
         raise click.UsageError("Give --for or --json, not both.")
     config = config_of(accounts.home)
+    if program and len(paths := accounts.paths()) > 1:
+        # two of them in one file: most programs take the last and say nothing
+        raise NotSetUp(
+            f"There are {len(paths)} accounts on this machine; say with --account for which one."
+        )
     unlocked = accounts.unlock()
     found = obtained(unlocked, ())
     for one, password in zip(unlocked, found.passwords, strict=True):
@@ -61,7 +67,7 @@ def as_text(shown: Shown, *, secret: bool = True) -> str:
         f"User name    {shown.address}\n"
         f"Password     {password}\n"
         f"Certificate  {shown.certificate}\n"
-        f"SHA-256      {shown.fingerprint}"
+        f"SHA-256      {shown.compared}"
     )
 
 
