@@ -395,6 +395,7 @@ _WHY: tuple[tuple[type[Exception], str], ...] = (
     (_TooMuch, "To open what its sender encrypted takes more memory or time than is allowed."),
     (sealed.NotThisRecord, "The server put the parts of different messages together."),
     (sealed.Damaged, "Its octets are not those that were delivered."),
+    (sealed.NotEncrypted, "It is marked as encrypted by its sender, and is not encrypted."),
 )
 _NO_FORMAT = "Its format is not known to this version of the program, or it is damaged."
 

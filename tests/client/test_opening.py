@@ -412,7 +412,7 @@ def test_a_mail_that_is_not_encrypted_as_its_envelope_says(world: World) -> None
     finally:
         del world.opening._envelope
     assert summary.state is State.UNREADABLE
-    assert "not those that were delivered" in summary.preview
+    assert "marked as encrypted by its sender, and is not" in summary.preview
     assert body.delivered == sealing.TRACE + MAIL
 
 

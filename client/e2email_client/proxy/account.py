@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from e2email_client.device_seal import MAX_MAIL
 from e2email_client.failure import ClientError, Refused
 from e2email_client.live import Live
 from e2email_client.local import mailboxes, mails
@@ -19,9 +20,6 @@ from e2email_client.local.mails import State
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.commands.create import UseNotPossible
 from e2email_protocol.imap.session import AppendResult, Entry, Snapshot
-
-# What a program may append: the server's own limit.
-MAX_APPEND = 50 * 1024 * 1024
 
 # How long a mailbox that is not listed yet is waited for: programs give up after half a minute.
 LISTED_SECONDS = 10.0
@@ -145,7 +143,7 @@ class ProxyAccount:
         self, name: str, octets: bytes, flags: frozenset[str], when: datetime | None
     ) -> AppendResult:
         """Session.append."""
-        if len(octets) > MAX_APPEND:
+        if len(octets) > MAX_MAIL:
             raise errors.TooBig("above the limit")
         target = await self.mailbox(name)
         async with upstream():

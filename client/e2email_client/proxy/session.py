@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from e2email_client.device_seal import MAX_MAIL
 from e2email_client.local import mailboxes
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.proxy.account import MAX_APPEND, ProxyAccount, upstream
+from e2email_client.proxy.account import ProxyAccount, upstream
 from e2email_client.proxy.logins import Login, logged_in, named, noted
 from e2email_client.proxy.mailbox import ProxyMailbox
 from e2email_protocol.imap import errors
@@ -17,7 +18,7 @@ from e2email_protocol.imap.session import AppendResult, MailboxInfo, Status
 # See docs/specs/imap.md for what each asks of this backend.
 CAPABILITIES = frozenset(
     (
-        b"APPENDLIMIT=%d" % MAX_APPEND,
+        b"APPENDLIMIT=%d" % MAX_MAIL,
         b"BINARY",
         b"CONDSTORE",
         b"CREATE-SPECIAL-USE",

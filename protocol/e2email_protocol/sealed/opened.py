@@ -33,6 +33,10 @@ class Damaged(Refused):
     """The octets that came back are not those that were delivered."""
 
 
+class NotEncrypted(Refused):
+    """Its envelope says that the sender encrypted it, and there is nothing to open in it."""
+
+
 class CopyOfStored(Refused):
     """A copy of a message stored in this mailbox was sent by somebody (`sender`, for people).
 
@@ -137,7 +141,7 @@ def read_envelope(
 def open_body(opened: OpenedEnvelope, body: bytes, opener: Opener) -> Opened:
     """Open the stored body that belongs to an envelope, and read it, all in this process.
 
-    Raises NotThisRecord, Damaged, CopyOfStored and what the opener raises.
+    Raises NotThisRecord, Damaged, NotEncrypted, CopyOfStored and what the opener raises.
     """
     plaintext = body
     if opened.envelope.body is not Body.VERBATIM:
@@ -207,7 +211,7 @@ def restore(envelope: Envelope, plaintext: bytes) -> bytes:
 def encrypted_span(found: tuple[int, int] | None) -> tuple[int, int]:
     """Where the sender's message stands in a mail that its envelope calls encrypted."""
     if found is None:
-        raise Damaged("the envelope calls encrypted what is not")
+        raise NotEncrypted("the envelope calls encrypted what is not")
     return found
 
 
