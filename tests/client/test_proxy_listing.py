@@ -1,5 +1,6 @@
 """Listing a mailbox at the proxy: what programs ask for first opens no body."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from e2email_client.live import Live
 from e2email_client.local import mails, outlines
 from e2email_client.local.mails import State
 from e2email_client.opening import Opening
+from e2email_protocol.imap.extensions import Outline
 from support.home import Home, eventually, home
 from support.sealed_face import TRACE, house
 
@@ -192,17 +194,26 @@ async def test_sort_of_what_is_not_here_is_refused(here: Home) -> None:
     assert b"* SORT 3 1\r\n" in await talk.ok(b"SORT (DATE) UTF-8 1,3")
 
 
-async def test_outlines_are_made_anew_with_their_summary(here: Home) -> None:
-    made = outlines.outlines(here.cache, here.local().id, [1, 2, 3], header=True)
+async def test_outlines_are_made_with_their_summary(here: Home) -> None:
+    made = outlines.outlines(here.cache, here.local().id, [1, 2, 3], Outline._fields)
     assert [one.subject for one in made] == ["Walk", "Re: walk", "[list] apples"]
-    assert here.cache.read("SELECT count(*) FROM outline") == [(3,)]
+    assert [one.references for one in made] == [(), ("1@example.net",), ()]
+    summary = mails.summary(here.cache, here.cache.read("SELECT email_id FROM mail")[0][0])
+    changed = dataclasses.replace(summary, fields=b"Subject: new\r\n\r\n", state=State.READY)
     with here.cache.write() as writer:
-        writer.execute(
-            "INSERT OR REPLACE INTO summary SELECT mail_id, envelope, structure,"
-            " CAST('Subject: new' AS BLOB), names, preview, date, subject, sender, recipients,"
-            " attachments, security FROM summary WHERE mail_id = 1"
-        )
-    assert here.cache.read("SELECT count(*) FROM outline") == [(2,)]
-    (again,) = outlines.outlines(here.cache, here.local().id, [1], header=True)
+        writer.execute("UPDATE mail SET state = 1 WHERE id = 1")
+    (email_id,) = here.cache.read("SELECT email_id FROM mail WHERE id = 1")[0]
+    mails.put_summaries(here.cache, [(email_id, changed)])
+    (again,) = outlines.outlines(here.cache, here.local().id, [1], Outline._fields)
     assert again.subject == "new"
     assert again.sent == again.arrived
+
+
+async def test_only_what_is_asked_for_is_read(here: Home) -> None:
+    (made,) = outlines.outlines(here.cache, here.local().id, [2], {"subject"})
+    assert (made.subject, made.sender, made.references) == ("Re: walk", "", ())
+    with here.cache.write() as writer:
+        writer.execute("DELETE FROM outline")
+    (made,) = outlines.outlines(here.cache, here.local().id, [2], {"arrived", "size"})
+    assert made.size > len(ANSWER)
+    assert made.subject == ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -15,6 +16,7 @@ from e2email_protocol.imap.errors import (
     UnknownEncoding,
     Vanished,
 )
+from e2email_protocol.imap.extensions import Outline
 from e2email_protocol.imap.outline import outline_of
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import (
@@ -289,11 +291,10 @@ class MemoryMailbox:
         self._box.remove(uid)
         return AppendResult(target.uidvalidity, made)
 
-    async def outlines(self, uids, header):
+    async def outlines(self, uids, fields):
+        """What was not asked for is wrong."""
         return [
-            outline_of(
-                uid, int(one.when.timestamp()), len(one.octets), one.octets if header else b""
-            )
+            _asked(outline_of(uid, int(one.when.timestamp()), len(one.octets), one.octets), fields)
             for uid in uids
             if (one := self._box.stored.get(uid))
         ]
@@ -442,3 +443,10 @@ class Client:
     async def select(self, name: bytes = b"INBOX") -> bytes:
         await self.login()
         return await self.ask(b"S SELECT " + name + b"\r\n")
+
+
+_WRONG = Outline(0, 7, 7, 7, "wrong", "wrong", "wrong", "wrong", "wrong", ("wrong",))
+
+
+def _asked(made: Outline, fields: Collection[str]) -> Outline:
+    return _WRONG._replace(uid=made.uid, **{name: getattr(made, name) for name in fields})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
-from . import keywords, large, mailboxes, words
+from . import keywords, large, mailboxes, outlines, words
 from .chunks import Gone
 from .cipher import Database
 from .mailboxes import IN_CHUNK
@@ -168,7 +168,7 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int,
         (int(summary.state), summary.size, said, mail_id),
     )
     if writer.execute(_PUT_SUMMARY, (mail_id, *_values(summary))).rowcount:
-        writer.execute("DELETE FROM outline WHERE mail_id = ?", (mail_id,))
+        outlines.put(writer, mail_id, summary.fields)
     return mail_id, had != said
 
 

@@ -194,18 +194,17 @@ class ProxyMailbox:
         await self.expunge([uid])
         return placed
 
-    async def outlines(self, uids: Sequence[int], header: bool) -> Sequence[Outline]:
+    async def outlines(self, uids: Sequence[int], fields: Collection[str]) -> Sequence[Outline]:
         """From the summaries: no body is opened."""
-        trouble = await self._account.ensure(self._local, uids, State.READY)
-        if trouble is not None:
-            raise trouble
         cache, local = self._account.cache, self._local.id
-        found = await asyncio.to_thread(outlines, cache, local, uids, header=header)
-        if len(found) < len(uids):  # some are gone, or could not be opened
-            lacking = await asyncio.to_thread(mails.lacking, cache, local, uids, State.READY)
-            if lacking:
-                raise errors.Unavailable("a message that is to be sorted is not here")
-        return found
+        found = await asyncio.to_thread(outlines, cache, local, uids, fields)
+        if len(found) == len(uids):
+            return found
+        # some are gone, or not opened yet
+        trouble = await self._account.ensure(self._local, uids, State.READY)
+        if await asyncio.to_thread(mails.lacking, cache, local, uids, State.READY):
+            raise trouble or errors.Unavailable("a message that is to be sorted is not here")
+        return await asyncio.to_thread(outlines, cache, local, uids, fields)
 
     async def search(self, key: TextSearch, uids: Sequence[int]) -> Collection[int]:
         """Exact: a message whose octets are needed and not here is fetched, never passed over."""

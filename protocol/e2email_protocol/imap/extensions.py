@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .session import AppendResult, Stream
 
@@ -96,9 +96,9 @@ class ReplacingMailbox(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What SORT and THREAD compare of one message; outline.py makes it of a header.
+class Outline(NamedTuple):
+    """What SORT and THREAD compare of one message; outline.py makes it of a header. A tuple, for
+    there are many.
 
     Times are seconds since 1970. Texts are decoded; of address fields, the first address's local
     part. `references`: the message ids it names, the oldest first, "<" and ">" not included.
@@ -108,22 +108,26 @@ class Outline:
     arrived: int  # INTERNALDATE
     sent: int  # the Date field; `arrived` where it cannot be read (RFC 5256 §2.2)
     size: int
-    subject: str = field(repr=False)
-    sender: str = field(repr=False)
-    to: str = field(repr=False)
-    cc: str = field(repr=False)
-    message_id: str = field(repr=False)
-    references: tuple[str, ...] = field(repr=False)
+    subject: str
+    sender: str
+    to: str
+    cc: str
+    message_id: str
+    references: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Outline({self.uid})"
 
 
 @runtime_checkable
 class OutlinedMailbox(Protocol):
     """SORT, THREAD=REFERENCES, THREAD=ORDEREDSUBJECT (RFC 5256): a Mailbox."""
 
-    async def outlines(self, uids: Sequence[int], header: bool) -> Sequence[Outline]:
-        """Of those of `uids` that are still there, in any order; only `arrived` and `size` are
+    async def outlines(self, uids: Sequence[int], fields: Collection[str]) -> Sequence[Outline]:
+        """Of those of `uids` that are still there, in any order.
 
-        looked at unless `header`. Headers are some 50 µs each to parse: not on the event loop.
-        Unavailable where one that is there cannot be had: a short list would look like the truth.
+        `fields`: names of Outline's that are looked at beside `uid`; the others may be anything.
+        Headers are some 50 µs each to parse: not on the event loop. Unavailable where one that is
+        there cannot be had: a short list would look like the truth.
         """
         ...

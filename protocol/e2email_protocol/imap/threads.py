@@ -179,3 +179,8 @@ ALGORITHMS: dict[bytes, Callable[[Messages], list[Node]]] = {
     b"REFERENCES": references,
     b"ORDEREDSUBJECT": ordered_subject,
 }
+# What they look at of an Outline.
+FIELDS: dict[bytes, frozenset[str]] = {
+    b"REFERENCES": frozenset(("sent", "subject", "message_id", "references")),
+    b"ORDEREDSUBJECT": frozenset(("sent", "subject")),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ..chunks import Chunks
@@ -118,15 +118,18 @@ def numbers_reply(name: bytes, numbers: list[int], modseq: bytes) -> Iterator[by
 
 
 async def outlines(
-    context: Context, key: Key, header: bool = True
+    context: Context, key: Key, fields: Collection[str]
 ) -> list[tuple[Numbered, Outline]]:
-    """What matches, ascending, for SORT and THREAD; what is gone meanwhile is left out."""
+    """What matches, ascending, for SORT and THREAD; what is gone meanwhile is left out.
+
+    `fields`: those of an Outline that are looked at.
+    """
     found = await Run(context.selected, context.now).run(key)
     if not found:
         return []
     mailbox = context.selected.mailbox
     assert isinstance(mailbox, OutlinedMailbox)
-    known = {outline.uid: outline for outline in await mailbox.outlines(uids(found), header)}
+    known = {outline.uid: outline for outline in await mailbox.outlines(uids(found), fields)}
     return [(m, known[m.entry.uid]) for m in found if m.entry.uid in known]
 
 

@@ -14,16 +14,16 @@ from ..outline import base_subject
 from ..search_keys import Key
 from .search import admit, highest, modseq_asked, numbers_reply, outlines, parse_criteria
 
-KEYS: dict[bytes, Callable[[Outline], int | str]] = {
-    b"ARRIVAL": lambda outline: outline.arrived,
-    b"CC": lambda outline: outline.cc.casefold(),
-    b"DATE": lambda outline: outline.sent,
-    b"FROM": lambda outline: outline.sender.casefold(),
-    b"SIZE": lambda outline: outline.size,
-    b"SUBJECT": lambda outline: base_subject(outline.subject)[0],
-    b"TO": lambda outline: outline.to.casefold(),
+# What is looked at of an Outline, and the value by which is sorted.
+KEYS: dict[bytes, tuple[str, Callable[[Outline], int | str]]] = {
+    b"ARRIVAL": ("arrived", lambda outline: outline.arrived),
+    b"CC": ("cc", lambda outline: outline.cc.casefold()),
+    b"DATE": ("sent", lambda outline: outline.sent),
+    b"FROM": ("sender", lambda outline: outline.sender.casefold()),
+    b"SIZE": ("size", lambda outline: outline.size),
+    b"SUBJECT": ("subject", lambda outline: base_subject(outline.subject)[0]),
+    b"TO": ("to", lambda outline: outline.to.casefold()),
 }
-_META = frozenset((b"ARRIVAL", b"SIZE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Sort:
     async def run(self, context: Context) -> Steps:
         context.require((b"SORT",))
         yield admit(context, self.key)
-        header = any(criterion.name not in _META for criterion in self.criteria)
-        found = await outlines(context, self.key, header)
+        fields = {KEYS[criterion.name][0] for criterion in self.criteria}
+        found = await outlines(context, self.key, fields)
         # by the last criterion first: sorting is stable, and numbers ascend to begin with
         for criterion in reversed(self.criteria):
-            value = KEYS[criterion.name]
+            _, value = KEYS[criterion.name]
             found.sort(key=lambda pair: value(pair[1]), reverse=criterion.reverse)
         messages = [message for message, _ in found]
         numbers = [m.entry.uid if self.uid else m.number for m in messages]

@@ -9,7 +9,7 @@ from ..context import Context, Ok, Steps
 from ..cursor import Cursor
 from ..forest import render
 from ..search_keys import Key
-from ..threads import ALGORITHMS
+from ..threads import ALGORITHMS, FIELDS
 from .search import admit, outlines, parse_criteria
 
 
@@ -22,7 +22,7 @@ class Thread:
     async def run(self, context: Context) -> Steps:
         context.require((b"THREAD=" + self.algorithm,))
         yield admit(context, self.key)
-        found = await outlines(context, self.key)
+        found = await outlines(context, self.key, FIELDS[self.algorithm])
         roots = ALGORITHMS[self.algorithm](
             [(m.entry.uid if self.uid else m.number, outline) for m, outline in found]
         )
