@@ -22,6 +22,7 @@ from e2email_server.store.errors import (
     RecordTaken,
 )
 from e2email_server.store.memory import MemoryStore
+from e2email_server.store.names import MAX_FLAGS
 from e2email_server.store.types import (
     DEFAULT_MAILBOXES,
     Account,
@@ -472,6 +473,24 @@ async def test_flags_that_stay_keep_their_modseq(store: Store, alice: Account) -
     done = await store.store_flags(alice.inbox, [1], FlagOp.ADD, frozenset({"a"}))
     assert done.changed == ()
     assert await store.entries(alice.inbox) == before
+
+
+async def test_a_message_has_so_many_flags_and_no_more(store: Store, alice: Account) -> None:
+    def some(start: int, count: int) -> frozenset[str]:
+        return frozenset(f"{number:063}" for number in range(start, start + count))
+
+    half, rest = MAX_FLAGS // 128, MAX_FLAGS // 64
+    await store.deliver([message(alice.inbox), message(alice.inbox)])
+    await store.store_flags(alice.inbox, [1], FlagOp.REPLACE, some(0, half))
+    before = await store.entries(alice.inbox)
+    with pytest.raises(LimitReached):
+        await store.store_flags(alice.inbox, [2, 1], FlagOp.ADD, some(half, rest))
+    with pytest.raises(LimitReached):
+        await store.append([message(alice.inbox, flags=some(0, rest + 1))])
+    with pytest.raises(LimitReached):
+        await store.replace(alice.inbox, 1, message(alice.inbox, flags=some(0, rest + 1)))
+    assert await store.entries(alice.inbox) == before
+    await store.store_flags(alice.inbox, [1], FlagOp.ADD, some(half, rest - half))
 
 
 async def test_unchangedsince_keeps_what_changed(store: Store, alice: Account) -> None:

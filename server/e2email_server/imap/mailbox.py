@@ -9,6 +9,7 @@ from e2email_protocol.imap.session import (
     AppendResult,
     Changes,
     CopyResult,
+    Entry,
     Message,
     Need,
     Snapshot,
@@ -27,6 +28,7 @@ from e2email_server.store.names import DELETED
 from e2email_server.store.types import Copied, FlagOp, Flags, Mailbox, NewMessage, StoredMessage
 
 PAGE = 500  # messages of one read
+BATCH = 1000  # messages that one commit marks or removes: between two, others' mail is stored
 PAGE_OCTETS = 4 * 1024 * 1024  # of their renderings, when bodies are read with them
 _RECORD = Need.ENVELOPE | Need.STRUCTURE | Need.HEADER | Need.BODY
 _NEVER = 2**32  # uids have 32 bits
@@ -142,14 +144,18 @@ class SealedMailbox:
     ) -> StoreResult:
         sets_deleted = DELETED in flags and op is not StoreOp.REMOVE
         await self._access.require("delete" if sets_deleted else "write")
-        with translated():
-            done = await self._store.store_flags(
-                self._shared.mailbox_id, uids, _OPS[op], flags, unchangedsince
-            )
-        if done.changed:
-            self._shared.touch()
-        changed = {entry.uid: entry_of(entry) for entry in done.changed}
-        left = set(done.modified)
+        changed: dict[int, Entry] = {}
+        modified: list[int] = []
+        for batch in _batches(uids):
+            with translated():
+                done = await self._store.store_flags(
+                    self._shared.mailbox_id, batch, _OPS[op], flags, unchangedsince
+                )
+            if done.changed:
+                self._shared.touch()
+            changed |= {entry.uid: entry_of(entry) for entry in done.changed}
+            modified += done.modified
+        left = set(modified)
         messages = self._shared.messages
         return StoreResult(
             [
@@ -157,7 +163,7 @@ class SealedMailbox:
                 for uid in uids
                 if uid in messages and uid not in left
             ],
-            done.modified,
+            modified,
         )
 
     async def replace(
@@ -174,11 +180,21 @@ class SealedMailbox:
 
     async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
         await self._access.require("delete")
-        with translated():
-            gone = await self._store.expunge(self._shared.mailbox_id, uids)
-        if gone:
-            self._shared.touch()
+        if uids is None:
+            uids = await self._marked()
+        gone: list[int] = []
+        for batch in _batches(uids):
+            with translated():
+                found = await self._store.expunge(self._shared.mailbox_id, batch)
+            if found:
+                self._shared.touch()
+            gone += found
         return gone
+
+    async def _marked(self) -> list[int]:
+        with translated():
+            await self._shared.refresh()
+        return [uid for uid, known in self._shared.messages.items() if DELETED in known.entry.flags]
 
     async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
         await self._access.require("write")
@@ -199,6 +215,11 @@ class SealedMailbox:
 
 def _result(copied: Copied) -> CopyResult:
     return CopyResult(copied.uidvalidity, copied.sources, copied.targets)
+
+
+def _batches(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(uids), BATCH):
+        yield uids[start : start + BATCH]
 
 
 def _pages(messages: Sequence[Known], bodies: bool) -> Iterator[Sequence[int]]:

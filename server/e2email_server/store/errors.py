@@ -38,7 +38,7 @@ class RecordTaken(Refusal):
 
 
 class LimitReached(Refusal):
-    """An account has as many mailboxes or tokens as it may have."""
+    """An account has as many mailboxes or tokens as it may have, or a message as many flags."""
 
 
 class Failure(StoreError):

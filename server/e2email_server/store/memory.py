@@ -26,6 +26,7 @@ from e2email_server.store.names import (
     MAX_MAILBOXES,
     SEEN,
     SEPARATOR,
+    flags_text,
     mailbox_name,
     new_object_id,
     renamed,
@@ -403,6 +404,7 @@ class MemoryStore:
         self._require_room()
         given: dict[bytes, Record] = {}
         for message in messages:  # all or nothing
+            flags_text(message.flags)
             self._held(message)
             first = given.setdefault(message.record.record_id, message.record)
             if not same_record(first, message.record):
@@ -423,6 +425,7 @@ class MemoryStore:
     async def replace(self, mailbox_id: int, uid: int, message: NewMessage) -> Placed:
         self._require_room()
         box = self._pair(mailbox_id, message.mailbox_id)
+        flags_text(message.flags)
         self._held(message)
         if uid not in box.messages:
             raise MessageGone("no such message")

@@ -265,9 +265,10 @@ def store_flags(
     if not changes:
         return FlagsStored((), tuple(modified))
     modseq = counters.bump(mailbox_id)
+    texts = {new: flags_text(new) for new in {new for _, new in changes}}
     driver(connection).executemany(
         "UPDATE messages SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
-        [(flags_text(new), modseq, mailbox_id, entry.uid) for entry, new in changes],
+        [(texts[new], modseq, mailbox_id, entry.uid) for entry, new in changes],
     )
     counters.flush()
     changed = tuple(_with_flags(entry, new, modseq) for entry, new in changes)

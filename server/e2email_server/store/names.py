@@ -5,13 +5,16 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-from e2email_server.store.errors import BadName
+from e2email_server.store.errors import BadName, LimitReached
 from e2email_server.store.types import Entry, FlagOp, Flags
 
 INBOX = "INBOX"
 SEPARATOR = "/"
 MAX_NAME = 512  # octets of UTF-8; file systems of mail programs end at 255 per level
 MAX_LEVELS = 20
+MAX_FLAGS = (
+    8 * 1024
+)  # octets of a message's flags, some hundred keywords: one STORE writes them often
 MAX_MAILBOXES = 1000  # per account; a LIST reply stays below some 100 KB
 DELETED = "\\Deleted"
 SEEN = "\\Seen"
@@ -45,8 +48,11 @@ def new_object_id() -> str:
 
 
 def flags_text(flags: Flags) -> str:
-    """The stored form: sorted, parted by single spaces."""
-    return " ".join(sorted(flags))
+    """The stored form: sorted, parted by single spaces. Raises LimitReached."""
+    text = " ".join(sorted(flags))
+    if len(text) > MAX_FLAGS:
+        raise LimitReached("more flags than a message may have")
+    return text
 
 
 @lru_cache(maxsize=4096)
@@ -65,12 +71,21 @@ def apply_flags(old: Flags, op: FlagOp, flags: Flags) -> Flags:
 def select_changes(
     entries: Iterable[Entry], op: FlagOp, flags: Flags, unchanged_since: int | None
 ) -> tuple[list[tuple[Entry, Flags]], list[int]]:
-    """(entries whose flags change, with the new flags; UIDs that UNCHANGEDSINCE leaves alone)."""
+    """(entries whose flags change, with the new flags; UIDs that UNCHANGEDSINCE leaves alone).
+
+    Raises LimitReached.
+    """
+    made: dict[Flags, Flags] = {}  # most have the same: one object for all of them
     changes: list[tuple[Entry, Flags]] = []
     modified: list[int] = []
     for entry in entries:
         if unchanged_since is not None and entry.modseq > unchanged_since:
             modified.append(entry.uid)
-        elif (new := apply_flags(entry.flags, op, flags)) != entry.flags:
+            continue
+        new = made.get(entry.flags)
+        if new is None:
+            new = made[entry.flags] = apply_flags(entry.flags, op, flags)
+            flags_text(new)
+        if new != entry.flags:
             changes.append((entry, new))
     return changes, modified
