@@ -1,6 +1,6 @@
 # `make run` and `make test` set themselves up; PYTHON=... names another interpreter.
 PY = .venv/bin/python
-.PHONY: run test lint check test-slow test-thunderbird bench lock clean
+.PHONY: run test lint check test-slow test-thunderbird test-control bench lock clean
 
 run:
 	@tools/setup.sh run
@@ -30,6 +30,11 @@ test-slow:
 test-thunderbird:
 	@tools/setup.sh dev
 	E2EMAIL_SHOTS=.shots $(PY) -m pytest -m slow --timeout 1800 tests/programs/test_thunderbird.py $(ARGS)
+
+# the tests of mail programs with Dovecot in the proxy's place: what passes there must pass here
+test-control:
+	@tools/setup.sh dev
+	E2EMAIL_CONTROL=dovecot $(PY) -m pytest tests/programs -m "not slow" --ignore tests/programs/test_away.py $(ARGS)
 
 bench:
 	@tools/setup.sh dev

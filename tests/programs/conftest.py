@@ -1,12 +1,17 @@
-"""An account with a dozen letters behind a running proxy, for each program anew."""
+"""An account with a dozen letters behind a running proxy, for each program anew.
+
+With E2EMAIL_CONTROL=dovecot it is a Dovecot instead: what programs pass there they must pass here.
+"""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from support.control import dovecot
 from support.houses import Users, house, users
 from support.programs import Desk, letter
 from support.system import Server, count, eventually
@@ -36,7 +41,12 @@ def desk_with(
             home.mkdir()
             return Desk(proxy, home)
 
-        yield made
+        def controlled(mails: list[bytes]) -> Desk:
+            home = tmp_path / "home"
+            home.mkdir()
+            return Desk(stack.enter_context(dovecot(mails)), home)
+
+        yield controlled if os.environ.get("E2EMAIL_CONTROL") == "dovecot" else made
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_mbsync_gets_every_octet(desk_with: Callable[[list[bytes]], Desk]) -> No
     desk.write("mbsyncrc", MBSYNC)
     (desk.home / "mail").mkdir()
     mbsync(desk)
-    assert differing(desk, [name for name, _ in mails]) == BARE_CR_AT_THE_END
+    assert differing(desk, [name for name, _ in mails]) <= BARE_CR_AT_THE_END
 
 
 @needs("offlineimap")

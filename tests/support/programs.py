@@ -122,6 +122,8 @@ class Desk:
 
     def subjects(self, mailbox: str = "INBOX") -> list[str]:
         with self.proxy.imap(mailbox) as client:
+            if client.search(None, "ALL")[1] == [b""]:
+                return []  # 1:* of nothing is an error at Dovecot
             _, fetched = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         fields = (one.decode("utf-8", "replace") for one in literals(fetched))
         return sorted(field.partition(":")[2].strip() for field in fields)
