@@ -62,7 +62,9 @@ def parse_items(cursor: Cursor, uid: bool) -> Items:
 
 def _parse_single(cursor: Cursor) -> list[Item | bytes]:
     for macro, names in _MACROS.items():
-        if cursor.take(macro) and cursor.peek() in (b"", b" "):
+        if cursor.take(macro):
+            if cursor.peek() not in (b"", b" "):
+                raise BadCommand(b"unknown FETCH item")
             return [_SIMPLE.get(name, _BODY if name == b"BODY" else name) for name in names]
     return [_parse_item(cursor)]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..context import Context, Ok, Steps
 from ..cursor import Cursor
+from ..errors import NoPermission
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Close:
     async def run(self, context: Context) -> Steps:
         mailbox = context.selected.mailbox
         if self.expunge and not mailbox.readonly:
-            await mailbox.expunge(None)
+            with suppress(NoPermission):  # who may not remove may still leave
+                await mailbox.expunge(None)
         await context.deselect()
         yield Ok()
 
