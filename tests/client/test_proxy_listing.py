@@ -79,6 +79,7 @@ def lacking(made: Home) -> list[object]:
     [
         b"(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)",
         b"(UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (%b)])" % THUNDERBIRD,
+        b"(BODY)",
         b"(PREVIEW)",
         b"(PREVIEW (LAZY))",
         b"(MODSEQ)",

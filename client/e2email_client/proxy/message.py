@@ -14,6 +14,7 @@ from e2email_client.local.published import answers, chosen
 from e2email_client.proxy.page import Page
 from e2email_protocol.imap.errors import Refused, UnknownEncoding
 from e2email_protocol.imap.session import Section, Stream
+from e2email_protocol.mime.body import body
 from e2email_protocol.mime.part import Part
 from e2email_protocol.mime.scan import scan
 from e2email_protocol.mime.section import Kind, decoded, find
@@ -62,12 +63,14 @@ class ServedMessage:
         return self.known.envelope
 
     async def structure(self, extended: bool) -> bytes:
+        assert self.known.structure is not None
         if extended:
-            assert self.known.structure is not None
             return self.known.structure
-        # BODY without its extension data is asked for by hardly anybody: not kept
-        octets, root = await self._scanned()
-        return structure(octets, root, extended=False)
+        made = body(self.known.structure)
+        if made is None:  # deeper than any mail that was scanned
+            octets, root = await self._scanned()
+            return structure(octets, root, extended=False)
+        return made
 
     async def preview(self, lazy: bool) -> str | None:
         return await self._page.preview(self.uid, lazy=lazy)
