@@ -131,10 +131,22 @@ class Replay:
         if self._seen is None or not await asyncio.to_thread(
             self._seen.above, place.name, state.counters, local
         ):
-            return True
+            return await self._still_the_same(remote, local)
         # it went back in time, and its UIDs may name other mail; or this session's view is old
         said = await remote.status(name)
         return not await asyncio.to_thread(self._seen.above, place.name, said.counters, local)
+
+    async def _still_the_same(self, remote: Remote, local: Mailbox | None) -> bool:
+        """The last message that is known here is there the same mail: else the server went back in
+        time, and grew beyond what was seen."""
+        if local is None:
+            return True
+        last = await asyncio.to_thread(mailboxes.last_uid, self._cache, local.id)
+        if not last:
+            return True
+        known = await asyncio.to_thread(mailboxes.email_ids, self._cache, local.id, [last])
+        said = await remote.email_ids([last])
+        return all(known.get(uid, email_id) == email_id for uid, email_id in said.items())
 
     def _expected(self, place: Place) -> int | None:
         """The server's UIDVALIDITY where programs are told the one of `place`."""
@@ -161,9 +173,12 @@ class Replay:
             if refused := await self._each(some, flags):
                 await self._show_flags(remote, local, refused)
         for some in _cut([one for one in entries if one.kind is Kind.DELETE]):
-            if await self._each(some, delete) and local is not None:
-                # what was hidden comes back as a mailbox that is listed anew
-                await asyncio.to_thread(names.unlist, self._cache, local)
+            there = await remote.email_ids(sorted({uid for one in some for uid in one.uids}))
+            others = [one for one in some if not one.fits(there)]
+            await self._refuse(others, GONE)
+            refused = await self._each([one for one in some if one.fits(there)], delete)
+            if others or refused:
+                await self._show_again(local)
 
     async def _each(
         self, entries: Sequence[Entry], act: Callable[[Sequence[Entry]], Awaitable[None]]
@@ -196,11 +211,22 @@ class Replay:
         self, remote: Remote, local: Mailbox | None, entries: Sequence[Entry]
     ) -> None:
         uids = sorted({uid for one in entries for uid in one.uids})
+        if not uids:
+            return
         await remote.store(uids, "+FLAGS", DELETED)
         await remote.expunge(uids)
+        # another device may take \Deleted away in between
+        left = await remote.flags_of(uids)
         if local is not None:
             await asyncio.to_thread(mailboxes.remove, self._cache, local.id, uids)
         await self._done(local, entries, ())
+        if left:
+            await self._show_again(local)
+
+    async def _show_again(self, local: Mailbox | None) -> None:
+        """What was hidden comes back as a mailbox that is listed anew."""
+        if local is not None:
+            await asyncio.to_thread(names.unlist, self._cache, local)
 
     async def _appends(self, remote: Remote, name: str, entries: Sequence[Entry]) -> None:
         async def append(some: Sequence[Entry]) -> None:

@@ -114,7 +114,8 @@ class Writing:
         """Whether they are marked or not. They are gone here, and soon on the server."""
 
         def promise() -> None:
-            promised = self._journal.delete(self._place(local), uids)
+            mails = mailboxes.email_ids(self._cache, local.id, uids)
+            promised = self._journal.delete(self._place(local), uids, mails)
             self._show(promised, lambda: mailboxes.remove(self._cache, local.id, uids))
 
         await asyncio.to_thread(promise)

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from e2email_client import live as live_module
-from e2email_client.failure import LocalFault, Offline
+from e2email_client.failure import BadServer, LocalFault, Offline
 from e2email_client.local import mailboxes, notices
+from e2email_client.local.entries import State
 from e2email_client.lock import SyncLock
 from e2email_client.upstream import Remote
+from e2email_client.upstream.wire import Wire
 from e2email_client.writing import Writing
+from e2email_protocol.imap.response_types import Fetch
 from support.home import Home, eventually, home
 from support.sealed_face import house
 
@@ -196,3 +200,78 @@ async def test_a_lock_that_cannot_be_had_is_nobody_elses(tmp_path, monkeypatch, 
             assert caplog.text.count("No locks available") == 1
             monkeypatch.setattr(SyncLock, "take", real)
             await eventually(lambda: not made.journal.anything_pending())
+
+
+async def test_a_list_without_an_inbox_is_none(here: Home, monkeypatch) -> None:
+    """A program would take all mailboxes for deleted, and delete its own."""
+    monkeypatch.setattr(Wire, "run", _listing_nothing(Wire.run))
+    with pytest.raises(BadServer):
+        await here.live.reached.list_mailboxes()
+    assert here.uids() == [1, 2, 3, 4, 5]
+
+
+def _listing_nothing(run):
+    async def nothing(self, *parts):
+        result = await run(self, *parts)
+        return replace(result, untagged=[]) if parts[0].startswith(b"LIST") else result
+
+    return nothing
+
+
+async def test_a_message_that_its_deletion_left_there_is_seen_again(
+    here: Home, monkeypatch
+) -> None:
+    """Another device takes \\Deleted away between STORE and EXPUNGE."""
+    other = await here.remote()
+    await other.select("INBOX")
+    here.lose()
+    await eventually(lambda: not here.live.online)
+    await here.live.writing.delete_messages(here.local(), [2, 3])
+    assert here.uids() == [1, 4, 5]
+    real = Remote.expunge
+
+    async def late(self, uids):
+        await other.store([2], "-FLAGS", {"\\Deleted"})
+        await real(self, uids)
+
+    monkeypatch.setattr(Remote, "expunge", late)
+    here.down = False
+    await eventually(lambda: here.live.online and not here.journal.anything_pending())
+    await here.shown(1, 2, 4, 5)
+    other.close()
+
+
+@pytest.mark.parametrize("first", [4, 1])
+async def test_nothing_is_changed_on_a_server_that_went_back_and_grew(
+    here: Home, monkeypatch, first: int
+) -> None:
+    """Restored from a copy while this machine was away, and grown beyond all that was seen here:
+    the same UIDs name other mail."""
+    other = await here.remote()
+    here.lose()
+    await eventually(lambda: not here.live.online)
+    await here.live.writing.delete_messages(here.local(), [4, 5])
+    await here.live.writing.store(here.local(), [2], "+FLAGS", ["\\Seen"])
+    monkeypatch.setattr(Wire, "run", _others_from(first, Wire.run))
+    here.down = False
+    await eventually(lambda: not here.journal.anything_pending())
+    await other.select("INBOX")
+    there = dict(await other.flags(1, 100))
+    assert set(there) == {1, 2, 3, 4, 5}
+    assert bool(there[2]) is (first == 4)  # it is the same mail then
+    other.close()
+    assert (4, 5) in [one.uids for one in here.journal.entries(State.REFUSED)]
+    await here.shown(1, 2, 3, 4, 5)
+
+
+def _others_from(first: int, run):
+    """Mail from this UID on is not the mail that it was."""
+
+    async def other(self, *parts):
+        result = await run(self, *parts)
+        for reply in result.untagged:
+            if isinstance(reply, Fetch) and b"EMAILID" in reply.items and reply.uid >= first:
+                reply.items[b"EMAILID"] = [b"another" + reply.items[b"EMAILID"][0]]
+        return result
+
+    return other

@@ -85,20 +85,23 @@ class Files:
         self.state.close()
 
 
-async def promise(place: Files, inbox: int, box: int, record: bytes) -> None:
+async def promise(place: Files, remote: Remote, record: bytes) -> None:
     """What leads to INBOX_AFTER and BOX_AFTER from five mails and two."""
-    for name, validity, count in (("INBOX", inbox, 5), ("Box", box, 2)):
+    validities, mails = {}, {}
+    for name, count in (("INBOX", 5), ("Box", 2)):
+        validity = validities[name] = (await remote.select(name)).uidvalidity
+        mails[name] = await remote.email_ids(range(1, count + 1))
         local = mailboxes.put(place.cache, name, validity, None, True)
-        found = [Skeleton(uid, f"{name}{uid}", NONE, 0) for uid in range(1, count + 1)]
+        found = [Skeleton(uid, mails[name][uid], NONE, 0) for uid in range(1, count + 1)]
         mailboxes.add(place.cache, local.id, found)
         mailboxes.listed(place.cache, local.id, uidnext=count + 1, upstream_modseq=1)
-    here, there = Place("INBOX", "", inbox), Place("Box", "", box)
+    here, there = Place("INBOX", "", validities["INBOX"]), Place("Box", "", validities["Box"])
     place.journal.flags(here, [Change((1, 2), SEEN, NONE)])
     place.journal.flags(there, [Change((1,), FLAGGED, NONE)])
     place.journal.flags(here, [Change((2,), WORK, SEEN)])
-    place.journal.delete(here, [3])
+    place.journal.delete(here, [3], mails["INBOX"])
     place.journal.queue_append(here, record, SEEN, WHEN)
-    place.journal.delete(there, [2])
+    place.journal.delete(there, [2], mails["Box"])
     place.journal.flags(here, [Change((3,), FLAGGED, NONE)])
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from e2email_protocol.imap.sequence import parse_set
@@ -15,6 +16,7 @@ from .pending import Effect
 
 # A row of UIDs stays readable at once; a mailbox of a million messages is some of them.
 UIDS_A_ROW = 10_000
+_MARK = 8  # octets
 # What the server says, in words.
 _REASONS = {
     "CANNOT": "the server cannot do it",
@@ -84,10 +86,21 @@ class Entry:
     since: int
     reason: str
     size: int  # of an append's octets
+    marks: bytes = field(repr=False)  # of a deletion: marks() of its UIDs; or nothing
 
     @property
     def effect(self) -> Effect:
         return Effect(self.added, self.removed, gone=self.kind is Kind.DELETE)
+
+    def fits(self, mails: Mapping[int, str]) -> bool:
+        """Whether none of the UIDs names another mail than it did; `mails`: uid → email id of those
+        that are there."""
+        known = [self.marks[at : at + _MARK] for at in range(0, len(self.marks), _MARK)]
+        said = marks(self.uids, mails)
+        return all(
+            uid not in mails or mark in (bytes(_MARK), said[at * _MARK : (at + 1) * _MARK])
+            for at, (uid, mark) in enumerate(zip(self.uids, known, strict=False))
+        )
 
     @property
     def when(self) -> datetime:
@@ -126,6 +139,15 @@ def differences(
     for (added, removed), uids in alike.items():
         if added or removed:
             yield Change(tuple(uids), added, removed)
+
+
+def marks(uids: Iterable[int], mails: Mapping[int, str]) -> bytes:
+    """By which mails are known again: a hash of the email id of each, zeros where it is not known.
+    Short, for a full disk has little room."""
+    found = (mails.get(uid) for uid in uids)
+    return b"".join(
+        blake2b(one.encode(), digest_size=_MARK).digest() if one else bytes(_MARK) for one in found
+    )
 
 
 def parts(uids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -22,7 +22,7 @@ from e2email_protocol.imap.sequence import render_set
 
 from . import notices
 from .cipher import Database
-from .entries import Change, Entry, Kind, Place, State, entry, parts, together
+from .entries import Change, Entry, Kind, Place, State, entry, marks, parts, together
 from .mailboxes import pack
 from .notices import Kind as Notice
 from .pending import Effect
@@ -45,7 +45,7 @@ class Sending:
 
 _COLUMNS = (
     "id, state, kind, mailbox, object_id, uidvalidity, uids, added, removed, internal_date,"
-    " since, reason, coalesce(length(octets), 0)"
+    " since, reason, coalesce(length(octets), 0), marks"
 )
 
 
@@ -76,9 +76,17 @@ class Journal:
         ]
         return self._promise(rows)
 
-    def delete(self, place: Place, uids: Sequence[int]) -> list[int]:
+    def delete(
+        self, place: Place, uids: Sequence[int], mails: Mapping[int, str] | None = None
+    ) -> list[int]:
+        """`mails`: uid → email id, as far as it is known: no other mail is deleted for them."""
         nothing: frozenset[str] = frozenset()
-        return self._promise([(place, Kind.DELETE, part, nothing, nothing) for part in parts(uids)])
+        return self._promise(
+            [
+                (place, Kind.DELETE, part, nothing, nothing, marks(part, mails or {}))
+                for part in parts(uids)
+            ]
+        )
 
     def _promise(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:
         def insert(writer: Any) -> list[int]:
@@ -174,10 +182,11 @@ class Journal:
         uids: Sequence[int],
         added: Collection[str],
         removed: Collection[str],
+        marked: bytes = b"",
     ) -> int:
         row: int = writer.execute(
             "INSERT INTO journal (state, kind, mailbox, object_id, uidvalidity, uids, added,"
-            " removed, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " removed, since, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 state,
                 kind,
@@ -188,6 +197,7 @@ class Journal:
                 pack(added),
                 pack(removed),
                 int(self._clock()),
+                marked,
             ),
         ).fetchone()[0]
         return row

@@ -187,4 +187,9 @@ _IMPORTED = """
 CREATE TABLE imported (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED)
+# Of a deletion: which mails its UIDs named, entries.marks().
+_MARKS = """
+ALTER TABLE journal ADD COLUMN marks BLOB NOT NULL DEFAULT x'';
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS)

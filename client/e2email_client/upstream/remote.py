@@ -107,6 +107,9 @@ class Remote:
             special = next((one for one in sorted(_SPECIAL) if one.lower() in flags), None)
             state = states.get(reply.name)
             found.append(RemoteMailbox(reply.name, special, "\\subscribed" in flags, state))
+        if not any(one.name == "INBOX" for one in found):
+            # there always is one; what is not listed would be taken for deleted
+            raise BadServer("The server lists no inbox.")
         return found
 
     @property
@@ -173,6 +176,16 @@ class Remote:
         with self._hearing.apart():
             result = await self._wire.run(b"UID FETCH %d:%d (FLAGS)" % (first, last))
         return _flags(result)
+
+    async def email_ids(self, uids: Sequence[int]) -> dict[int, str]:
+        """uid → EMAILID of those that exist."""
+        found = {}
+        for part in _short(uids):
+            result = await self._wire.run(b"UID FETCH", render_set(part), b"(EMAILID)")
+            for reply in _of(result, Fetch):
+                if b"EMAILID" in reply.items and reply.uid is not None:
+                    found[reply.uid] = _email_id(reply)
+        return found
 
     async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str]]]:
         """Of those that exist."""
@@ -328,10 +341,15 @@ def _flags(result: Result) -> list[tuple[int, frozenset[str]]]:
     ]
 
 
-def _skeleton(reply: Fetch) -> Skeleton:
-    email_id, when = reply.items[b"EMAILID"], reply.items.get(b"INTERNALDATE")
+def _email_id(reply: Fetch) -> str:
+    email_id = reply.items[b"EMAILID"]
     if not (isinstance(email_id, list) and len(email_id) == 1 and isinstance(email_id[0], bytes)):
         raise BadServer("The server's EMAILID is none.")
+    return email_id[0].decode("ascii", "replace")
+
+
+def _skeleton(reply: Fetch) -> Skeleton:
+    when = reply.items.get(b"INTERNALDATE")
     try:
         date = parse_date_time(when if isinstance(when, bytes) else b"")
     except BadCommand:
@@ -339,7 +357,7 @@ def _skeleton(reply: Fetch) -> Skeleton:
     assert reply.uid is not None
     return Skeleton(
         uid=reply.uid,
-        email_id=email_id[0].decode("ascii", "replace"),
+        email_id=_email_id(reply),
         flags=believed(reply.flags or frozenset()),
         internal_date=int(date.timestamp()),
         modseq=reply.modseq or 0,
