@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import live as live_module
 from e2email_client.failure import Offline, Refused
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import mailboxes, reads
 from e2email_client.local.mails import State
 from support.home import Home, eventually, home
 from support.sealed_face import house
@@ -29,7 +29,7 @@ async def here(tmp_path, monkeypatch) -> AsyncIterator[Home]:
 
 def states(here: Home, name: str = "INBOX") -> list[State]:
     local = here.local(name)
-    found = mails.known(here.cache, local.id, here.uids(name))
+    found = reads.known(here.cache, local.id, here.uids(name))
     return [one.state for one in found]
 
 

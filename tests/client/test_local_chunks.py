@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.local import bound, cache, large, mailboxes, mails
+from e2email_client.local import bound, cache, large, mailboxes, mails, reads
 from e2email_client.local.chunks import LARGE, PART, ChunkFiles, Gone, file_size
 from e2email_client.local.cipher import Database
-from e2email_client.local.mails import Body, Octets, State
+from e2email_client.local.mails import Body, State
+from e2email_client.local.reads import Octets
 from support.local_mail import CANARY, KEY, fill, summary
 
 CHUNK_KEY = bytes(range(32, 64))
@@ -137,7 +138,7 @@ def test_large_views_lie_in_files_and_small_ones_do_not(store: Database) -> None
         (b"view", BIG),
         (BIG, BIG + b"x"),
     ]
-    known = mails.known(store, box.id, [1, 2, 3, 4], Octets.VIEW)
+    known = reads.known(store, box.id, [1, 2, 3, 4], Octets.VIEW)
     assert [one.octets for one in known] == [None, b"small", b"view", None]
     assert mails.view(store, box.id, 1) == BIG
     assert mails.view(store, box.id, 4, 300_000, 10) == BIG[300_000:300_010]

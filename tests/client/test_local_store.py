@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlcipher3 import dbapi2
 
-from e2email_client.local import browse, cache, mailboxes, mails, words
+from e2email_client.local import browse, cache, mailboxes, mails, reads, words
 from e2email_client.local.cipher import Database, StoreUnreadable
 from e2email_client.local.fold import fold
 from e2email_client.local.mailboxes import Skeleton
@@ -162,7 +162,7 @@ def test_ten_thousand_skeletons(store: Database) -> None:
     assert (wanted[0], wanted[-1]) == ((10_000, "e10000"), (1, "e1"))
     uids = range(1, 10_001)
     assert len(mails.lacking(store, box.id, uids, State.READY)) == 9_999
-    assert len(mails.known(store, box.id, uids)) == 10_000
+    assert len(reads.known(store, box.id, uids)) == 10_000
     assert mails.sizes(store, box.id, uids)[5000] == 10
 
 

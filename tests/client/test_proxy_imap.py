@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import sync as sync_module
 from e2email_client.failure import Offline
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import mailboxes, mails, reads
 from e2email_client.opening import Later, Opening
 from e2email_client.proxy.account import ProxyAccount, merged
 from e2email_client.proxy.session import ProxySession
@@ -294,7 +294,7 @@ async def test_a_mail_that_cannot_be_opened_now_holds_nothing_back(here: Home, m
 
 
 def _email_id(here: Home, uid: int) -> str:
-    return mails.known(here.cache, here.local().id, [uid])[0].email_id
+    return reads.known(here.cache, here.local().id, [uid])[0].email_id
 
 
 # the server is gone

@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import live as live_module
 from e2email_client.failure import Offline, Refused
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import mailboxes, reads
 from e2email_client.local.mails import State
 from e2email_client.sync import Sync
 from e2email_client.upstream import Remote, RemoteMailbox
@@ -173,7 +173,7 @@ async def test_mail_moved_elsewhere_is_not_fetched_twice(here: Home) -> None:
     spoken.taken()
     await sync.everything()
     assert (here.uids(), here.uids("Filed")) == ([], [1])
-    (known,) = mails.known(here.cache, here.local("Filed").id, [1])
+    (known,) = reads.known(here.cache, here.local("Filed").id, [1])
     assert known.state is State.OPENED
     assert not [said for said in spoken.taken() if b"BODY" in said]
     other.close()
@@ -200,7 +200,7 @@ async def test_idle_says_enough(alive: Home) -> None:
     await alive.shown(1, 2)
     local = alive.local()
     await eventually(
-        lambda: all(one.state is State.OPENED for one in mails.known(alive.cache, local.id, [1, 2]))
+        lambda: all(one.state is State.OPENED for one in reads.known(alive.cache, local.id, [1, 2]))
     )
     spoken = Spoken(alive.live.reached._remote)
     other = await alive.remote()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from e2email_client.local import mailboxes, mails, notices
+from e2email_client.local import mailboxes, notices, reads
 from e2email_client.local.bound import Room
 from e2email_client.local.cache import open_cache, open_state
 from e2email_client.local.cipher import Database
@@ -118,13 +118,13 @@ async def here(tmp_path, monkeypatch) -> AsyncIterator[Home]:
 
 def opened(here: Home) -> bool:
     local = here.local()
-    found = mails.known(here.cache, local.id, here.uids())
+    found = reads.known(here.cache, local.id, here.uids())
     return all(one.state is State.OPENED for one in found)
 
 
 def texts(here: Home) -> list[bytes]:
     local = here.local()
-    found = mails.known(here.cache, local.id, here.uids(), mails.Octets.VIEW)
+    found = reads.known(here.cache, local.id, here.uids(), reads.Octets.VIEW)
     return [one.octets.rpartition(b"\r\n\r\n")[2] for one in found]
 
 
@@ -204,7 +204,7 @@ async def test_the_bound(tmp_path, monkeypatch) -> None:
         box = made.local()
 
         def states() -> list[State]:
-            return [one.state for one in mails.known(made.cache, box.id, range(1, 13))]
+            return [one.state for one in reads.known(made.cache, box.id, range(1, 13))]
 
         assert states() == [State.OPENED] * 12
         room.most = room.used() * 2 // 3
@@ -214,7 +214,7 @@ async def test_the_bound(tmp_path, monkeypatch) -> None:
         kept = states().count(State.OPENED)
         assert 3 <= kept <= 9
         assert states() == [State.READY] * (12 - kept) + [State.OPENED] * kept
-        assert None not in [one.envelope for one in mails.known(made.cache, box.id, range(1, 13))]
+        assert None not in [one.envelope for one in reads.known(made.cache, box.id, range(1, 13))]
         await sync.everything()
         assert states().count(State.OPENED) == kept
         # what is asked for comes all the same, and is not taken away at once

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .cipher import Database
+from .many import chunks, marks
 from .pending import NOTHING, Effect, Pending
 
-# SQLite's default bound on parameters is 32,766; a wide read stays far below it.
-IN_CHUNK = 5_000
 _NONE = Effect()
 
 Flags = frozenset[str]
@@ -366,11 +365,10 @@ def known_from(database: Database, mailbox_id: int, first: int) -> dict[int, str
 def email_ids(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, str]:
     """uid → email id of those that are there."""
     found: dict[int, str] = {}
-    for at in range(0, len(uids), IN_CHUNK):
-        chunk = uids[at : at + IN_CHUNK]
+    for chunk in chunks(uids):
         found |= database.read(
             "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
-            f" WHERE m.mailbox_id = ? AND m.uid IN ({','.join('?' * len(chunk))})",
+            f" WHERE m.mailbox_id = ? AND m.uid IN ({marks(chunk)})",
             (mailbox_id, *chunk),
         )
     return found

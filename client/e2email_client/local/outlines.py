@@ -12,7 +12,7 @@ from e2email_protocol.imap.extensions import Outline
 from e2email_protocol.imap.outline import outline_of
 
 from .cipher import Database
-from .mailboxes import IN_CHUNK
+from .many import chunks, marks
 
 # When a mail is said to have arrived, to see whether its Date can be read.
 _UNDATED = -(1 << 62)
@@ -39,12 +39,11 @@ def outlines(
     )
     join = "JOIN outline o ON o.mail_id = a.id" if _COLUMNS.keys() & fields else ""
     found = []
-    for at in range(0, len(uids), IN_CHUNK):
-        chunk = uids[at : at + IN_CHUNK]
+    for chunk in chunks(uids):
         rows = database.read(
             f"SELECT m.uid, m.internal_date, {columns}, a.size"
             f" FROM message m JOIN mail a ON a.id = m.mail_id {join}"
-            f" WHERE m.mailbox_id = ? AND a.state > 1 AND m.uid IN ({','.join('?' * len(chunk))})",
+            f" WHERE m.mailbox_id = ? AND a.state > 1 AND m.uid IN ({marks(chunk)})",
             (mailbox_id, *chunk),
         )
         found += [

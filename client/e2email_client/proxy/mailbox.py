@@ -9,8 +9,9 @@ from datetime import datetime
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.local.mails import Octets, State
+from e2email_client.local.mails import State
 from e2email_client.local.outlines import outlines
+from e2email_client.local.reads import Octets
 from e2email_client.proxy import search
 from e2email_client.proxy.account import ProxyAccount, upstream
 from e2email_client.proxy.message import MissingMessage, ServedMessage

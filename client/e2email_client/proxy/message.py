@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from e2email_client.local.chunks import LARGE
-from e2email_client.local.mails import Known
 from e2email_client.local.published import answers, chosen
+from e2email_client.local.reads import Known
 from e2email_client.proxy.page import Page
 from e2email_protocol.imap.errors import Refused, UnknownEncoding
 from e2email_protocol.imap.session import Section, Stream

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from e2email_client.local import mails
+from e2email_client.local import mails, reads
 from e2email_client.local.mailboxes import Mailbox
-from e2email_client.local.mails import Known, Octets, State
+from e2email_client.local.mails import State
+from e2email_client.local.reads import Known, Octets
 from e2email_client.proxy.account import ProxyAccount
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.session import Stream
@@ -57,7 +58,7 @@ class Page:
             self._previews = None
         if self._previews is None:
             self._previews = await asyncio.to_thread(
-                mails.previews, self._account.cache, self._local.id, self._uids
+                reads.previews, self._account.cache, self._local.id, self._uids
             )
         if lazy or uid in self._previews:
             return self._previews.get(uid)
@@ -90,7 +91,7 @@ class Page:
 
     async def _known(self, uids: Sequence[int], octets: Octets, *, summary: bool) -> list[Known]:
         return await asyncio.to_thread(
-            mails.known, self._account.cache, self._local.id, uids, octets, summary=summary
+            reads.known, self._account.cache, self._local.id, uids, octets, summary=summary
         )
 
     async def _ensure(self, uids: Sequence[int], state: State) -> None:

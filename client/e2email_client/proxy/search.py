@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from e2email_client.local import mails
+from e2email_client.local import mails, reads
 from e2email_client.local.cipher import Database
 from e2email_client.local.fold import fold
-from e2email_client.local.mails import Octets, State, Where
+from e2email_client.local.mails import State
 from e2email_client.local.published import answers
+from e2email_client.local.reads import Octets, Where
 from e2email_protocol.imap.search_run import is_when
 from e2email_protocol.imap.session import BodyKey, HeaderKey, SentKey, TextKey, TextSearch
 from e2email_protocol.mime.date import parse_date
@@ -27,14 +28,14 @@ def matching(
     found: set[int]
     match key:
         case BodyKey():
-            found = mails.containing(database, mailbox_id, fold(key.text), Where.BODY)
+            found = reads.containing(database, mailbox_id, fold(key.text), Where.BODY)
         case TextKey():
             found = set()
             for where in Where:
-                found |= mails.containing(database, mailbox_id, fold(key.text), where)
+                found |= reads.containing(database, mailbox_id, fold(key.text), where)
         case HeaderKey():
             # a field has it only if the header has it
-            candidates = mails.containing(database, mailbox_id, fold(key.text), Where.HEADER)
+            candidates = reads.containing(database, mailbox_id, fold(key.text), Where.HEADER)
             test = _header_test(key)
             found = _tested(database, mailbox_id, candidates.intersection(uids), test)
             more, closed = _summarised(database, mailbox_id, closed, key.name.encode(), test)
@@ -52,7 +53,7 @@ def _summarised(
 ) -> tuple[set[int], list[int]]:
     """Of mails whose octets are not here: those that match, and those to be opened first."""
     found, closed = set(), []
-    for known in mails.known(database, mailbox_id, uids, Octets.HEADER, summary=False):
+    for known in reads.known(database, mailbox_id, uids, Octets.HEADER, summary=False):
         header = known.octets
         if header is None and known.state >= State.READY and answers(known.names, (name,)):
             header = known.fields
@@ -64,7 +65,7 @@ def _summarised(
 
 
 def _tested(database: Database, mailbox_id: int, uids: Collection[int], test: Test) -> set[int]:
-    found = mails.headers(database, mailbox_id, sorted(uids))
+    found = reads.headers(database, mailbox_id, sorted(uids))
     return {uid for uid, header in found if test(header)}
 
 
