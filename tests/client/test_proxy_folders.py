@@ -62,6 +62,27 @@ async def test_a_copy_is_the_same_mail_with_its_flags_and_time(here: Home) -> No
     assert b"\\Flagged" not in await flags(talk, 2)
 
 
+async def test_a_message_is_saved_when_it_comes_into_its_mailbox(here: Home) -> None:
+    talk, remote = await here.talk().login(), await here.remote()
+    await talk.ok(b"COPY 2 Archive")
+    with here.cache.write() as writer:
+        writer.execute("UPDATE message SET saved = NULL WHERE uid = 3")
+    await remote.select("INBOX")
+    (batch,) = [batch async for batch in remote.skeletons(1)]
+    said = [one.saved for one in batch]
+    assert None not in said
+    kept = here.cache.read("SELECT saved FROM message WHERE mailbox_id = ?", (here.local().id,))
+    assert [saved for (saved,) in kept] == [*said[:2], None]
+    assert re.search(
+        rb'\(SAVEDATE " ?\d+-\w+-\d+ [\d:]+ \+0000"\)', await talk.ok(b"FETCH 1 SAVEDATE")
+    )
+    assert b"(SAVEDATE NIL)" in await talk.ok(b"FETCH 3 SAVEDATE")
+    assert b"* SEARCH\r\n" in await talk.ok(b"SEARCH SAVEDBEFORE 1-Jan-2020")
+    assert b"* SEARCH 1 2 3\r\n" in await talk.ok(b"SEARCH SAVEDSINCE 1-Jan-2020")
+    await talk.ok(b"SELECT Archive")
+    assert b"NIL" not in await talk.ok(b"FETCH 1 SAVEDATE")
+
+
 async def test_a_mail_that_is_moved_is_the_same_mail(here: Home) -> None:
     talk, other = await here.talk().login(), await here.talk().login()
     before = await meta(talk, 2)

@@ -53,6 +53,7 @@ class Skeleton:
     flags: frozenset[str]
     internal_date: int
     modseq: int = 0  # the server's; 0: not said
+    saved: int | None = None  # when it came into this mailbox
 
 
 class Reused(Exception):
@@ -192,8 +193,8 @@ def add(
         )
         added = writer.executemany(
             "INSERT INTO message"
-            " (mailbox_id, uid, mail_id, flags, modseq, server_modseq, internal_date)"
-            " SELECT ?1, ?2, id, ?3, ?4, ?5, ?6 FROM mail WHERE email_id = ?7"
+            " (mailbox_id, uid, mail_id, flags, modseq, server_modseq, internal_date, saved)"
+            " SELECT ?1, ?2, id, ?3, ?4, ?5, ?6, ?7 FROM mail WHERE email_id = ?8"
             " ON CONFLICT DO UPDATE SET server_modseq = max(server_modseq, excluded.server_modseq),"
             " modseq = CASE WHEN flags = excluded.flags OR excluded.server_modseq < server_modseq"
             " THEN modseq ELSE excluded.modseq END,"
@@ -208,6 +209,7 @@ def add(
                     modseq,
                     one.modseq,
                     one.internal_date,
+                    one.saved,
                     one.email_id,
                 )
                 for one in wanted

@@ -25,6 +25,7 @@ class Known(NamedTuple):
     octets: bytes | None  # the view (of a large one nothing, see view()) or its header
     fields: bytes | None  # the published header fields, in place of a header that is not here
     names: bytes | None  # of the other fields, as published.answers() takes them
+    saved: int | None  # when it came into this mailbox
 
     def __repr__(self) -> str:
         return f"Known({self.uid}, {self.state.name})"
@@ -71,7 +72,7 @@ def known(
     for chunk in chunks(uids):
         rows = database.read(
             f"SELECT m.uid, m.internal_date, a.email_id, a.state, a.size, {columns}, {octets},"
-            f" {fields}"
+            f" {fields}, m.saved"
             f" FROM message m JOIN mail a ON a.id = m.mail_id{join}{_OCTETS[octets]}"
             f" WHERE m.mailbox_id = ? AND m.uid IN ({marks(chunk)}) ORDER BY m.uid",
             (mailbox_id, *chunk),

@@ -60,6 +60,7 @@ CREATE TABLE message (
   modseq INTEGER NOT NULL,
   server_modseq INTEGER NOT NULL DEFAULT 0,    -- of these flags; what is older says nothing
   internal_date INTEGER NOT NULL,
+  saved INTEGER,                               -- when it came into this mailbox; NULL: not known
   PRIMARY KEY (mailbox_id, uid)
 ) WITHOUT ROWID;
 CREATE INDEX message_modseq ON message (mailbox_id, modseq);

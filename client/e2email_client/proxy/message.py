@@ -54,6 +54,10 @@ class ServedMessage:
         return datetime.fromtimestamp(self.known.received, UTC)
 
     @property
+    def save_date(self) -> datetime | None:
+        return _time(self.known.saved)
+
+    @property
     def size(self) -> int:
         assert self.known.size is not None
         return self.known.size
@@ -148,6 +152,10 @@ class ServedMessage:
         return octets, self._root
 
 
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 async def _run(size: int, work: Callable[[], T]) -> T:
     return work() if size <= INLINE else await asyncio.to_thread(work)
 
@@ -177,6 +185,10 @@ class MissingMessage:
     @property
     def internal_date(self) -> datetime:
         return datetime.fromtimestamp(self.known.received, UTC)
+
+    @property
+    def save_date(self) -> datetime | None:
+        return _time(self.known.saved)
 
     @property
     def size(self) -> int:

@@ -25,6 +25,7 @@ CAPABILITIES = frozenset(
         b"PREVIEW",
         b"QRESYNC",
         b"REPLACE",
+        b"SAVEDATE",
         b"SORT",
         b"STATUS=SIZE",
         b"THREAD=ORDEREDSUBJECT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from e2email_client.failure import BadServer
@@ -24,6 +24,7 @@ from e2email_protocol.imap.response_types import (
     Fetch,
     ListReply,
     StatusReply,
+    Value,
 )
 from e2email_protocol.imap.sequence import parse_set, render_set
 
@@ -157,9 +158,10 @@ class Remote:
 
     async def skeletons(self, first: int) -> AsyncIterator[list[Skeleton]]:
         """Messages with a UID from `first` on."""
-        modseq = b" MODSEQ" if self.resyncs else b""
+        more = b" MODSEQ" if self.resyncs else b""
+        more += b" SAVEDATE" if b"SAVEDATE" in self._can else b""
         result = await self._wire.run(
-            b"UID FETCH %d:* (FLAGS INTERNALDATE EMAILID%b)" % (first, modseq)
+            b"UID FETCH %d:* (FLAGS INTERNALDATE EMAILID%b)" % (first, more)
         )
         batch = []
         for reply in _of(result, Fetch):
@@ -349,19 +351,22 @@ def _email_id(reply: Fetch) -> str:
 
 
 def _skeleton(reply: Fetch) -> Skeleton:
-    when = reply.items.get(b"INTERNALDATE")
-    try:
-        date = parse_date_time(when if isinstance(when, bytes) else b"")
-    except BadCommand:
-        date = datetime.fromtimestamp(0, UTC)
     assert reply.uid is not None
     return Skeleton(
         uid=reply.uid,
         email_id=_email_id(reply),
         flags=believed(reply.flags or frozenset()),
-        internal_date=int(date.timestamp()),
+        internal_date=_seconds(reply.items.get(b"INTERNALDATE")) or 0,
         modseq=reply.modseq or 0,
+        saved=_seconds(reply.items.get(b"SAVEDATE")),
     )
+
+
+def _seconds(when: Value) -> int | None:
+    try:
+        return int(parse_date_time(when).timestamp()) if isinstance(when, bytes) else None
+    except BadCommand:
+        return None
 
 
 def _arguments(code: Code, count: int) -> list[bytes]:
