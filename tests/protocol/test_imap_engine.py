@@ -9,7 +9,7 @@ from e2email_protocol.imap.commands import PARSE
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
 from e2email_protocol.imap.cursor import Cursor
-from e2email_protocol.imap.errors import OverQuota, Torn, Unavailable
+from e2email_protocol.imap.errors import Away, OverQuota, Torn, Unavailable
 from e2email_protocol.imap.limits import CHUNK, FETCH_BATCH, SEEN_AHEAD
 from e2email_protocol.imap.reader import Whole
 from e2email_protocol.imap.session import HeaderKey, Need, Stream
@@ -380,3 +380,18 @@ def test_the_engine_needs_no_loop():
     with pytest.raises(StopIteration) as first:
         replies.asend(None).send(None)
     assert first.value.value.startswith(b"* OK [CAPABILITY IMAP4rev1")
+
+
+async def test_what_is_away_ends_the_connection(monkeypatch):
+    """Not NO, which mbsync takes for ever; people are told why."""
+
+    async def append(self, name, octets, flags, when):
+        raise Away("the wire was cut")
+
+    monkeypatch.setattr(MemorySession, "append", append)
+    client = Client(Account())
+    await client.login()
+    said = await client.ask(b"a APPEND INBOX {1+}\r\nx\r\n")
+    alert, bye = b"* OK [ALERT] " + Away.text, b"* BYE [UNAVAILABLE] " + Away.text
+    assert said == alert + b"\r\n" + bye + b"\r\n"
+    assert client.connection.closing

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from e2email_client.device_seal import MAX_MAIL
-from e2email_client.failure import ClientError, Refused
+from e2email_client.failure import ClientError, Offline, Refused
 from e2email_client.live import Live
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
@@ -86,7 +86,7 @@ class ProxyAccount:
         found = await self._listed(ready)
         local = next((one for one in found if one.name == name), None)
         if local is None and found:
-            raise errors.NoSuchMailbox(name)
+            raise errors.NoSuchMailbox("it is not listed")  # logged: without its name
         if local is None or not local.complete:
             raise errors.Unavailable("the mailbox is being listed for the first time")
         return local
@@ -146,7 +146,7 @@ class ProxyAccount:
         if len(octets) > MAX_MAIL:
             raise errors.TooBig("above the limit")
         target = await self.mailbox(name)
-        async with upstream():
+        async with upstream(away=True):
             placed = await self.live.writing.append(
                 target, octets, without_reserved(flags), when or datetime.now(UTC)
             )
@@ -177,17 +177,22 @@ def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) 
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(away: bool) -> Iterator[None]:
     try:
         yield
     except Refused as fault:
         raise _REFUSALS.get(fault.code, errors.Unavailable)(fault.code) from fault
+    except Offline as fault:
+        raise (errors.Away if away else errors.Unavailable)(str(fault)) from fault
     except ClientError as fault:
         raise errors.Unavailable(str(fault)) from fault
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[None]:
-    """Around what the server is asked for: its failures as the IMAP engine's errors."""
-    with _told():
+async def upstream(*, away: bool = False) -> AsyncIterator[None]:
+    """Around what the server is asked for: its failures as the IMAP engine's errors.
+
+    `away`: without a server the connection ends, see errors.Away.
+    """
+    with _told(away):
         yield

@@ -17,7 +17,7 @@ from . import limits
 from .context import Ask, Context, Ok, Settings, Steps
 from .cursor import Cursor
 from .deflate import BadDeflate
-from .errors import AuthenticationFailed, BadCommand, NoSuchMailbox, Refused, Torn
+from .errors import AuthenticationFailed, Away, BadCommand, NoSuchMailbox, Refused, Torn
 from .head import Head, parse_head, tag_of, verb_of
 from .pipe import Pipe
 from .reader import Broken, Continue, Fault, Reader, Whole
@@ -221,6 +221,10 @@ class Connection:
             yield tag + b" NO [" + error.code + b"] " + error.text + b"\r\n"
             if self._context.bad_logins >= limits.BAD_LOGINS:
                 yield self._bye(b"too many failed logins")
+        except Away as error:
+            self._report(error)
+            yield b"* OK [ALERT] " + error.text + b"\r\n"
+            yield self._bye(b"[" + error.code + b"] " + error.text)
         except Refused as error:
             self._report(error)
             async for octets in self._news(self._verb not in HOLDS_NUMBERS):

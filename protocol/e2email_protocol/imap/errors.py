@@ -31,6 +31,16 @@ class Unavailable(Refused):
     text = b"not available now, try again later"
 
 
+class Away(Unavailable):
+    """What the backend stands for cannot be reached, and nothing was done: the connection ends.
+
+    For APPEND: a message that was answered NO mbsync never offers again, after a lost connection it
+    does. People read the sentence as an ALERT (RFC 3501 §7.1).
+    """
+
+    text = b"the mail server cannot be reached now: nothing was stored, try again later"
+
+
 class NoSuchMailbox(Refused):
     """The named mailbox does not exist; APPEND, COPY and MOVE say TRYCREATE instead."""
 
