@@ -1,11 +1,13 @@
 """No word of a mail and no secret on any disk: server, client, proxy; at rest and after kills."""
 
 import base64
+import imaplib
 import os
 import re
 import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -224,6 +226,63 @@ def test_a_draft_never_reaches_the_server(watched: Watched, size: int) -> None:
         assert direct.append("Drafts", None, None, clear.mail(filling))[0] == "OK"
         assert search({"body": clear.body}, _memory(watched.server))
     assert not search(clear.all, watched.places())
+
+
+@pytest.mark.parametrize("size", [0, 400_000], ids=["small", "large"])
+def test_what_waits_for_the_server_is_nowhere(
+    watched: Watched, secrets: Mapping[str, str], tmp_path: Path, size: int
+) -> None:
+    """The journal, notices and `status`; mail that is imported, and a file beside the cache; names
+    of folders and keywords in the log of the proxy."""
+    stored, sent, mine = words(), words(), words()
+    folder, keyword, nowhere = (ascii_word(what) for what in ("folder", "keyword", "nowhere"))
+    named = {"folder": folder, "keyword": keyword, "nowhere": nowhere}
+    filling = b"filling line\r\n" * (size // 14)
+    file = tmp_path / "mail.eml"
+    file.write_bytes(mine.mail(filling))
+    every = {
+        f"{what} {number}": text
+        for number, one in enumerate((stored, sent, mine))
+        for what, text in one.all.items()
+    }
+
+    def nothing(proxy: Proxy) -> None:
+        assert not search(every | secrets | {"proxy": proxy.password}, watched.places())
+        # the server knows the names: of all else it has only ciphertext
+        at_home = [*files(watched.user.home), (str(proxy.log), proxy.log.read_bytes())]
+        assert not search(named, at_home)
+
+    with watched.user.proxy() as proxy:
+        with proxy.imap() as client:
+            assert online(client)
+            assert client.create(folder)[0] == "OK"
+            assert client.append(folder, None, None, stored.mail(filling))[0] == "OK"
+            assert client.select(folder)[0] == "OK"
+            assert client.select(nowhere)[0] == "NO"
+            assert client.select(folder)[0] == "OK"
+            watched.server.stop()
+            try:
+                assert client.store("1", "+FLAGS", keyword)[0] == "OK"
+                assert client.copy("1", nowhere)[0] == "NO"
+                with suppress(imaplib.IMAP4.error), proxy.imap(folder) as other:
+                    other.append(folder, None, None, sent.mail(filling))
+                nothing(proxy)
+                said = watched.user.e2email("import", file, "--mailbox", folder)
+                assert said.code == 0, said.error
+                status = watched.user.e2email("status", "--json")
+                assert status.json["waiting"] == 2
+                told = [("import", said.output), ("status", status.output)]
+                assert not search(every | secrets, told)
+                nothing(proxy)
+            finally:
+                watched.server.start(cwd=watched.folder / "tmp")
+        with proxy.imap() as client:
+            assert eventually(lambda: client.select(folder)[1] == [b"2"])
+            assert mine.body.encode() in b"".join(literals(client.fetch("2", "(BODY[])")[1]))
+            assert client.delete(folder)[0] == "OK"
+        nothing(proxy)
+    refused = watched.user.e2email("status")
+    assert not search(every | secrets, [("status", refused.output)])
 
 
 def test_the_clear_fields_are_where_the_threat_model_says(watched: Watched) -> None:
