@@ -176,6 +176,12 @@ def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) 
     return [one for one in kept if one.uid not in gone] if gone else kept
 
 
+class ServerAway(errors.Unavailable):
+    """Programs show it to people."""
+
+    text = b"the mail server cannot be reached now, try again later"
+
+
 @contextmanager
 def _told(away: bool) -> Iterator[None]:
     try:
@@ -183,7 +189,7 @@ def _told(away: bool) -> Iterator[None]:
     except Refused as fault:
         raise _REFUSALS.get(fault.code, errors.Unavailable)(fault.code) from fault
     except Offline as fault:
-        raise (errors.Away if away else errors.Unavailable)(str(fault)) from fault
+        raise (errors.Away if away else ServerAway)(str(fault)) from fault
     except ClientError as fault:
         raise errors.Unavailable(str(fault)) from fault
 
