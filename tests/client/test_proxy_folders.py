@@ -178,7 +178,8 @@ async def test_what_fails_while_a_draft_is_replaced_loses_neither(here: Home, mo
     await talk.ok(b"SELECT Drafts")
     with monkeypatch.context() as broken:
         broken.setattr(Remote, "append", fails)
-        await talk.no(b"REPLACE 1 Drafts {8+}\r\nx: y\r\n\r\n")
+        assert b"a OK" not in await talk.ask(b"a REPLACE 1 Drafts {8+}\r\nx: y\r\n\r\n\r\n")
+    talk = await here.talk().login(select=b"Drafts")
     assert b"first version" in await talk.ok(b"FETCH 1 BODY.PEEK[]")
     assert b"\\Deleted" not in await flags(talk, 1)
     assert b"MESSAGES 1" in await talk.ok(b"STATUS Drafts (MESSAGES)")
