@@ -1,1 +1,1 @@
-"""The encrypted local store: `cache.db` (may be deleted at any time) and `state.db` (may not)."""
+"""The encrypted local store: `cache.db` (may be deleted while nothing runs) and `state.db` (may not)."""
