@@ -28,6 +28,7 @@ from e2email_server.store.names import DELETED
 from e2email_server.store.types import Copied, FlagOp, Flags, Mailbox, NewMessage, StoredMessage
 
 PAGE = 500  # messages of one read
+CARRIED = 10_000  # that one commit copies or moves, some 150 ms; more take several
 BATCH = 1000  # messages that one commit marks or removes: between two, others' mail is stored
 PAGE_OCTETS = 4 * 1024 * 1024  # of their renderings, when bodies are read with them
 _RECORD = Need.ENVELOPE | Need.STRUCTURE | Need.HEADER | Need.BODY
@@ -199,27 +200,50 @@ class SealedMailbox:
     async def copy(self, uids: Sequence[int], name: str) -> CopyResult:
         await self._access.require("write")
         target = await find_mailbox(self._store, self._access.account_id, name)
-        with translated():
-            copied = await self._store.copy(self._shared.mailbox_id, uids, target.mailbox_id)
-        self._mailboxes.touch([target.mailbox_id])
-        return _result(copied)
+        done: list[Copied] = []
+        try:
+            for batch in _batches(uids, CARRIED):
+                with translated():
+                    source = self._shared.mailbox_id
+                    done.append(await self._store.copy(source, batch, target.mailbox_id))
+        except BaseException:
+            await self._undo(target.mailbox_id, done)
+            raise
+        finally:
+            self._mailboxes.touch([target.mailbox_id])
+        return _result(done)
+
+    async def _undo(self, target_id: int, done: Sequence[Copied]) -> None:
+        """RFC 3501 §6.4.7: a COPY that fails leaves the target as it was."""
+        copies = [uid for copied in done for uid in copied.targets]
+        for batch in _batches(copies):
+            with translated():
+                await self._store.remove(target_id, batch)
 
     async def move(self, uids: Sequence[int], name: str) -> CopyResult:
         await self._access.require("write")  # nothing is lost by it
         target = await find_mailbox(self._store, self._access.account_id, name)
-        with translated():
-            copied = await self._store.move(self._shared.mailbox_id, uids, target.mailbox_id)
-        self._mailboxes.touch([self._shared.mailbox_id, target.mailbox_id])
-        return _result(copied)
+        done: list[Copied] = []
+        try:
+            for batch in _batches(uids, CARRIED):
+                with translated():
+                    source = self._shared.mailbox_id
+                    done.append(await self._store.move(source, batch, target.mailbox_id))
+        finally:
+            self._mailboxes.touch([self._shared.mailbox_id, target.mailbox_id])
+        return _result(done)
 
 
-def _result(copied: Copied) -> CopyResult:
-    return CopyResult(copied.uidvalidity, copied.sources, copied.targets)
+def _result(done: Sequence[Copied]) -> CopyResult:
+    sources = [uid for copied in done for uid in copied.sources]
+    targets = [uid for copied in done for uid in copied.targets]
+    return CopyResult(done[0].uidvalidity, sources, targets)
 
 
-def _batches(uids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(uids), BATCH):
-        yield uids[start : start + BATCH]
+def _batches(uids: Sequence[int], size: int | None = None) -> Iterator[Sequence[int]]:
+    size = size or BATCH
+    for start in range(0, len(uids), size):
+        yield uids[start : start + size]
 
 
 def _pages(messages: Sequence[Known], bodies: bool) -> Iterator[Sequence[int]]:
