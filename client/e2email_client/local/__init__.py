@@ -1,1 +1,1 @@
-"""The encrypted local store: `cache.db` (may be deleted while nothing runs) and `state.db` (may not)."""
+"""The encrypted local store: `cache.db` (fetched again where it is missing) and `state.db`."""
