@@ -71,8 +71,7 @@ class Writing:
         wanted = frozenset(flags)
         said = await self._through(local, lambda remote: remote.store(uids, operation, wanted))
         if said is None:
-            await asyncio.to_thread(self._promise_flags, local, uids, operation, wanted)
-            self._live.promised()
+            await self._promise(lambda: self._promise_flags(local, uids, operation, wanted))
         else:
             await asyncio.to_thread(mailboxes.tell, self._cache, local.id, said, (), self._journal)
             self._live.changed()
@@ -118,8 +117,16 @@ class Writing:
             promised = self._journal.delete(self._place(local), uids, mails)
             self._show(promised, lambda: mailboxes.remove(self._cache, local.id, uids))
 
-        await asyncio.to_thread(promise)
-        self._live.promised()
+        await self._promise(promise)
+
+    async def _promise(self, act: Callable[[], None]) -> None:
+        """To its end, also where the program hangs up meanwhile."""
+
+        async def whole() -> None:
+            await asyncio.to_thread(act)
+            self._live.promised()
+
+        await asyncio.shield(whole())
 
     def _place(self, local: Mailbox) -> Place:
         """As it is called now. Nothing is promised of a mailbox that is not here any more."""

@@ -1,6 +1,7 @@
 """Between two steps: another device, a program that hangs up, an answer that is lost."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -275,3 +276,45 @@ def _others_from(first: int, run):
         return result
 
     return other
+
+
+async def test_a_promise_of_a_program_that_hung_up_is_kept_at_once(here: Home, monkeypatch) -> None:
+    """Its task is cancelled while the journal is written."""
+    heard = []
+    monkeypatch.setattr(here.live, "promised", lambda: heard.append("promised"))
+    monkeypatch.setattr(here.live, "elsewhere", True)
+    begun = threading.Event()
+    on = threading.Event()
+    real = here.journal.flags
+
+    def slow(*arguments):
+        begun.set()
+        on.wait(20)
+        return real(*arguments)
+
+    monkeypatch.setattr(here.journal, "flags", slow)
+    storing = asyncio.create_task(here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"]))
+    await eventually(begun.is_set)
+    storing.cancel()
+    await asyncio.gather(storing, return_exceptions=True)
+    on.set()
+    await eventually(lambda: heard)
+    assert flags(here, 1) == {"\\Seen"}
+
+
+async def test_what_is_announced_while_a_view_is_made_is_below_uidnext(
+    here: Home, monkeypatch
+) -> None:
+    real = mailboxes.entries
+
+    def later(database, mailbox_id, since=0):
+        mailboxes.add(database, mailbox_id, [mailboxes.Skeleton(6, "six", frozenset(), 0)])
+        with database.write() as writer:
+            writer.execute("UPDATE mail SET state = 2 WHERE email_id = 'six'")
+        mailboxes.listed(database, mailbox_id, uidnext=7, upstream_modseq=1)
+        return real(database, mailbox_id, since)
+
+    monkeypatch.setattr(mailboxes, "entries", later)
+    view = here.account._renewed(here.local().id, None)
+    assert [one.uid for one in view.entries][-1] == 6
+    assert view.uidnext == 7

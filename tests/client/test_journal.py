@@ -296,3 +296,11 @@ def test_a_change_that_changes_nothing_is_none(box):
     before = mailboxes.entries(database, local.id)
     mailboxes.change(database, local.id, (1, 9), SEEN, NONE)
     assert mailboxes.entries(database, local.id) == before
+
+
+def test_an_import_that_was_refused_may_be_imported_again(journal):
+    digest = journal.import_digest(INBOX, b"mail")
+    row = journal.queue_append(INBOX, b"sealed", [], WHEN, digest)
+    assert journal.was_imported(digest)
+    journal.refuse([one for one in journal.pending() if one.id == row], "OVERQUOTA")
+    assert not journal.was_imported(digest)

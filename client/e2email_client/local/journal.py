@@ -109,7 +109,7 @@ class Journal:
         with _kept(), self._state.write() as writer:
             if imported is not None:
                 writer.execute("INSERT OR IGNORE INTO imported VALUES (?)", (imported,))
-            return self._insert_append(writer, State.PENDING, place, octets, flags, when)
+            return self._insert_append(writer, State.PENDING, place, octets, flags, when, imported)
 
     def import_digest(self, place: Place, mail: bytes) -> bytes:
         """What a mail that is imported into a mailbox is known by."""
@@ -243,6 +243,12 @@ class Journal:
                 writer.execute(
                     "UPDATE journal SET state = ?, reason = ? WHERE id = ?",
                     (State.REFUSED, reason, one.id),
+                )
+                # what was imported and never came there may be imported again
+                writer.execute(
+                    "DELETE FROM imported WHERE digest ="
+                    " (SELECT retry_key FROM journal WHERE id = ?)",
+                    (one.id,),
                 )
                 notices.write(writer, Notice.REFUSED, one.place.name, one.said)
 

@@ -169,7 +169,7 @@ CREATE TABLE journal (
   reason TEXT NOT NULL DEFAULT '',             -- why it was refused
   internal_date INTEGER NOT NULL DEFAULT 0,    -- of an append, as are the next two
   octets BLOB,                                 -- the sealed record as it goes up
-  retry_key BLOB                               -- keyed hash of mailbox and mail
+  retry_key BLOB                               -- keyed hash of mailbox and mail, or of an import
 );
 CREATE INDEX journal_state ON journal (state);
 CREATE TABLE journal_key (octets BLOB NOT NULL);

@@ -163,8 +163,10 @@ class ProxyAccount:
             # read after the entries: one removed in between is in neither
             gone = set(mailboxes.vanished(self.cache, mailbox_id, since))
             fresh = merged(old.entries, fresh, gone)
+        # what was announced since `now` was read may be among them
+        uidnext = max(now.announced, fresh[-1].uid + 1) if fresh else now.announced
         # a tuple: the sessions keep it as it is
-        return Snapshot(tuple(fresh), now.announced, now.modseq)
+        return Snapshot(tuple(fresh), uidnext, now.modseq)
 
 
 def merged(old: Sequence[Entry], fresh: Sequence[Entry], gone: Collection[int]) -> list[Entry]:
