@@ -314,10 +314,11 @@ async def test_without_the_server_local_mail_is_read_and_the_rest_refused(here: 
         b"COPY 1 INBOX",
         b"CREATE x",
         b"SEARCH BODY rot",
-        b"APPEND INBOX {2+}\r\nx:",
     ):
         assert b"a NO [UNAVAILABLE]" in await talk.no(command), command
     assert b"ENVELOPE" in await talk.ok(b"FETCH 1:2 ENVELOPE")
+    other = await here.talk().login()
+    assert b"* BYE [UNAVAILABLE]" in await other.ask(b"a APPEND INBOX {2+}\r\nx:\r\n")
     here.down = False
     await eventually(lambda: here.live.online)
     assert len(literals(await talk.ok(b"FETCH 1:2 (BODY.PEEK[])"))) == 2
