@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from e2email_server.imap import mailbox
+from e2email_server.imap import mailbox, session
 from e2email_server.store.errors import DiskFull
 from support.sealed_face import House, house, talk
 
@@ -27,7 +27,7 @@ def batches(server: House, monkeypatch: pytest.MonkeyPatch, method: str) -> list
 
 
 async def test_flags_and_removals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailbox, "BATCH", 2)
+    monkeypatch.setattr(mailbox.batches, "__defaults__", (2,))
     async with house() as server:
         await server.deliver(*[MAIL] * 5)
         stores = batches(server, monkeypatch, "store_flags")
@@ -43,6 +43,19 @@ async def test_flags_and_removals(monkeypatch: pytest.MonkeyPatch) -> None:
             assert expunges == [2, 2]
             assert await one.ok(b"EXPUNGE") == b" done\r\n"
             assert b"UID 4 FLAGS (x)" in await one.ok(b"UID FETCH 1:* (FLAGS)")
+
+
+async def test_a_large_mailbox_is_emptied_before_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox.batches, "__defaults__", (2,))
+    monkeypatch.setattr(session, "BATCH", 2)
+    async with house() as server:
+        await server.deliver(*[MAIL] * 7)
+        async with talk(server, select=b"INBOX") as one:
+            await one.ok(b"MOVE 1:* Archive")
+            removals = batches(server, monkeypatch, "remove")
+            await one.ok(b"DELETE Archive")
+            assert removals == [2, 2, 1]
+            assert b"Archive" not in await one.ok(b'LIST "" *')
 
 
 async def test_a_large_copy_is_all_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

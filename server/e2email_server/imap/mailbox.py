@@ -147,7 +147,7 @@ class SealedMailbox:
         await self._access.require("delete" if sets_deleted else "write")
         changed: dict[int, Entry] = {}
         modified: list[int] = []
-        for batch in _batches(uids):
+        for batch in batches(uids):
             with translated():
                 done = await self._store.store_flags(
                     self._shared.mailbox_id, batch, _OPS[op], flags, unchangedsince
@@ -184,7 +184,7 @@ class SealedMailbox:
         if uids is None:
             uids = await self._marked()
         gone: list[int] = []
-        for batch in _batches(uids):
+        for batch in batches(uids):
             with translated():
                 found = await self._store.expunge(self._shared.mailbox_id, batch)
             if found:
@@ -202,7 +202,7 @@ class SealedMailbox:
         target = await find_mailbox(self._store, self._access.account_id, name)
         done: list[Copied] = []
         try:
-            for batch in _batches(uids, CARRIED):
+            for batch in batches(uids, CARRIED):
                 with translated():
                     source = self._shared.mailbox_id
                     done.append(await self._store.copy(source, batch, target.mailbox_id))
@@ -216,7 +216,7 @@ class SealedMailbox:
     async def _undo(self, target_id: int, done: Sequence[Copied]) -> None:
         """RFC 3501 §6.4.7: a COPY that fails leaves the target as it was."""
         copies = [uid for copied in done for uid in copied.targets]
-        for batch in _batches(copies):
+        for batch in batches(copies):
             with translated():
                 await self._store.remove(target_id, batch)
 
@@ -225,7 +225,7 @@ class SealedMailbox:
         target = await find_mailbox(self._store, self._access.account_id, name)
         done: list[Copied] = []
         try:
-            for batch in _batches(uids, CARRIED):
+            for batch in batches(uids, CARRIED):
                 with translated():
                     source = self._shared.mailbox_id
                     done.append(await self._store.move(source, batch, target.mailbox_id))
@@ -240,8 +240,7 @@ def _result(done: Sequence[Copied]) -> CopyResult:
     return CopyResult(done[0].uidvalidity, sources, targets)
 
 
-def _batches(uids: Sequence[int], size: int | None = None) -> Iterator[Sequence[int]]:
-    size = size or BATCH
+def batches(uids: Sequence[int], size: int = BATCH) -> Iterator[Sequence[int]]:
     for start in range(0, len(uids), size):
         yield uids[start : start + size]
 

@@ -14,7 +14,7 @@ from e2email_server.imap.access import Access
 from e2email_server.imap.append import Appending
 from e2email_server.imap.capabilities import OFFERED, append_limit
 from e2email_server.imap.faults import translated
-from e2email_server.imap.mailbox import SealedMailbox
+from e2email_server.imap.mailbox import BATCH, SealedMailbox, batches
 from e2email_server.imap.naming import find_mailbox
 from e2email_server.imap.shared import SharedMailboxes
 from e2email_server.logins import LoginRefused, Logins, TryLater
@@ -135,9 +135,13 @@ class SealedSession:
 
     async def delete(self, name: str) -> None:
         await self._access.require("delete")
-        found = await find_mailbox(self._backend.store, self._account_id, name)
+        store = self._backend.store
+        found = await find_mailbox(store, self._account_id, name)
         with translated():
-            await self._backend.store.delete(found.mailbox_id)
+            entries = (await store.entries(found.mailbox_id)).entries
+            for batch in batches([entry.uid for entry in entries[:-BATCH]]):
+                await store.remove(found.mailbox_id, batch)
+            await store.delete(found.mailbox_id)
         self._backend.mailboxes.touch([found.mailbox_id])
 
     async def rename(self, old: str, new: str) -> None:
