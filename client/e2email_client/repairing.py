@@ -110,10 +110,20 @@ def save_refused(journal: Journal, folder: Path) -> int:
     entries = [one for one in journal.entries(Waits.REFUSED) if one.kind is Kind.APPEND]
     if entries:
         private_folder(folder)
+    saved = 0
     for one in entries:
-        write_private(folder / f"refused-{one.id}.eml", journal.octets(one.id) or b"")
-    journal.done([one.id for one in entries])
-    return len(entries)
+        octets = journal.octets(one.id)
+        if octets is not None:  # else another program was faster
+            write_private(_free(folder, f"refused-{one.id}"), octets)
+            journal.done([one.id])
+            saved += 1
+    return saved
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """Another account's file may have the name."""
+    names = (f"{stem}.eml", *(f"{stem}-{number}.eml" for number in range(2, 1_000_000)))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def save(cache: Database, folder: Path) -> int:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlcipher3 import dbapi2
 
+from e2email_client import repairing
 from e2email_client.failure import LocalFault
 from e2email_client.local import cache, mailboxes
 from e2email_client.local.entries import (
@@ -304,3 +305,26 @@ def test_an_import_that_was_refused_may_be_imported_again(journal):
     assert journal.was_imported(digest)
     journal.refuse([one for one in journal.pending() if one.id == row], "OVERQUOTA")
     assert not journal.was_imported(digest)
+
+
+def test_refused_mail_of_two_accounts_is_saved_into_one_folder(journal, tmp_path, clock):
+    other = Journal(
+        cache.open_state(tmp_path / "other.db", bytes(32)), Reserve(tmp_path / "reserve2"), clock
+    )
+    for one, octets in ((journal, b"one"), (other, b"two")):
+        one.queue_append(INBOX, octets, [], WHEN)
+        one.refuse(one.pending(), "OVERQUOTA")
+        assert repairing.save_refused(one, tmp_path / "saved") == 1
+        assert one.entries(State.REFUSED) == []
+    found = sorted(path.read_bytes() for path in (tmp_path / "saved").iterdir())
+    assert found == [b"one", b"two"]
+
+
+def test_refused_mail_that_another_program_saves_is_not_overwritten(journal, tmp_path, monkeypatch):
+    journal.queue_append(INBOX, b"one", [], WHEN)
+    journal.refuse(journal.pending(), "OVERQUOTA")
+    entries = journal.entries(State.REFUSED)
+    assert repairing.save_refused(journal, tmp_path / "saved") == 1
+    monkeypatch.setattr(journal, "entries", lambda _: entries)
+    assert repairing.save_refused(journal, tmp_path / "saved") == 0
+    assert [path.read_bytes() for path in (tmp_path / "saved").iterdir()] == [b"one"]

@@ -155,6 +155,40 @@ async def test_nobody_listens() -> None:
     wire.hang_up()
 
 
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (b"{tag} NO [UNAVAILABLE] later\r\n", Offline),
+        (b"{tag} NO [SERVERBUG] internal error\r\n", Offline),
+        (b"{tag} NO [AUTHENTICATIONFAILED] no\r\n", WrongSecret),
+        (b"{tag} NO no\r\n", WrongSecret),
+    ],
+)
+async def test_a_login_that_fails(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, fault: type[Exception]
+) -> None:
+    """Only a server that looked at the token says that it is wrong."""
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        for _ in range(2):
+            await reader.readline()
+        writer.write(answer.replace(b"{tag}", line.split(b" ")[0]))
+        await reader.read()
+
+    async with playing(play) as wire:
+        module = __import__("e2email_client.upstream.connect", fromlist=["connect"])
+        monkeypatch.setattr(module, "tls_context", lambda _: client_tls())
+        monkeypatch.setattr(module, "Wire", lambda *_: wire)
+        unlocked: Any = SimpleNamespace(
+            server=SimpleNamespace(host="127.0.0.1", name=NAME),
+            settings=SimpleNamespace(address="mary@example.test", imaps_port=1),
+            device_token="e2d_" + "a" * 32,
+        )
+        with pytest.raises(fault):
+            await connect(unlocked)
+
+
 async def test_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house() as server:
         port = server.imaps.endpoints[0].port

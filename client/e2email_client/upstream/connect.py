@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from e2email_client.api import tls_context
-from e2email_client.failure import BadServer, Refused, WrongSecret
+from e2email_client.failure import BadServer, Offline, Refused, WrongSecret
 from e2email_client.unlock import Unlocked
 from e2email_client.upstream.remote import Remote
 from e2email_client.upstream.wire import Listener, Literal, Wire
 from e2email_protocol.imap.response_types import Response
+
+# A login refused with these says nothing of the token (RFC 5530).
+_LATER = frozenset({"INUSE", "LIMIT", "SERVERBUG", "UNAVAILABLE"})
 
 
 def _unheard(_: Response) -> None:
@@ -31,6 +34,8 @@ async def connect(unlocked: Unlocked, listener: Listener = _unheard) -> tuple[Re
         await remote.begin()
     except Refused as fault:
         wire.hang_up()
+        if fault.code in _LATER:
+            raise Offline("The server takes no logins now.") from fault
         raise WrongSecret("The server does not accept this device's token.") from fault
     except BaseException:
         wire.hang_up()
