@@ -164,11 +164,12 @@ async def test_vanished_in_the_middle_of_a_fetch(cache: Database) -> None:
 
 
 async def test_stars_inside_names_and_mail(cache: Database) -> None:
-    names = [b'"* 1 EXISTS"', b'"a * b"', b"{12}\r\n* VANISHED 1", b'"* "']
+    names = [b"INBOX", b'"* 1 EXISTS"', b'"a * b"', b"{12}\r\n* VANISHED 1", b'"* "']
     listed = b"".join(b'* LIST () "/" %b\r\n' % name for name in names)
     async with against(scripted(b"", b"", LIST=listed), cache) as (_, remote):
         found = await remote.mailboxes()
-        assert [one.name for one in found] == ["* 1 EXISTS", "a * b", "* VANISHED 1", "* "]
+        listed_as = ["INBOX", "* 1 EXISTS", "a * b", "* VANISHED 1", "* "]
+        assert [one.name for one in found] == listed_as
         assert not remote.news()
     body = b"* VANISHED 1\r\n* 9 EXISTS\r\na OK done\r\n"
     said = b"* 1 FETCH (UID 1 BODY[] {%d}\r\n%b)\r\n" % (len(body), body)

@@ -78,6 +78,7 @@ async def test_a_command_and_its_replies() -> None:
         (b"\0\0\0\r\n", BadServer),
         (b"* 1 FETCH (BODY[] {99999999999}\r\n", BadServer),
         (b"* 1 FETCH (BODY[] {10}\r\nhal", Offline),
+        (b"* STATUS x (UIDNEXT 9223372036854775808)\r\n", BadServer),
     ],
 )
 async def test_bad_answers(answer: bytes, fault: type[Exception]) -> None:
@@ -91,6 +92,23 @@ async def test_bad_answers(answer: bytes, fault: type[Exception]) -> None:
             await wire.run(b"FETCH 1 BODY[]")
         with pytest.raises((Offline, BadServer)):
             await wire.run(b"NOOP")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"UID 4294967296 FLAGS ()",
+        b"UID 4294967296 BODY[] {1}\r\nx",
+        b"UID 4294967296 EMAILID (E) INTERNALDATE NIL",
+        b"UID 1 MODSEQ (9223372036854775808) FLAGS ()",
+    ],
+)
+async def test_numbers_that_are_none(reply: bytes) -> None:
+    async with playing(answering(b"* 1 FETCH (" + reply + b")\r\n{tag} OK done\r\n")) as wire:
+        await wire.greet()
+        remote = Remote(wire)
+        with pytest.raises(BadServer):
+            await remote.noop()
 
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

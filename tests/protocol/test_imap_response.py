@@ -85,11 +85,11 @@ def test_one_response(line, response):
 
 def test_fetch():
     (fetch,) = read(
-        b'* 2 FETCH (UID 7 MODSEQ (12345678901234567890) FLAGS (\\Seen "x") ENVELOPE ("a" NIL '
+        b'* 2 FETCH (UID 7 MODSEQ (1234567890123456789) FLAGS (\\Seen "x") ENVELOPE ("a" NIL '
         b'((NIL NIL "b" "c"))) BODY[HEADER.FIELDS (Date "x]y")]<0> {4}\r\n* \r\n'
         b" body[text] NIL RFC822.SIZE 9)\r\n"
     )
-    assert (fetch.number, fetch.uid, fetch.modseq) == (2, 7, 12345678901234567890)
+    assert (fetch.number, fetch.uid, fetch.modseq) == (2, 7, 1234567890123456789)
     assert fetch.flags == {"\\Seen", "x"}
     assert fetch.items[b"ENVELOPE"] == [b"a", None, [[None, None, b"b", b"c"]]]
     assert fetch.items[b'BODY[HEADER.FIELDS (DATE "X]Y")]<0>'] == b"* \r\n"

@@ -67,19 +67,19 @@ class Hearing:
             self._unclear = True
 
     def _fetched(self, reply: Fetch) -> None:
+        uid, modseq = reply.uid, reply.modseq or 0  # of every reply: a false one ends it all
         if b"EMAILID" in reply.items:
             # an answer to `skeletons`, which takes its flags; what came before is older
-            if reply.uid is not None:
-                self._flags.pop(reply.uid, None)
+            if uid is not None:
+                self._flags.pop(uid, None)
         elif reply.flags is None or self._apart:
             return  # it says nothing of flags, or whoever asked reads it
-        elif reply.uid is None:
+        elif uid is None:
             self._unclear = True
         else:
-            known = self._flags.get(reply.uid)
-            modseq = reply.modseq or 0
+            known = self._flags.get(uid)
             if known is None or modseq >= known[1]:
-                self._flags[reply.uid] = believed(reply.flags), modseq
+                self._flags[uid] = believed(reply.flags), modseq
 
     @contextmanager
     def apart(self) -> Iterator[None]:

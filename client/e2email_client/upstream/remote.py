@@ -16,6 +16,7 @@ from e2email_protocol.imap.dates import parse_date_time, render_date_time
 from e2email_protocol.imap.errors import BadCommand
 from e2email_protocol.imap.names import quote_name
 from e2email_protocol.imap.response_types import (
+    MODSEQ_MAX,
     Capability,
     Code,
     Condition,
@@ -379,6 +380,8 @@ def _arguments(code: Code, count: int) -> list[bytes]:
 def _number(text: bytes | None) -> int:
     if text is None or not text.isdigit() or len(text) > 20:
         raise BadServer("The server leaves out a number.")
+    if int(text) > MODSEQ_MAX:
+        raise BadServer("The server's number is above what IMAP knows.")
     return int(text)
 
 

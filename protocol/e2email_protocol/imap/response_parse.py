@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from .errors import BadCommand
 from .names import BadName, decode_name
 from .response_types import (
+    MODSEQ_MAX,
     BadResponse,
     Capability,
     Code,
@@ -194,7 +195,10 @@ def _number(value: Value) -> int:
     octets = _octets(value)
     if not octets.isdigit() or len(octets) > 20:
         raise BadResponse("a number expected")
-    return int(octets)
+    number = int(octets)
+    if number > MODSEQ_MAX:  # the highest of all numbers
+        raise BadResponse("a number above what IMAP knows")
+    return number
 
 
 def _list(value: Value) -> list[Value]:

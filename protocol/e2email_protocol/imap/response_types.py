@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from .sequence import Ranges
 
+# RFC 9051, section 9: nz-number of a UID; RFC 7162, section 7: mod-sequence-value.
+UID_MAX = 2**32 - 1
+MODSEQ_MAX = 2**63 - 1
+
 # A parsed value: string, atom or number as bytes, NIL as None, a parenthesised list
 Value = bytes | None | list["Value"]
 
@@ -80,12 +84,12 @@ class Fetch:
 
     @property
     def uid(self) -> int | None:
-        return self._number(self.items.get(b"UID"))
+        return self._number(self.items.get(b"UID"), UID_MAX)
 
     @property
     def modseq(self) -> int | None:
         value = self.items.get(b"MODSEQ")
-        return self._number(value[0]) if isinstance(value, list) and value else None
+        return self._number(value[0], MODSEQ_MAX) if isinstance(value, list) and value else None
 
     @property
     def flags(self) -> frozenset[str] | None:
@@ -95,12 +99,15 @@ class Fetch:
         return frozenset(flag.decode("latin-1") for flag in value if isinstance(flag, bytes))
 
     @staticmethod
-    def _number(value: Value) -> int | None:
+    def _number(value: Value, most: int) -> int | None:
         if value is None:
             return None
         if not isinstance(value, bytes) or not value.isdigit() or len(value) > 20:
             raise BadResponse("a number expected")
-        return int(value)
+        number = int(value)
+        if number > most:
+            raise BadResponse("a number above what IMAP knows")
+        return number
 
 
 @dataclass(frozen=True, slots=True)
