@@ -126,15 +126,21 @@ def _free(folder: Path, stem: str) -> Path:
     return next(folder / name for name in names if not (folder / name).exists())
 
 
-def save(cache: Database, folder: Path) -> int:
-    """Write the mails that are only here to files `EMAILID.eml`; how many. LocalFault."""
-    lost = cache.read(
+def only_here(cache: Database) -> list[str]:
+    """Email ids of opened mails that lie in no mailbox any more."""
+    rows = cache.read(
         "SELECT email_id FROM mail WHERE state >= ? AND NOT EXISTS"
         " (SELECT 1 FROM message WHERE message.mail_id = mail.id)",
         (int(State.OPENED),),
     )
+    return [email_id for (email_id,) in rows]
+
+
+def save(cache: Database, folder: Path) -> int:
+    """Write the mails that are only here to files `EMAILID.eml`; how many. LocalFault."""
+    lost = only_here(cache)
     private_folder(folder)
-    for (email_id,) in lost:
+    for email_id in lost:
         body = mails.body(cache, email_id)
         if body is not None:
             name = "".join(one if one.isalnum() else "_" for one in email_id)

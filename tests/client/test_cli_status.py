@@ -189,6 +189,22 @@ def test_rebuild_leaves_the_journal_alone(machine: Machine) -> None:
     assert answered(machine, "status")["mailboxes"][0]["opened"] == 1
 
 
+def test_rebuild_throws_nothing_away_that_is_only_here(machine: Machine) -> None:
+    """The server went back in time, and the user was told that its mail is kept here."""
+    machine.deliver(MAIL, OTHER)
+    machine.run("sync")
+    with stores(machine) as opened:
+        notices.put(opened.state, Kind.WENT_BACK, "INBOX", "It went back.")
+        mailboxes.remove(opened.cache, mailboxes.named(opened.cache, "INBOX").id, [1])
+    done = machine.run("repair", "--rebuild")
+    assert done.code == 11
+    assert "--save" in done.err
+    assert answered(machine, "status", "--offline")["kept"] == 1
+    folder = machine.home.parent / "saved"
+    assert answered(machine, "repair", "--rebuild", "--save", str(folder))["rebuilt"] is True
+    assert [path.read_bytes().endswith(MAIL) for path in folder.iterdir()] == [True]
+
+
 def test_a_damaged_cache_is_made_anew(machine: Machine) -> None:
     machine.deliver(*[MAIL] * 30)
     machine.run("sync")

@@ -57,6 +57,7 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
     from e2email_client import repairing
     from e2email_client.local import browse
     from e2email_client.local.mails import State
+    from e2email_client.local.seen import Seen
     from e2email_client.standing import look
     from e2email_client.stores import open_journal, open_stores
 
@@ -67,6 +68,8 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
                 " nothing was changed: copy it away before you go on."
             )
         found = repairing.faults(stores.cache)
+        if rebuild and not found and save is None and Seen(stores.state).keeps():
+            _keep(len(repairing.only_here(stores.cache)))
         saved = repairing.save(stores.cache, save) if save and not found else 0
         if save:
             saved += repairing.save_refused(open_journal(unlocked, stores), save)
@@ -86,6 +89,15 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
             "missing": browse.failed(stores.cache, State.OPENED if bodies else State.READY),
             "mailboxes": [asdict(one) for one in checked],
         }
+
+
+def _keep(mails: int) -> None:
+    """Incomplete where mail would be thrown away that the user was told is kept."""
+    if mails:
+        raise Incomplete(
+            f"{mails} messages are on this machine only, and nothing was changed:"
+            " add --save FOLDER, or acknowledge the notice (e2email status --acknowledge)."
+        )
 
 
 async def _compare(unlocked: Unlocked, stores: Stores, bodies: bool) -> list[Checked]:
