@@ -28,7 +28,7 @@ from e2email_server.store.names import DELETED
 from e2email_server.store.types import Copied, FlagOp, Flags, Mailbox, NewMessage, StoredMessage
 
 PAGE = 500  # messages of one read
-CARRIED = 10_000  # that one commit copies or moves, some 150 ms; more take several
+CARRIED = 5000  # that one commit copies or moves, some 100 ms; more take several
 BATCH = 1000  # messages that one commit marks or removes: between two, others' mail is stored
 PAGE_OCTETS = 4 * 1024 * 1024  # of their renderings, when bodies are read with them
 _RECORD = Need.ENVELOPE | Need.STRUCTURE | Need.HEADER | Need.BODY
