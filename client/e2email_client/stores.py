@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlcipher3 import dbapi2
+
 from e2email_client.failure import Alarm, LocalFault
 from e2email_client.local.bound import Room
 from e2email_client.local.cache import open_cache, open_state
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from e2email_client.history import History
     from e2email_client.opening import Opening
 
+SQL_ERROR = 1  # SQLITE_ERROR: a statement is wrong
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -31,7 +35,19 @@ class Stores:
 
 @contextmanager
 def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
-    """Alarm where state.db is damaged, LocalFault where the disk says no."""
+    """Alarm where state.db is damaged, LocalFault where the disk says no, then or later."""
+    try:
+        with _opened(unlocked) as stores:
+            yield stores
+    except dbapi2.OperationalError as fault:
+        if getattr(fault, "sqlite_errorcode", None) == SQL_ERROR:
+            raise  # a fault of ours
+        # locked or a full disk; the text is the library's own and quotes no row
+        raise LocalFault(f"The local store cannot be used: {fault}.") from fault
+
+
+@contextmanager
+def _opened(unlocked: Unlocked) -> Iterator[Stores]:
     keys = unlocked.vault.store_keys
     try:
         chunks = ChunkFiles(unlocked.paths.chunks, keys.chunks)

@@ -81,7 +81,7 @@ def test_a_mailbox_that_is_not_there(full: Machine, arguments: list[str]) -> Non
 def test_never_synced(machine: Machine, arguments: list[str]) -> None:
     done = machine.run(*arguments)
     assert (done.code, done.out, done.err) == (
-        10, b"", "e2email: Never synced: run e2email sync.\n",
+        10, b"", "e2email: There is no mail on this machine yet: run e2email sync.\n",
     )  # fmt: skip
 
 

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from e2email_client.stores import open_opening
+import pytest
+from sqlcipher3 import dbapi2
+
+from e2email_client.failure import LocalFault
+from e2email_client.stores import open_opening, open_stores
 from support.machine import Machine
 
 
@@ -14,3 +18,8 @@ def test_the_pinned_key_and_its_verified_successor_sign_mail(machine: Machine) -
         assert set(opening._keys.signers) == {machine.unlocked.vault.arrival_key, successor}
     finally:
         opening.close()
+
+
+def test_a_full_disk_is_a_sentence_whoever_meets_it(machine: Machine) -> None:
+    with pytest.raises(LocalFault, match="disk is full"), open_stores(machine.unlocked):
+        raise dbapi2.OperationalError("database or disk is full")

@@ -321,3 +321,21 @@ def test_a_person_is_asked_before_programs_have_to_trust_anew(
     assert process.returncode == 0, said
     assert fingerprint() != first
     assert with_colons(fingerprint()).encode() in said
+
+
+@pytest.mark.parametrize(
+    "ports", ['imaps = "off"\npop3s = "off"', 'imaps = "auto"\npop3s = "auto"']
+)
+def test_settings_to_paste_name_a_port_that_is_there(
+    owners: list[User], tmp_path: Path, ports: str
+) -> None:
+    sockets = shutil.ignore_patterns("bell")
+    shutil.copytree(owners[0].home, tmp_path / "home", ignore=sockets)
+    (tmp_path / "home" / "proxy.toml").write_text(f"[ports]\n{ports}\n")
+    for kept in (tmp_path / "home").rglob("proxy.json"):
+        kept.unlink()
+    user = User(owners[0].address, tmp_path / "home", owners[0].server)
+    for program in ("mutt", "mpop"):
+        options = ["--for", program, "--account", user.address, *user.secrets()]
+        done = run("e2email_client.proxy", "settings", *options)
+        assert (done.code, done.output) == (9, b""), done

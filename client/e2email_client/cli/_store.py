@@ -10,7 +10,7 @@ from sqlcipher3 import dbapi2
 
 from e2email_client import clean
 from e2email_client.cli._options import Access
-from e2email_client.failure import Alarm, LocalFault, NotThere
+from e2email_client.failure import Alarm, NotThere
 from e2email_client.local import mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
@@ -19,8 +19,7 @@ from e2email_client.stores import Stores, open_stores
 if TYPE_CHECKING:
     from e2email_client.unlock import Unlocked
 
-SQL_ERROR = 1  # SQLITE_ERROR, https://sqlite.org/rescode.html
-NEVER = "Never synced: run e2email sync."
+NEVER = "There is no mail on this machine yet: run e2email sync."
 
 
 @contextmanager
@@ -37,11 +36,8 @@ def opened_whole(access: Access) -> Iterator[tuple[Unlocked, Stores]]:
     try:
         with open_stores(unlocked) as stores:
             yield unlocked, stores
-    except dbapi2.OperationalError as fault:
-        if fault.sqlite_errorcode == SQL_ERROR:
-            raise  # a fault of ours
-        # locked or a full disk; the text is the library's own and quotes no row
-        raise LocalFault(f"The local store cannot be used: {fault}.") from fault
+    except dbapi2.OperationalError:
+        raise  # a fault of ours
     except dbapi2.DatabaseError as fault:
         path = unlocked.paths.cache_db
         raise Alarm(f"{path} is damaged; delete it and run e2email sync.") from fault

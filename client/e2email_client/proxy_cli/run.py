@@ -74,10 +74,11 @@ def command(
         asyncio.get_running_loop().set_exception_handler(report_unhandled)
         stop = stop_at_signals()
         async with running(unlocked, config, name_failed) as shown:
-            for one in shown:
+            for number, one in enumerate(shown):
                 # what is no terminal may be a journal that keeps it
                 said = as_text(one, secret=sys.stdout.isatty())
-                click.echo(json.dumps(one.as_json()) if as_json else said)
+                between = "\n" if number and not as_json else ""
+                click.echo(between + (json.dumps(one.as_json()) if as_json else said))
             notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")

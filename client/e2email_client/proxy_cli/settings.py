@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from e2email_client.cli._options import json_option
-from e2email_client.failure import NotSetUp
+from e2email_client.failure import LocalFault, NotSetUp
 from e2email_client.proxy.programs import PROGRAMS
 from e2email_client.proxy_cli._options import Accounts, accounts_options, config_of
 
@@ -43,13 +43,25 @@ def command(accounts: Accounts, program: str | None, as_json: bool) -> None:
         )
     unlocked = accounts.unlock()
     found = obtained(unlocked, ())
-    for one, password in zip(unlocked, found.passwords, strict=True):
+    for number, (one, password) in enumerate(zip(unlocked, found.passwords, strict=True)):
         ports = last_ports(one.paths, config)
         told = shown(one, password, found.certificate, ports, config)
         if as_json:
             click.echo(json.dumps(told.as_json()))
         else:
-            click.echo(PROGRAMS[program](told) if program else as_text(told))
+            between = "\n" if number else ""
+            click.echo(between + (_for(program, told) if program else as_text(told)))
+
+
+def _for(program: str, shown: Shown) -> str:
+    """LocalFault where the proxy does not offer what these settings use."""
+    used = "pop3s" if program == "mpop" else "imaps"
+    port = getattr(shown.ports, used)
+    if port is None:
+        raise LocalFault(f"The settings for {program} use {used}, which is switched off.")
+    if not port:
+        raise LocalFault("The ports are chosen when the proxy starts; run it first.")
+    return PROGRAMS[program](shown)
 
 
 def as_text(shown: Shown, *, secret: bool = True) -> str:
