@@ -23,7 +23,9 @@ CONFIG_OPTION = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="e2email", prog_name="e2email-server")
+@click.version_option(
+    package_name="e2email", prog_name="e2email-server", message="%(prog)s %(version)s"
+)
 def cli() -> None:
     """A mail server that seals what it receives and cannot open it."""
 
@@ -81,7 +83,7 @@ def run(path: Path, ready_fd: int | None, ports_file: Path | None) -> None:
     asyncio.run(serve(settings, announcer(ports_file, ready_fd)))
 
 
-@cli.command()
+@cli.command(short_help="Print a token to register ADDRESS with.")
 @CONFIG_OPTION
 @click.argument("address")
 def invite(path: Path, address: str) -> None:
