@@ -258,7 +258,9 @@ class Writing:
                     attempt.arrived = True
                     return placed
             except Offline:
-                if not attempt.sent or clock() >= until:
+                # it was there when this began, unless another program syncs: then nobody looked
+                unseen = self._live.elsewhere and not attempt.sent
+                if unseen or clock() >= until:
                     raise
             await asyncio.sleep(_LOOK_SECONDS)
 
