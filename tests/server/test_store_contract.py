@@ -235,6 +235,18 @@ async def test_a_box_is_removed(store: Store, alice: Account) -> None:
 # --- mailboxes ------------------------------------------------------------------------------
 
 
+async def test_a_mailbox_is_found_by_its_name(store: Store, alice: Account) -> None:
+    bob = await store.register(new_account("bob@example.test"), None)
+    for account in (alice, bob):
+        for one in await store.mailboxes(account.account_id):
+            assert await store.mailbox_named(account.account_id, one.name) == one
+    mine = await store.create(alice.account_id, "Mine")
+    assert await store.mailbox_named(alice.account_id, "Mine") == mine
+    for account, name in ((bob, "Mine"), (alice, "mine"), (alice, ""), (alice, "None")):
+        with pytest.raises(NotFound):
+            await store.mailbox_named(account.account_id, name)
+
+
 async def test_a_mailbox_is_made_and_deleted(store: Store, alice: Account) -> None:
     made = await store.create(alice.account_id, "Lists/Python")
     assert (await store.mailbox(made.mailbox_id)) == made

@@ -15,7 +15,4 @@ async def find_mailbox(store: MailboxStore, account_id: int, name: str) -> Mailb
     except BadName as error:
         raise NoSuchMailbox from error
     with translated():
-        for mailbox in await store.mailboxes(account_id):
-            if mailbox.name == wanted:
-                return mailbox
-    raise NoSuchMailbox
+        return await store.mailbox_named(account_id, wanted)

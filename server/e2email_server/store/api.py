@@ -146,6 +146,10 @@ class MailboxStore(Protocol):
         """Raises NotFound."""
         ...
 
+    async def mailbox_named(self, account_id: int, name: str) -> Mailbox:
+        """By its name as it is stored. Raises NotFound."""
+        ...
+
     async def counts(self, mailbox_id: int) -> Counts: ...
 
     async def create(self, account_id: int, name: str, special_use: str | None = None) -> Mailbox:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from e2email_server.store import message_rows
@@ -37,7 +37,16 @@ def _mailbox(row: Row[Any]) -> Mailbox:
 
 
 def find(connection: Connection, mailbox_id: int) -> Mailbox:
-    row = connection.execute(select(mailboxes).where(mailboxes.c.id == mailbox_id)).one_or_none()
+    return _one(connection, select(mailboxes).where(mailboxes.c.id == mailbox_id))
+
+
+def named(connection: Connection, account_id: int, name: str) -> Mailbox:
+    mine = select(mailboxes).where(mailboxes.c.account_id == account_id)
+    return _one(connection, mine.where(mailboxes.c.name == name))
+
+
+def _one(connection: Connection, query: Select[Any]) -> Mailbox:
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound("no such mailbox")
     return _mailbox(row)

@@ -315,6 +315,12 @@ class MemoryStore:
     async def mailbox(self, mailbox_id: int) -> Mailbox:
         return self._box(mailbox_id).row
 
+    async def mailbox_named(self, account_id: int, name: str) -> Mailbox:
+        for mailbox in await self.mailboxes(account_id):
+            if mailbox.name == name:
+                return mailbox
+        raise NotFound("no such mailbox")
+
     async def counts(self, mailbox_id: int) -> Counts:
         entries = [message.entry for message in self._box(mailbox_id).messages.values()]
         return Counts(

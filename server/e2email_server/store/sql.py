@@ -257,6 +257,9 @@ class SqlStore:
     async def mailbox(self, mailbox_id: int) -> Mailbox:
         return await self._read(lambda c: mailbox_rows.find(c, mailbox_id))
 
+    async def mailbox_named(self, account_id: int, name: str) -> Mailbox:
+        return await self._read(lambda c: mailbox_rows.named(c, account_id, name))
+
     async def counts(self, mailbox_id: int) -> Counts:
         return await self._read(lambda c: mailbox_rows.counts(c, mailbox_id))
 
