@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from e2email_client.history import History
     from e2email_client.opening import Opening
 
+FULL = 1024 * 1024  # octets; with less SQLite cannot even open its files, and calls it an I/O error
 SQL_ERROR = 1  # SQLITE_ERROR: a statement is wrong
 
 
@@ -43,7 +45,9 @@ def open_stores(unlocked: Unlocked) -> Iterator[Stores]:
         if getattr(fault, "sqlite_errorcode", None) == SQL_ERROR:
             raise  # a fault of ours
         # locked or a full disk; the text is the library's own and quotes no row
-        raise LocalFault(f"The local store cannot be used: {fault}.") from fault
+        full = shutil.disk_usage(unlocked.paths.folder).free < FULL
+        why = "the disk is full" if full else fault
+        raise LocalFault(f"The local store cannot be used: {why}.") from fault
 
 
 @contextmanager
