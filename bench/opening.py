@@ -22,7 +22,8 @@ import meter
 
 from e2email_client.local import cache, mailboxes, mails, words
 from e2email_client.local.mailboxes import Skeleton
-from e2email_client.opening import Keys, Opening
+from e2email_client.opener import Keys
+from e2email_client.opening import Opening
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import new_identity

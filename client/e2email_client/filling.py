@@ -18,7 +18,8 @@ from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State, Summary
-from e2email_client.opening import Later, Opening, Unreadable
+from e2email_client.opening import Opening
+from e2email_client.unreadable import Later, Unreadable
 from e2email_client.upstream import Remote
 
 log = logging.getLogger(__name__)

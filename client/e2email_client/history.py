@@ -18,7 +18,7 @@ from e2email_client.aside import aside
 from e2email_client.failure import Alarm, BadServer, ClientError, Offline
 from e2email_client.judge import judged
 from e2email_client.lock import held
-from e2email_client.opening import Device
+from e2email_client.opener import Device
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import Unlocked, read_statements, verify_history, write_statements
 from e2email_crypto import statement

@@ -9,90 +9,29 @@ the sender's own encryption does not open, what was delivered is known all the s
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import TypeVar
 
-from e2email_client.digest import MAX_TEXT, Digest, Heading
-from e2email_client.failure import Offline
-from e2email_client.local import published
+from e2email_client.bodies import Bodies, Restored
 from e2email_client.local.chunks import LARGE
-from e2email_client.local.fold import fold
-from e2email_client.local.mails import Body, Security, State, Summary
-from e2email_client.notice import DELIVERED, SEALED, notice
+from e2email_client.local.mails import Body, Summary
+from e2email_client.opener import AccountOpener, Keys
 from e2email_client.parsing import NoParser, Parsing
-from e2email_crypto.armor import dearmor
-from e2email_crypto.arrival import key_id, verify_arrival
-from e2email_crypto.errors import BadArmor, BadMessage, CryptoError, OpenFailed, TooLarge
-from e2email_crypto.open import MAX_MESSAGE, Opened, OpenPool
-from e2email_crypto.packets import message_key_ids
+from e2email_client.summaries import announced
+from e2email_client.unreadable import NO_RECORD, Later, Unreadable, attempt, judged
+from e2email_crypto.errors import CryptoError, OpenFailed
+from e2email_crypto.open import Opened, OpenPool
 from e2email_protocol.sealed import opened as sealed
-from e2email_protocol.sealed.arrival import DEVICE, SMTP, Arrival
-from e2email_protocol.sealed.envelope import BadEnvelope
 from e2email_protocol.sealed.envelope import Body as BodyKind
 from e2email_protocol.sealed.record import Form
 from e2email_protocol.sealed.render import parse_envelope_field, render, stored_messages
-from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import MAX_SIGNED
-from e2email_protocol.sealed.summary import NAMES
-from e2email_protocol.sealed.view import join_view
 
-_ARMOR = b"-----BEGIN PGP MESSAGE-----"
-_BLANK_OCTETS = 1024  # white space in front of an armored message, and its first line
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
-UNPROVEN = "unproven"
-# Signatures found good that are not verified again: some 3 MiB, of a large mailbox.
-MAX_SIGNED_KNOWN = 20_000
-# One worker may be killed by a machine that is short of memory just then.
-FRESH_DEATHS = 2
-_TOO_MUCH_TO_READ = "To read it takes more memory or time than is allowed."
-_NO_RECORD = "What the server holds is not a sealed message of this program's format."
 
 T = TypeVar("T")
 P = TypeVar("P")
-
-
-class Later(Exception):
-    """Not opened this time, for a reason that may pass: a worker died or ran out of time."""
-
-
-class Unreadable(Exception):
-    """Can never be opened. The text is a sentence of ours for the user."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.alarms: frozenset[sealed.Alarm] = frozenset()  # what is wrong with it besides
-
-
-class _TooMuch(CryptoError):
-    """Two workers that had met nothing else died of this message, or ran out of time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A key that an account's statements name, for what its devices make."""
-
-    public: bytes  # Ed25519
-    until: int | None = None  # time of the statement that no longer names it
-
-
-def _no_device(_signer: str) -> Device | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Public facts of the account that opening is judged by."""
-
-    account: str
-    stated_key_ids: frozenset[frozenset[str]]  # encryption subkeys, a set for each statement
-    signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys
-    certificates: tuple[bytes, ...] = ()  # whose signatures inside encrypted mail are judged
-    # key id → the device; may ask the server, and raises Offline where that does not answer
-    device: Callable[[str], Device | None] = _no_device
 
 
 class Opening:
@@ -102,7 +41,8 @@ class Opening:
         self._keys = keys
         self._pool = OpenPool(workers, *secret_keys)
         self._parsing = Parsing(workers)
-        self._adapter = _Adapter(keys, self._pool)
+        self._opener = AccountOpener(keys, self._pool)
+        self._bodies = Bodies(self._opener, self._parsing)
 
     def __repr__(self) -> str:
         return f"Opening({self._keys.account})"
@@ -119,12 +59,12 @@ class Opening:
         messages = [field.message if field else None for _, field in fields]
         plaintexts = self._opened([message or b"" for message in messages], MAX_SIGNED)
         known = [
-            _attempt(lambda: self._envelope(email_id, message, plaintext))  # noqa: B023
+            attempt(lambda: self._envelope(email_id, message, plaintext))  # noqa: B023
             for (email_id, _), message, plaintext in zip(fields, messages, plaintexts, strict=True)
         ]
         headings = self._parsed(known, lambda one: one.envelope.fields, self._parsing.headings)
         return [
-            (email_id, _summary(one, of) if isinstance(one, sealed.OpenedEnvelope) else one)
+            (email_id, announced(one, of) if isinstance(one, sealed.OpenedEnvelope) else one)
             for (email_id, _), one, of in zip(fields, *headings, strict=True)
         ]
 
@@ -151,13 +91,13 @@ class Opening:
         self, email_id: str, message: bytes | None, plaintext: bytes | OpenFailed
     ) -> sealed.OpenedEnvelope:
         if message is None:
-            raise Unreadable(_NO_RECORD)
+            raise Unreadable(NO_RECORD)
         return sealed.read_envelope(
             message,
             _or_raise(plaintext),
             account=self._keys.account,
             record_id=record_id(email_id),
-            opener=self._adapter,
+            opener=self._opener,
         )
 
     def bodies(
@@ -173,7 +113,7 @@ class Opening:
         envelopes = self._opened([one.envelope for one in asked], MAX_SIGNED)
         bodies = deque(self._opened([one.sealed_body for one in asked], sealed.MAX_ENTITY))
         restored = [
-            _attempt(lambda: self._restored(one, envelope, bodies))  # noqa: B023
+            attempt(lambda: self._restored(one, envelope, bodies))  # noqa: B023
             for one, envelope in zip(asked, envelopes, strict=True)
         ]
         parsed, digests = self._parsed(restored, lambda one: one.octets, self._parsing.digests)
@@ -181,9 +121,9 @@ class Opening:
         results: list[tuple[str, tuple[Summary, Body] | Later]] = []
         for one, mail, facts in zip(asked, parsed, digests, strict=True):
             outcome: tuple[Summary, Body] | Unreadable | Later
-            outcome = self._finished(mail, facts) if isinstance(mail, _Restored) else mail
+            outcome = self._bodies.shown(mail, facts) if isinstance(mail, Restored) else mail
             if isinstance(outcome, Unreadable):
-                outcome = self._unreadable(outcome, one.octets)
+                outcome = self._bodies.unreadable(outcome, one.octets)
             results.append((one.email_id, outcome))
         return results
 
@@ -192,134 +132,25 @@ class Opening:
 
     def _restored(
         self, asked: _Asked, envelope: bytes | OpenFailed, bodies: deque[bytes | OpenFailed]
-    ) -> _Restored:
+    ) -> Restored:
         """What was delivered, as far as it is not the sender's encryption."""
         body = bodies.popleft()
         record = asked.record
         if record is None:
-            raise Unreadable(_NO_RECORD)
+            raise Unreadable(NO_RECORD)
         known = self._envelope(asked.email_id, record.envelope, envelope)
-        alarms = sealed.body_alarms(known, record.body, self._adapter)
+        alarms = sealed.body_alarms(known, record.body, self._opener)
         try:
             verbatim = known.envelope.body is BodyKind.VERBATIM
             plaintext = record.body if verbatim else _or_raise(body)
             octets = sealed.restore(known.envelope, plaintext)
         except (CryptoError, sealed.Refused) as error:
-            why = _judged(error)
+            why = judged(error)
             if isinstance(why, Unreadable):
                 why.alarms = alarms
             raise why from error
         asked.let_go()
-        return _Restored(known, octets, alarms)
-
-    def _finished(self, one: _Restored, facts: Digest | None) -> tuple[Summary, Body] | Later:
-        try:
-            return self._shown(one, facts)
-        except Later as late:
-            return late
-        except NoParser:
-            return Later()
-
-    def _shown(self, one: _Restored, facts: Digest | None) -> tuple[Summary, Body]:
-        known, octets = one.known, one.octets
-        if facts is None:
-            return self._unparsed(one)
-        alarms = one.alarms | sealed.summary_alarms(known, facts.summary)
-        if not known.envelope.encrypted:
-            return _final(known, octets, octets, facts, _security(known, alarms, ()))
-        try:
-            start, end = sealed.encrypted_span(facts.encrypted)
-            decrypted = self._adapter.open(octets[start:end], sealed.MAX_ENTITY)
-            header = octets[: facts.summary.header_size]
-            view = self._parsing.view(header, decrypted.plaintext)
-        except (CryptoError, sealed.Refused) as error:
-            why = _judged(error)
-            if isinstance(why, Later):
-                raise why from error
-            return self._closed(str(why), octets, known, alarms)
-        if view is None:
-            return self._closed(_TOO_MUCH_TO_READ, octets, known, alarms)
-        shown = join_view(view.front, view.start, decrypted.plaintext)
-        security = _security(known, alarms, decrypted.signatures)
-        return _final(known, octets, shown, view.digest, security)
-
-    def _unparsed(self, one: _Restored) -> tuple[Summary, Body]:
-        """What cannot be parsed within the limits. What its envelope announced stays as it is."""
-        known, octets, alarms = one.known, one.octets, one.alarms
-        (heading,) = self._parsing.headings([known.envelope.fields])
-        summary = _summary(known, heading)
-        if isinstance(summary, Unreadable) or summary.state is not State.READY:
-            return self._closed(_TOO_MUCH_TO_READ, octets, known, alarms)
-        size = known.envelope.header_size
-        body = Body(
-            view=octets,
-            delivered=octets,
-            trace_length=known.envelope.trace,
-            header=octets[:size],
-            text=fold(octets[size : size + MAX_TEXT].decode("utf-8", "replace")),
-            header_text=fold(octets[:size].decode("utf-8", "replace")),
-        )
-        return replace(summary, state=State.OPENED, security=_security(known, alarms, ())), body
-
-    def _unreadable(self, why: Unreadable, octets: bytes) -> tuple[Summary, Body] | Later:
-        """`octets` are what the server holds: nothing else is known."""
-        security = Security("unreadable", UNPROVEN, alarms=_alarms(str(why), why.alarms))
-        try:
-            return self._noticed(str(why), octets, SEALED, security, None)
-        except (Later, NoParser):
-            return Later()
-
-    def _closed(
-        self,
-        why: str,
-        delivered: bytes,
-        known: sealed.OpenedEnvelope,
-        alarms: frozenset[sealed.Alarm],
-    ) -> tuple[Summary, Body]:
-        """Only the sender's encryption stays closed: how the mail came is known."""
-        security = replace(
-            _security(known, alarms, ()), encryption="unreadable", alarms=_alarms(why, alarms)
-        )
-        return self._noticed(why, delivered, DELIVERED, security, known)
-
-    def _noticed(
-        self,
-        why: str,
-        octets: bytes,
-        name: str,
-        security: Security,
-        known: sealed.OpenedEnvelope | None,
-    ) -> tuple[Summary, Body]:
-        """A notice to which `octets` are attached. `known`: they are what was delivered."""
-        shown = notice(why, octets, name)
-        (facts,) = self._parsing.digests([shown])
-        if facts is None:
-            raise Later
-        heading = facts.heading
-        summary = Summary(
-            state=State.UNREADABLE,
-            size=len(shown),
-            envelope=heading.envelope,
-            structure=facts.summary.structure,
-            fields=shown[: facts.summary.header_size],
-            preview=why,
-            date=0,
-            subject=heading.subject,
-            sender=heading.sender,
-            recipients="",
-            attachments=1,
-            security=security,
-            names=published.pack(facts.summary.names),
-        )
-        body = Body(
-            view=shown,
-            delivered=octets if known else shown,
-            trace_length=known.envelope.trace if known else 0,
-            header=shown[: facts.summary.header_size],
-            text=facts.text,
-            header_text=facts.header_text,
-        )
-        return summary, body
+        return Restored(known, octets, alarms)
 
 
 class _Asked:
@@ -354,18 +185,6 @@ class _Asked:
         return rendered.read(0, rendered.size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Restored:
-    """A mail as it was delivered, and what is wrong with what it was stored in."""
-
-    known: sealed.OpenedEnvelope
-    octets: bytes
-    alarms: frozenset[sealed.Alarm]
-
-    def __repr__(self) -> str:
-        return f"_Restored({len(self.octets)} octets)"
-
-
 def record_id(email_id: str) -> bytes:
     """EMAILID is `E` and the record id in hex (docs/specs/sealed-message.md); b"" for another."""
     return bytes.fromhex(email_id[1:]) if _EMAIL_ID.fullmatch(email_id) else b""
@@ -379,201 +198,3 @@ def _or_raise(plaintext: bytes | OpenFailed) -> bytes:
     if isinstance(plaintext, OpenFailed):
         raise plaintext
     return plaintext
-
-
-def _attempt(action: Callable[[], T]) -> T | Unreadable | Later:
-    """The one place where failures of opening become the user's sentences."""
-    try:
-        return action()
-    except (Unreadable, Later) as outcome:
-        return outcome
-    except (CryptoError, sealed.Refused, BadEnvelope) as error:
-        return _judged(error)
-
-
-_WHY: tuple[tuple[type[Exception], str], ...] = (
-    (_TooMuch, "To open what its sender encrypted takes more memory or time than is allowed."),
-    (sealed.NotThisRecord, "The server put the parts of different messages together."),
-    (sealed.Damaged, "Its octets are not those that were delivered."),
-    (sealed.NotEncrypted, "It is marked as encrypted by its sender, and is not encrypted."),
-)
-_NO_FORMAT = "Its format is not known to this version of the program, or it is damaged."
-
-
-def _judged(error: Exception) -> Unreadable | Later:
-    if isinstance(error, OpenFailed):
-        if not error.final:
-            return Later()
-        return Unreadable("It is damaged, or sealed to a key that is not in this account's vault.")
-    if isinstance(error, sealed.CopyOfStored):
-        who = error.sender or "an unnamed sender"
-        return Unreadable(f"A copy of a message stored in this mailbox was sent to you by {who}.")
-    return Unreadable(next((why for kind, why in _WHY if isinstance(error, kind)), _NO_FORMAT))
-
-
-def _summary(opened: sealed.OpenedEnvelope, heading: Heading | None) -> Summary | Unreadable:
-    """From the envelope alone. CLOSED where the octets must be opened before anything is shown."""
-    envelope = opened.envelope
-    if heading is None:
-        return Unreadable(_TOO_MUCH_TO_READ)
-    # an envelope that nobody vouches for could say anything: what was announced never changes
-    left_out = set(envelope.omitted) - {NAMES}  # without them it is only answered less
-    final = opened.proven and not envelope.encrypted and not left_out
-    return Summary(
-        state=State.READY if final else State.CLOSED,
-        size=envelope.size,
-        envelope=heading.envelope,
-        structure=envelope.structure or b"",
-        fields=envelope.fields,
-        preview=envelope.preview or "",
-        date=heading.date,
-        subject=heading.subject,
-        sender=heading.sender,
-        recipients=heading.recipients,
-        attachments=envelope.attachments,
-        security=_security(opened, opened.alarms, ()),
-        names=published.pack(envelope.names),
-    )
-
-
-def _final(
-    known: sealed.OpenedEnvelope, delivered: bytes, view: bytes, facts: Digest, security: Security
-) -> tuple[Summary, Body]:
-    """From the octets: this is what counts, whatever the envelope said."""
-    summary, heading = facts.summary, facts.heading
-    shown = Summary(
-        state=State.OPENED,
-        size=len(view),
-        envelope=heading.envelope,
-        structure=summary.structure,
-        fields=b"".join(raw for _, raw in summary.fields),
-        preview=summary.preview,
-        date=heading.date,
-        subject=heading.subject,
-        sender=heading.sender,
-        recipients=heading.recipients,
-        attachments=summary.attachments,
-        security=security,
-        names=published.pack(summary.names),
-    )
-    body = Body(
-        view=view,
-        delivered=delivered,
-        trace_length=known.envelope.trace,
-        header=view[: summary.header_size],
-        text=facts.text,
-        header_text=facts.header_text,
-    )
-    return shown, body
-
-
-def _security(
-    opened: sealed.OpenedEnvelope,
-    alarms: frozenset[sealed.Alarm],
-    signatures: Sequence[Signature],
-) -> Security:
-    # several signatures: the best one counts, a bad one beside it proves nothing
-    best = min(signatures, key=lambda s: s.verdict != "valid", default=None)
-    return Security(
-        encryption=opened.security.value,
-        origin=opened.envelope.arrival.origin if opened.proven else UNPROVEN,
-        signature=best.verdict if best else "none",
-        signer=best.fingerprint if best else "",
-        alarms=tuple(sorted(alarm.value for alarm in alarms)),
-        verdicts=dict(opened.verdicts) if opened.envelope.arrival.origin == SMTP else {},
-    )
-
-
-def _alarms(why: str, alarms: frozenset[sealed.Alarm]) -> tuple[str, ...]:
-    return (why, *sorted(alarm.value for alarm in alarms))
-
-
-class _Adapter:
-    """The Opener that protocol/…/sealed is handed."""
-
-    def __init__(self, keys: Keys, pool: OpenPool) -> None:
-        self._keys = keys
-        self._pool = pool
-        self._lock = threading.Lock()
-        self._signed: OrderedDict[bytes, None] = OrderedDict()
-        self._signers = {key_id(public): public for public in keys.signers}
-        self._known = frozenset[str]().union(*keys.stated_key_ids)
-
-    @property
-    def known_key_ids(self) -> frozenset[str]:
-        return self._known
-
-    @property
-    def stated_key_ids(self) -> frozenset[frozenset[str]]:
-        return self._keys.stated_key_ids
-
-    def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        opened = self._opened(_binary(message), max_plaintext)
-        return Decrypted(
-            opened.plaintext,
-            tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
-        )
-
-    def _opened(self, message: bytes, max_plaintext: int) -> Opened:
-        """OpenFailed that is not final says nothing about the message; _TooMuch does.
-
-        A worker may die of something else, or not start. It is this message if it takes, alone, a
-        fresh worker with it, and then another.
-        """
-        deaths, fresh = 0, False
-        while True:
-            try:
-                return self._pool.open(message, max_plaintext, self._keys.certificates, fresh=fresh)
-            except OpenFailed as error:
-                if error.final or (fresh and not error.alone):
-                    raise
-                deaths += error.alone
-                if deaths == FRESH_DEATHS:
-                    raise _TooMuch("takes too much memory or time") from None
-            fresh = True
-
-    def message_key_ids(self, message: bytes) -> frozenset[str]:
-        try:
-            return message_key_ids(_binary(message))
-        except (BadArmor, BadMessage, TooLarge):
-            return frozenset()
-
-    def proves_origin(
-        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
-    ) -> bool:
-        """Raises Later where it takes the server to know, and that is not reached."""
-        if arrival.origin == DEVICE:
-            public = self._device(signer, arrival.time)
-        else:
-            public = self._signers.get(signer)
-        return public is not None and self._is_signed(public, envelope, signature)
-
-    def _is_signed(self, public: bytes, envelope: bytes, signature: bytes) -> bool:
-        """Each envelope is met twice, when it is listed and with its body."""
-        made = blake2b(public + signature + envelope, digest_size=16).digest()
-        with self._lock:
-            if made in self._signed:
-                return True
-        if not verify_arrival(public, envelope, signature):
-            return False
-        with self._lock:
-            self._signed[made] = None
-            if len(self._signed) > MAX_SIGNED_KNOWN:
-                self._signed.popitem(last=False)
-        return True
-
-    def _device(self, signer: str, time: int) -> bytes | None:
-        try:
-            device = self._keys.device(signer)
-        except Offline:
-            raise Later from None
-        if device is None or (device.until is not None and time > device.until):
-            return None
-        return device.public
-
-
-def _binary(message: bytes) -> bytes:
-    # no mail program puts more in front, and nothing large is copied
-    if message[:_BLANK_OCTETS].lstrip().startswith(_ARMOR):
-        return dearmor(message, b"MESSAGE", MAX_MESSAGE)
-    return message

@@ -88,7 +88,8 @@ def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None =
     """The workers that hold the account's secret keys; the caller closes them."""
     # the cryptographic libraries are loaded by those who open mail, not by every command
     from e2email_client.history import History
-    from e2email_client.opening import Keys, Opening
+    from e2email_client.opener import Keys
+    from e2email_client.opening import Opening
 
     history = history or History(unlocked)
     keys = Keys(

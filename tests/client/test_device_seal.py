@@ -12,7 +12,8 @@ from e2email_client.failure import Alarm, ClientError, LocalFault, Refused
 from e2email_client.history import History
 from e2email_client.local.keywords import keywords
 from e2email_client.local.mails import State
-from e2email_client.opening import Device, Keys, Opening
+from e2email_client.opener import Device, Keys
+from e2email_client.opening import Opening
 from e2email_crypto import keyedit
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import SealFailed

@@ -9,8 +9,10 @@ import pytest
 from e2email_client.failure import Offline
 from e2email_client.local.mails import State
 from e2email_client.notice import sealed_original
-from e2email_client.opening import Device, Keys, Later, Opening, Unreadable, record_id
+from e2email_client.opener import Device, Keys
+from e2email_client.opening import Opening, record_id
 from e2email_client.parsing import NoParser, Parsing
+from e2email_client.unreadable import Later, Unreadable
 from e2email_crypto._child import ChildGone
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import ArrivalKey, key_id

@@ -9,9 +9,10 @@ import pytest
 from e2email_client import sync as sync_module
 from e2email_client.failure import Offline
 from e2email_client.local import mailboxes, mails, reads
-from e2email_client.opening import Later, Opening
+from e2email_client.opening import Opening
 from e2email_client.proxy.account import ProxyAccount, merged
 from e2email_client.proxy.session import ProxySession
+from e2email_client.unreadable import Later
 from e2email_protocol.imap import errors
 from e2email_protocol.imap.session import Entry
 from e2email_protocol.mime.envelope import envelope

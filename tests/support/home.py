@@ -18,7 +18,8 @@ from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.reserve import Reserve
 from e2email_client.local.seen import Seen
-from e2email_client.opening import Keys, Opening
+from e2email_client.opener import Keys
+from e2email_client.opening import Opening
 from e2email_client.paths import AccountPaths
 from e2email_client.proxy import run as proxy_run
 from e2email_client.proxy import tls

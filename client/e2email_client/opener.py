@@ -1,0 +1,142 @@
+"""One account's Opener for protocol/…/sealed: its keys, its workers, whose word counts.
+
+Which keys are the account's, who may vouch for an envelope, and which message alone ends a worker.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from e2email_client.failure import Offline
+from e2email_client.unreadable import Later, TooMuch
+from e2email_crypto.armor import dearmor
+from e2email_crypto.arrival import key_id, verify_arrival
+from e2email_crypto.errors import BadArmor, BadMessage, OpenFailed, TooLarge
+from e2email_crypto.open import MAX_MESSAGE, Opened, OpenPool
+from e2email_crypto.packets import message_key_ids
+from e2email_protocol.sealed.arrival import DEVICE, Arrival
+from e2email_protocol.sealed.sealer import Decrypted, Signature
+
+_ARMOR = b"-----BEGIN PGP MESSAGE-----"
+_BLANK_OCTETS = 1024  # white space in front of an armored message, and its first line
+# Signatures found good that are not verified again: some 3 MiB, of a large mailbox.
+MAX_SIGNED_KNOWN = 20_000
+# One worker may be killed by a machine that is short of memory just then.
+FRESH_DEATHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A key that an account's statements name, for what its devices make."""
+
+    public: bytes  # Ed25519
+    until: int | None = None  # time of the statement that no longer names it
+
+
+def _no_device(_signer: str) -> Device | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Public facts of the account that opening is judged by."""
+
+    account: str
+    stated_key_ids: frozenset[frozenset[str]]  # encryption subkeys, a set for each statement
+    signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys
+    certificates: tuple[bytes, ...] = ()  # whose signatures inside encrypted mail are judged
+    # key id → the device; may ask the server, and raises Offline where that does not answer
+    device: Callable[[str], Device | None] = _no_device
+
+
+class AccountOpener:
+    """The Opener that protocol/…/sealed is handed."""
+
+    def __init__(self, keys: Keys, pool: OpenPool) -> None:
+        self._keys = keys
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._signed: OrderedDict[bytes, None] = OrderedDict()
+        self._signers = {key_id(public): public for public in keys.signers}
+        self._known = frozenset[str]().union(*keys.stated_key_ids)
+
+    @property
+    def known_key_ids(self) -> frozenset[str]:
+        return self._known
+
+    @property
+    def stated_key_ids(self) -> frozenset[frozenset[str]]:
+        return self._keys.stated_key_ids
+
+    def open(self, message: bytes, max_plaintext: int) -> Decrypted:
+        opened = self._opened(_binary(message), max_plaintext)
+        return Decrypted(
+            opened.plaintext,
+            tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
+        )
+
+    def _opened(self, message: bytes, max_plaintext: int) -> Opened:
+        """OpenFailed that is not final says nothing about the message; TooMuch does.
+
+        A worker may die of something else, or not start. It is this message if it takes, alone, a
+        fresh worker with it, and then another.
+        """
+        deaths, fresh = 0, False
+        while True:
+            try:
+                return self._pool.open(message, max_plaintext, self._keys.certificates, fresh=fresh)
+            except OpenFailed as error:
+                if error.final or (fresh and not error.alone):
+                    raise
+                deaths += error.alone
+                if deaths == FRESH_DEATHS:
+                    raise TooMuch("takes too much memory or time") from None
+            fresh = True
+
+    def message_key_ids(self, message: bytes) -> frozenset[str]:
+        try:
+            return message_key_ids(_binary(message))
+        except (BadArmor, BadMessage, TooLarge):
+            return frozenset()
+
+    def proves_origin(
+        self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
+    ) -> bool:
+        """Raises Later where it takes the server to know, and that is not reached."""
+        if arrival.origin == DEVICE:
+            public = self._device(signer, arrival.time)
+        else:
+            public = self._signers.get(signer)
+        return public is not None and self._is_signed(public, envelope, signature)
+
+    def _is_signed(self, public: bytes, envelope: bytes, signature: bytes) -> bool:
+        """Each envelope is met twice, when it is listed and with its body."""
+        made = blake2b(public + signature + envelope, digest_size=16).digest()
+        with self._lock:
+            if made in self._signed:
+                return True
+        if not verify_arrival(public, envelope, signature):
+            return False
+        with self._lock:
+            self._signed[made] = None
+            if len(self._signed) > MAX_SIGNED_KNOWN:
+                self._signed.popitem(last=False)
+        return True
+
+    def _device(self, signer: str, time: int) -> bytes | None:
+        try:
+            device = self._keys.device(signer)
+        except Offline:
+            raise Later from None
+        if device is None or (device.until is not None and time > device.until):
+            return None
+        return device.public
+
+
+def _binary(message: bytes) -> bytes:
+    # no mail program puts more in front, and nothing large is copied
+    if message[:_BLANK_OCTETS].lstrip().startswith(_ARMOR):
+        return dearmor(message, b"MESSAGE", MAX_MESSAGE)
+    return message
