@@ -1,4 +1,4 @@
-"""Small private files: 0600 in folders of 0700, replaced whole or not at all."""
+"""Small private files: 0600, mostly in folders of 0700, replaced whole or not at all."""
 
 import os
 import secrets
@@ -10,10 +10,18 @@ from e2email_client.failure import LocalFault
 FILE_CAP = 8 * 1024 * 1024
 
 
-def private_folder(path: Path) -> None:
-    """Make `path` (and what is missing above it) with mode 0700, and keep others out of it."""
+def folder(path: Path) -> None:
+    """Make `path` with mode 0700; one that is there already is the user's and stays as it is."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise LocalFault(f"The folder {path} cannot be used: {fault.strerror}.") from fault
+
+
+def private_folder(path: Path) -> None:
+    """Make `path` (and what is missing above it) with mode 0700, and keep others out of it."""
+    folder(path)
+    try:
         status = path.stat()
         if status.st_uid != os.geteuid():
             raise LocalFault(f"The folder {path} belongs to another user.")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2
 
+from e2email_client import files
 from e2email_client.failure import Refused
-from e2email_client.files import private_folder, write_private
+from e2email_client.files import write_private
 from e2email_client.local import mailboxes, mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Kind
@@ -109,7 +110,7 @@ def save_refused(journal: Journal, folder: Path) -> int:
     how many. `e2email import` takes such a file as it is. LocalFault."""
     entries = [one for one in journal.entries(Waits.REFUSED) if one.kind is Kind.APPEND]
     if entries:
-        private_folder(folder)
+        files.folder(folder)
     saved = 0
     for one in entries:
         octets = journal.octets(one.id)
@@ -139,7 +140,7 @@ def only_here(cache: Database) -> list[str]:
 def save(cache: Database, folder: Path) -> int:
     """Write the mails that are only here to files `EMAILID.eml`; how many. LocalFault."""
     lost = only_here(cache)
-    private_folder(folder)
+    files.folder(folder)
     for email_id in lost:
         body = mails.body(cache, email_id)
         if body is not None:

@@ -1,6 +1,7 @@
 """`e2email status` and `e2email repair`: what they say, and what they do and leave alone."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,27 @@ def test_a_mailbox_that_went_back_is_said_by_sync(machine: Machine) -> None:
     assert answered(machine, "status", "--acknowledge")["kept"] == 1
     machine.run("sync")
     assert answered(machine, "status")["kept"] == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 0o700), (0o755, 0o755)])
+def test_the_folder_to_save_in_is_made_private_and_never_changed(
+    machine: Machine, before: int | None, after: int
+) -> None:
+    """It may be the desktop, or one that others share."""
+    machine.deliver(MAIL, OTHER)
+    machine.run("sync")
+    box = machine.remote.boxes["INBOX"]
+    box.stored.pop()
+    box.uidnext -= 1
+    machine.run("sync")
+    folder = machine.home.parent / "saved"
+    if before is not None:
+        folder.mkdir()
+        folder.chmod(before)
+    assert answered(machine, "repair", "--save", str(folder))["saved"] == 1
+    assert stat.S_IMODE(folder.stat().st_mode) == after
+    (file,) = folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_nothing_to_repair(machine: Machine) -> None:
