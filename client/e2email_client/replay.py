@@ -267,7 +267,7 @@ class Replay:
         """As the server has them, for they were promised otherwise."""
         if local is not None:
             said = await remote.flags_of(sorted({uid for one in refused for uid in one.uids}))
-            await asyncio.to_thread(mailboxes.set_flags, self._cache, local.id, said, self._journal)
+            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, said, (), self._journal)
 
     def _local(self, place: Place) -> Mailbox | None:
         found = (one for one in mailboxes.every(self._cache) if place.names(one))

@@ -98,7 +98,7 @@ class Writing:
 
         async def act(remote: Remote) -> list[int]:
             await remote.expunge(uids)
-            left = {uid for uid, _ in await remote.flags_of(uids)}
+            left = {uid for uid, _, _ in await remote.flags_of(uids)}
             return [uid for uid in uids if uid not in left]
 
         gone = await self._through(local, act)

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from e2email_client import live as live_module
-from e2email_client.failure import BadServer, LocalFault, Offline
+from e2email_client.failure import BadServer, LocalFault, Offline, Refused
 from e2email_client.local import mailboxes, notices
 from e2email_client.local.entries import State
 from e2email_client.lock import SyncLock
+from e2email_client.replay import Replay
 from e2email_client.upstream import Remote
 from e2email_client.upstream.wire import Wire
 from e2email_client.writing import Writing
@@ -58,6 +59,42 @@ async def test_the_answer_to_store_undoes_nothing_that_was_said_after_it(
     monkeypatch.setattr(Writing, "_through", slow)
     await here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"])
     assert flags(here, 1) == {"\\Seen", "\\Flagged"}
+    other.close()
+
+
+async def test_the_flags_after_a_refusal_undo_nothing_that_was_said_after_them(
+    here: Home, monkeypatch
+) -> None:
+    """What could never be done is taken back here, and another device is faster than the answer."""
+    other = await here.remote()
+    await other.select("INBOX")
+    here.lose()
+    await eventually(lambda: not here.live.online)
+    await here.live.writing.store(here.local(), [1, 2], "+FLAGS", ["forbidden"])
+    real_store, real_flags, real_show = Remote.store, Remote.flags_of, Replay._show_flags
+    seen = []
+
+    async def picky(self, uids, operation, wanted):
+        if "forbidden" in wanted:
+            raise Refused("LIMIT", "No more keywords.")
+        return await real_store(self, uids, operation, wanted)
+
+    async def slow(self, uids):
+        said = await real_flags(self, uids)
+        ((uid, flagged, modseq),) = await other.store([1], "+FLAGS", {"\\Flagged"})
+        mailboxes.tell(here.cache, here.local().id, [(uid, flagged, modseq)], ())
+        return said
+
+    async def show(self, *arguments):
+        await real_show(self, *arguments)
+        seen.append((flags(here, 1), flags(here, 2)))
+
+    monkeypatch.setattr(Remote, "store", picky)
+    monkeypatch.setattr(Remote, "flags_of", slow)
+    monkeypatch.setattr(Replay, "_show_flags", show)
+    here.down = False
+    await eventually(lambda: here.live.online and not here.journal.anything_pending())
+    assert seen == [({"\\Flagged"}, set())]
     other.close()
 
 

@@ -276,7 +276,7 @@ def test_the_server_undoes_no_promise(journal, box):
     journal.flags(INBOX, [Change((1,), SEEN, FLAGGED)])
     mailboxes.change(database, local.id, (1,), SEEN, FLAGGED)
     assert flags(database, local)[1] == {"\\Seen"}
-    mailboxes.set_flags(database, local.id, [(1, FLAGGED), (2, FLAGGED)], journal)
+    mailboxes.tell(database, local.id, [(1, FLAGGED, 0), (2, FLAGGED, 0)], (), journal)
     assert flags(database, local) == {1: {"\\Seen"}, 2: {"\\Flagged"}, 3: set()}
 
 

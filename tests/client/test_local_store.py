@@ -37,7 +37,8 @@ def test_entries_ascend_and_changes_have_a_higher_modseq(store: Database) -> Non
     before = mailboxes.named(store, "INBOX")
     assert before is not None
     assert [entry.uid for entry in mailboxes.entries(store, box.id)] == [1, 2, 3]
-    mailboxes.set_flags(store, box.id, [(2, frozenset({"\\Flagged"})), (3, frozenset({"\\Seen"}))])
+    said = [(2, frozenset({"\\Flagged"}), 0), (3, frozenset({"\\Seen"}), 0)]
+    mailboxes.tell(store, box.id, said, ())
     changed = mailboxes.entries(store, box.id, before.modseq)
     assert [(entry.uid, entry.flags) for entry in changed] == [(2, frozenset({"\\Flagged"}))]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2email_client.upstream.remote import _flags, _skeleton
+from e2email_client.upstream.remote import _said, _skeleton
 from e2email_client.upstream.wire import Result
 from e2email_protocol.imap.response import ResponseReader
 from e2email_protocol.imap.response_types import Fetch
@@ -23,5 +23,5 @@ def fetched(flags: bytes) -> Fetch:
 def test_reserved_keywords_of_the_server_are_dropped(forged: bytes) -> None:
     reply = fetched(rb"\Seen \Recent $Forwarded " + forged)
     kept = frozenset({"\\Seen", "$Forwarded"})
-    assert _flags(Result(None, [reply])) == [(7, kept)]
+    assert _said(Result(None, [reply])) == [(7, kept, 0)]
     assert _skeleton(reply).flags == kept

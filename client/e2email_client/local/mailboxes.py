@@ -219,17 +219,6 @@ def add(
             raise Reused
 
 
-def set_flags(
-    database: Database,
-    mailbox_id: int,
-    flags: Iterable[tuple[int, frozenset[str]]],
-    pending: Pending = NOTHING,
-) -> None:
-    """The server's word on flags, with what is `pending` over it. A message that had them already
-    keeps its MODSEQ."""
-    tell(database, mailbox_id, [(uid, value, 0) for uid, value in flags], (), pending)
-
-
 def tell(
     database: Database,
     mailbox_id: int,
@@ -238,9 +227,11 @@ def tell(
     pending: Pending = NOTHING,
 ) -> bool:
     """What the server said: (uid, flags, its MODSEQ or 0) and ranges of UIDs that are not there.
+    What is `pending` lies over it, and a message that had these flags keeps its MODSEQ.
 
     Two connections may tell the same in either order: what is older than what is known is no news.
-    Whether there was any.
+    What is known already counts again, for what was promised over it may be gone. Whether there
+    was any news.
     """
     with database.write() as writer:
         modseq = _higher_modseq(writer, mailbox_id)
@@ -250,7 +241,7 @@ def tell(
         changed = writer.executemany(
             "UPDATE message SET modseq = CASE flags WHEN ?1 THEN modseq ELSE ?2 END, flags = ?1,"
             " server_modseq = max(server_modseq, ?5) WHERE mailbox_id = ?3 AND uid = ?4"
-            " AND (?5 > server_modseq OR (?5 = 0 AND flags <> ?1))",
+            " AND (?5 > server_modseq OR (?5 IN (0, server_modseq) AND flags <> ?1))",
             [
                 (pack(effects.get(uid, _NONE).over(value)), modseq, mailbox_id, uid, said)
                 for uid, value, said in flags

@@ -178,7 +178,7 @@ class Remote:
     async def flags(self, first: int, last: int) -> list[tuple[int, frozenset[str]]]:
         with self._hearing.apart():
             result = await self._wire.run(b"UID FETCH %d:%d (FLAGS)" % (first, last))
-        return _flags(result)
+        return [(uid, flags) for uid, flags, _ in _said(result)]
 
     async def email_ids(self, uids: Sequence[int]) -> dict[int, str]:
         """uid → EMAILID of those that exist."""
@@ -190,11 +190,12 @@ class Remote:
                     found[reply.uid] = _email_id(reply)
         return found
 
-    async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str]]]:
-        """Of those that exist."""
+    async def flags_of(self, uids: Sequence[int]) -> list[tuple[int, frozenset[str], int]]:
+        """(uid, flags, MODSEQ or 0) of those that exist."""
         found = []
+        items = b"(FLAGS MODSEQ)" if self.resyncs else b"(FLAGS)"
         for part in _short(uids):
-            found += _flags(await self._wire.run(b"UID FETCH", render_set(part), b"(FLAGS)"))
+            found += _said(await self._wire.run(b"UID FETCH", render_set(part), items))
         return found
 
     async def envelopes(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
@@ -228,11 +229,7 @@ class Remote:
             result = await self._wire.run(
                 b"UID STORE", render_set(part), operation.encode("ascii"), listed
             )
-            said += [
-                (reply.uid, believed(reply.flags), reply.modseq or 0)
-                for reply in _of(result, Fetch)
-                if reply.uid is not None and reply.flags is not None
-            ]
+            said += _said(result)
         return said
 
     async def expunge(self, uids: Sequence[int]) -> None:
@@ -336,9 +333,9 @@ def _state(reply: StatusReply) -> RemoteState | None:
     )
 
 
-def _flags(result: Result) -> list[tuple[int, frozenset[str]]]:
+def _said(result: Result) -> list[tuple[int, frozenset[str], int]]:
     return [
-        (reply.uid, believed(reply.flags))
+        (reply.uid, believed(reply.flags), reply.modseq or 0)
         for reply in _of(result, Fetch)
         if reply.uid is not None and reply.flags is not None
     ]
