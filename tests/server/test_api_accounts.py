@@ -408,9 +408,9 @@ async def test_an_app_password_is_no_login_here(alice: Running) -> None:
 
 
 async def test_tokens_have_a_limit(alice: Running, monkeypatch: Any) -> None:
-    from e2email_server.store import memory
+    from e2email_server.store import memory_credentials
 
-    monkeypatch.setattr(memory, "MAX_TOKENS", 1)
+    monkeypatch.setattr(memory_credentials, "MAX_TOKENS", 1)
     await device(alice)
     wish = m.TokenRequest("device", "second", m.SCOPES)
     assert await refused(alice, "POST", "/v1/tokens", m.NewToken, wish, ALICE_LOGIN) == "too-many"

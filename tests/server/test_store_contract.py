@@ -208,7 +208,7 @@ async def test_tokens_come_and_go(store: Store, alice: Account, clock: TestClock
 async def test_tokens_have_a_limit(
     store: Store, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("credential_rows", "memory"):
+    for module in ("credential_rows", "memory_credentials"):
         monkeypatch.setattr(f"e2email_server.store.{module}.MAX_TOKENS", 1)
     await store.add_token(NewToken(alice.account_id, "app", "1", frozenset(), b"1" * 32))
     with pytest.raises(LimitReached):
@@ -325,7 +325,7 @@ async def test_renaming_inbox_gives_its_mail_away(store: Store, alice: Account) 
 async def test_mailboxes_have_a_limit(
     store: Store, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("mailbox_rows", "memory"):
+    for module in ("mailbox_rows", "memory_base"):
         monkeypatch.setattr(f"e2email_server.store.{module}.MAX_MAILBOXES", 6)
     with pytest.raises(LimitReached):
         await store.create(alice.account_id, "one more")
