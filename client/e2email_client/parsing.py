@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import select
 import struct
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from queue import LifoQueue
 from typing import TypeVar
 
-from e2email_client.confined import start
 from e2email_client.digest import Digest, Heading, digest_of, heading_of
 from e2email_client.parsing_frames import REQUEST, Kind
+from e2email_crypto.child_process import START_SECONDS, ChildGone, ChildProcess, start
 from e2email_protocol.sealed.opened import CopyOfStored
 
 # Seconds for one mail; 50 MiB take about a second, and a loaded small machine is slower.
@@ -33,10 +28,8 @@ MAX_ANSWER = 96 * 1024 * 1024
 # Requests in flight: enough to hide the pipe, few enough that others get their turn.
 BATCH = 100
 _MAX_SEGMENTS = 32
-_START_SECONDS = 30.0  # beside the deadline, for the first answer of a child
-_READ = 1024 * 1024
+_CODE = "from e2email_client import parsing_child; parsing_child.main()"
 _PIPE = 1024 * 1024  # what Linux gives to anybody; two processes take turns less often
-_IOV = 256  # below IOV_MAX everywhere
 
 T = TypeVar("T")
 _Request = tuple[Kind, bytes, bytes]
@@ -44,10 +37,6 @@ _Request = tuple[Kind, bytes, bytes]
 
 class NoParser(Exception):
     """A child process does not start: nobody's mail is to blame."""
-
-
-class ChildGone(Exception):
-    """The child died, was late, or spoke nonsense; it has been ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +123,19 @@ class Parsing:
             self._idle.put(child)
 
 
-class _Child:
+class _Child(ChildProcess):
     """One running child. Not thread-safe."""
 
     def __init__(self) -> None:
         try:
-            self._process = start("parsing_child", 0)
+            super().__init__(start(_CODE, 0))
         except OSError:
             raise NoParser from None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
-        for descriptor in (self._to, self._from):
-            os.set_blocking(descriptor, False)
         if sys.platform == "linux":
             for descriptor in (self._to, self._from):
                 with suppress(OSError):  # as large as it gets: the user may have many
                     fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
-        self._received = bytearray()
-        self._grace = _START_SECONDS
-
-    def __repr__(self) -> str:
-        return f"_Child({self._process.pid})"
+        self._grace = START_SECONDS  # beside the deadline, for its first answer
 
     def prove(self) -> None:
         """That it works at all. Raises NoParser."""
@@ -163,14 +143,6 @@ class _Child:
             self.exchange([(Kind.HEADING, b"", b"")], [], heading_of)
         except ChildGone:
             raise NoParser from None
-
-    def end(self) -> None:
-        """Kill it at once (it holds nothing that is worth saving) and reap it."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
 
     def exchange(
         self,
@@ -184,53 +156,18 @@ class _Child:
         parts: list[bytes] = []
         for kind, first, second in requests:
             parts += REQUEST.pack(kind, seconds, len(first), len(second)), first, second
-        unsent = deque(memoryview(part) for part in parts if part)
-        due = time.monotonic() + DEADLINE + self._grace
         try:
-            while len(answers) < len(requests):
-                self._wait(bool(unsent), due)
-                self._write(unsent)
-                self._read()
-                while len(answers) < len(requests) and (segments := self._take()):
-                    answers.append(read(segments))
-                    self._grace = 0.0
-                    due = time.monotonic() + DEADLINE
-        except (OSError, ChildGone, ValueError, TypeError, KeyError, RecursionError):
+            self._converse(
+                parts, answers, len(requests), lambda: self._answer(read), DEADLINE, self._grace
+            )
+        except (ValueError, TypeError, KeyError, RecursionError):
             # what it wrote may be somebody's mail: no cause is kept
-            self.end()
             raise ChildGone from None
-        except BaseException:
-            self.end()  # half of an answer is of no use to the next request
-            raise
+        self._grace = 0.0
 
-    def _wait(self, writing: bool, due: float) -> None:
-        poll = select.poll()
-        poll.register(self._from, select.POLLIN)
-        if writing:
-            poll.register(self._to, select.POLLOUT)
-        if not poll.poll(max(due - time.monotonic(), 0) * 1000):
-            raise ChildGone
-
-    def _write(self, unsent: deque[memoryview]) -> None:
-        if not unsent:
-            return
-        try:
-            sent = os.writev(self._to, list(islice(unsent, _IOV)))
-        except BlockingIOError:
-            return
-        while sent and sent >= len(unsent[0]):
-            sent -= len(unsent.popleft())
-        if sent:
-            unsent[0] = unsent[0][sent:]
-
-    def _read(self) -> None:
-        try:
-            chunk = os.read(self._from, _READ)
-        except BlockingIOError:
-            return
-        if not chunk:
-            raise ChildGone
-        self._received += chunk
+    def _answer(self, read: Callable[[Sequence[bytes]], T]) -> T | None:
+        segments = self._take()
+        return read(segments) if segments else None
 
     def _take(self) -> list[bytes] | None:
         """The segments of the first complete answer. ChildGone if it claims more than it may."""

@@ -11,13 +11,14 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from e2email_client.confined import start
+from e2email_crypto.child_process import start
 
 # Seconds for one mail, start of the interpreter included; the slowest real mail takes half a
 # second, and a loaded small machine is slower.
 DEADLINE = 20.0
 # 4 MiB of text (reading_child.MAX_TEXT) and a thousand attachments, escaped as JSON
 MAX_ANSWER = 64 * 1024 * 1024
+_CODE = "from e2email_client import reading_child; reading_child.main()"
 
 
 class Unshowable(Exception):
@@ -63,7 +64,7 @@ def read(octets: bytes) -> Reading:
 
 def _ask(octets: bytes) -> bytes:
     try:
-        with start("reading_child") as child:
+        with start(_CODE, -1) as child:
             assert child.stdin is not None
             assert child.stdout is not None
             watch = threading.Timer(DEADLINE, child.kill)

@@ -15,7 +15,8 @@ from queue import LifoQueue
 from types import TracebackType
 from typing import Self
 
-from ._child import Answer, Child, ChildGone
+from ._child import Answer, Child
+from .child_process import ChildGone
 from .errors import CryptoError, OpenFailed
 from .verify import MAX_CERTS, SignatureState, SignatureVerdict
 from .worker import LENGTH, REQUEST

@@ -13,9 +13,9 @@ from e2email_client.opener import Device, Keys
 from e2email_client.opening import Opening, record_id
 from e2email_client.parsing import NoParser, Parsing
 from e2email_client.unreadable import Later, Unreadable
-from e2email_crypto._child import ChildGone
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import ArrivalKey, key_id
+from e2email_crypto.child_process import ChildGone
 from e2email_crypto.errors import OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import new_identity

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from e2email_crypto._child import Answer, ChildGone
+from e2email_crypto._child import Answer
+from e2email_crypto.child_process import ChildGone
 from e2email_crypto.errors import BadKey, OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import Identity, new_identity
