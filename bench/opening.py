@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import mails as seeded
 import meter
 
-from e2email_client.local import cache, mailboxes, mails, words
-from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local import cache, contents, mailboxes, mails, words
+from e2email_client.local.contents import Skeleton
 from e2email_client.opener import Keys
 from e2email_client.opening import Opening
 from e2email_crypto.arrival import ArrivalKey
@@ -69,7 +69,7 @@ def main() -> None:
         store = cache.open_cache(Path(folder) / "cache.db", bytes(32))
         box = mailboxes.put(store, "INBOX", 1, None, True)
         skeletons = [Skeleton(n, one, frozenset(), n) for n, (one, _) in enumerate(made, 1)]
-        mailboxes.add(store, box.id, skeletons)
+        contents.add(store, box.id, skeletons)
         took = {"opening": 0.0, "writing": 0.0, "words": 0.0}
         before = children(opening)
         for at in range(0, count, BATCH):

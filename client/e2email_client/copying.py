@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.upstream import Remote
@@ -22,12 +22,12 @@ class Copying:
         self._cache = cache
         now = mailboxes.by_id(cache, target.id) or target
         self._target, self._first = target.id, now.uidnext
-        self._mails = mailboxes.email_ids(cache, local.id, uids)
+        self._mails = contents.email_ids(cache, local.id, uids)
 
     def arrived(self) -> tuple[list[int], list[int]] | None:
         """(UIDs here, UIDs there), parallel, if each mail has come to the target since. To be
         asked when that is listed."""
-        since = mailboxes.known_from(self._cache, self._target, self._first)
+        since = contents.known_from(self._cache, self._target, self._first)
         there: dict[str, list[int]] = {}
         for uid in sorted(since, reverse=True):
             there.setdefault(since[uid], []).append(uid)

@@ -16,7 +16,7 @@ from sqlcipher3 import dbapi2
 from e2email_client import files
 from e2email_client.failure import Refused
 from e2email_client.files import write_private
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import contents, mailboxes, mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Kind
 from e2email_client.local.entries import State as Waits
@@ -88,8 +88,8 @@ def _known(cache: Database, name: str) -> _Known:
     local = mailboxes.named(cache, name)
     if local is None:
         return {}
-    flags = mailboxes.server_flags(cache, local.id)
-    known = mailboxes.known_from(cache, local.id, 1)
+    flags = contents.server_flags(cache, local.id)
+    known = contents.known_from(cache, local.id, 1)
     return {uid: (email_id, flags.get(uid, frozenset())) for uid, email_id in known.items()}
 
 

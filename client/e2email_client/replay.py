@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from e2email_client.failure import NotUnderstood, Offline, Refused
-from e2email_client.local import mailboxes, names
+from e2email_client.local import contents, mailboxes, names
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Entry, Kind, Place, together
 from e2email_client.local.journal import Journal
@@ -141,10 +141,10 @@ class Replay:
         time, and grew beyond what was seen."""
         if local is None:
             return True
-        last = await asyncio.to_thread(mailboxes.last_uid, self._cache, local.id)
+        last = await asyncio.to_thread(contents.last_uid, self._cache, local.id)
         if not last:
             return True
-        known = await asyncio.to_thread(mailboxes.email_ids, self._cache, local.id, [last])
+        known = await asyncio.to_thread(contents.email_ids, self._cache, local.id, [last])
         said = await remote.email_ids([last])
         return all(known.get(uid, email_id) == email_id for uid, email_id in said.items())
 
@@ -218,7 +218,7 @@ class Replay:
         # another device may take \Deleted away in between
         left = await remote.flags_of(uids)
         if local is not None:
-            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, uids)
+            await asyncio.to_thread(contents.remove, self._cache, local.id, uids)
         await self._done(local, entries, ())
         if left:
             await self._show_again(local)
@@ -251,7 +251,7 @@ class Replay:
 
         def write() -> None:
             if local is not None and said:
-                mailboxes.tell(self._cache, local.id, said, (), self._journal)
+                contents.tell(self._cache, local.id, said, (), self._journal)
             self._journal.done([one.id for one in entries])
 
         await asyncio.to_thread(write)
@@ -267,7 +267,7 @@ class Replay:
         """As the server has them, for they were promised otherwise."""
         if local is not None:
             said = await remote.flags_of(sorted({uid for one in refused for uid in one.uids}))
-            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, said, (), self._journal)
+            await asyncio.to_thread(contents.tell, self._cache, local.id, said, (), self._journal)
 
     def _local(self, place: Place) -> Mailbox | None:
         found = (one for one in mailboxes.every(self._cache) if place.names(one))

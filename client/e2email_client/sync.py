@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 
 from e2email_client.failure import BadServer, Refused
 from e2email_client.filling import Filling, Progress, Report
-from e2email_client.local import mailboxes, names
+from e2email_client.local import contents, mailboxes, names
 from e2email_client.local.bound import Room
 from e2email_client.local.cipher import Database
-from e2email_client.local.mailboxes import Mailbox, Reused
+from e2email_client.local.contents import Reused
+from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.pending import NOTHING, Pending
 from e2email_client.local.seen import Seen
 from e2email_client.opening import Opening
@@ -144,7 +145,7 @@ class Sync:
         if not (news.flags or news.gone):
             return False
         return await asyncio.to_thread(
-            mailboxes.tell, self._cache, local.id, news.flags, news.gone, self._pending
+            contents.tell, self._cache, local.id, news.flags, news.gone, self._pending
         )
 
     # the account
@@ -322,7 +323,7 @@ class Sync:
                 await self._compare(remote, local)
         first = 1 if whole else None
         highest = await self._list(remote, local, state.uidnext, state.messages, first)
-        there = await asyncio.to_thread(mailboxes.count, self._cache, local.id, state.uidnext)
+        there = await asyncio.to_thread(contents.count, self._cache, local.id, state.uidnext)
         if local.complete and there > state.messages:
             log.warning("a mailbox has fewer messages than the server's changes left; compared")
             await self._compare(remote, local)
@@ -362,7 +363,7 @@ class Sync:
 
     async def _compare(self, remote: Remote, local: Mailbox) -> None:
         """Flags of all known messages; those that are not listed any more have vanished."""
-        flags = await asyncio.to_thread(mailboxes.server_flags, self._cache, local.id)
+        flags = await asyncio.to_thread(contents.server_flags, self._cache, local.id)
         # what another program added meanwhile is not asked for here, so it is no evidence
         known = {uid: value for uid, value in flags.items() if uid < local.uidnext}
         listed = dict(await remote.flags(1, local.uidnext - 1)) if known else {}
@@ -372,7 +373,7 @@ class Sync:
         gone = [(uid, uid) for uid in known if uid not in listed]
         if changed or gone:
             await asyncio.to_thread(
-                mailboxes.tell, self._cache, local.id, changed, gone, self._pending
+                contents.tell, self._cache, local.id, changed, gone, self._pending
             )
 
     async def _list(
@@ -390,19 +391,19 @@ class Sync:
         `uidnext` now, has vanished in between.
         """
         if first is None and local.complete:
-            last = await asyncio.to_thread(mailboxes.last_uid, self._cache, local.id)
+            last = await asyncio.to_thread(contents.last_uid, self._cache, local.id)
             first = last or local.uidnext
         first = first or 1
-        known = await asyncio.to_thread(mailboxes.known_from, self._cache, local.id, first)
+        known = await asyncio.to_thread(contents.known_from, self._cache, local.id, first)
         listed: set[int] = set()
         async for batch in remote.skeletons(first):
-            await asyncio.to_thread(mailboxes.add, self._cache, local.id, batch, self._pending)
+            await asyncio.to_thread(contents.add, self._cache, local.id, batch, self._pending)
             listed.update(one.uid for one in batch)
             if new := len(listed - known.keys()):
                 self._report(Progress(local.name, "list", new, max(total, new)))
         gone = [(uid, uid) for uid in known if uid < uidnext and uid not in listed]
         if gone:
-            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, (), gone)
+            await asyncio.to_thread(contents.tell, self._cache, local.id, (), gone)
         return max(listed, default=local.uidnext - 1)
 
     async def sealed(self, local: Mailbox, uid: int) -> bytes | None:

@@ -26,7 +26,7 @@ from e2email_client.failure import (
     Offline,
     Refused,
 )
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Change, Place, differences
 from e2email_client.local.journal import Journal, Seal, Sending
@@ -73,14 +73,14 @@ class Writing:
         if said is None:
             await self._promise(lambda: self._promise_flags(local, uids, operation, wanted))
         else:
-            await asyncio.to_thread(mailboxes.tell, self._cache, local.id, said, (), self._journal)
+            await asyncio.to_thread(contents.tell, self._cache, local.id, said, (), self._journal)
             self._live.changed()
 
     def _promise_flags(
         self, local: Mailbox, uids: Sequence[int], operation: str, flags: frozenset[str]
     ) -> None:
         if operation == "FLAGS":
-            shown = mailboxes.server_flags(self._cache, local.id)
+            shown = contents.server_flags(self._cache, local.id)
             changes = list(differences(((u, shown[u]) for u in uids if u in shown), flags))
         elif operation == "+FLAGS":
             changes = [Change(tuple(uids), flags, NONE)]
@@ -89,7 +89,7 @@ class Writing:
 
         def show() -> None:
             for one in changes:
-                mailboxes.change(self._cache, local.id, one.uids, one.added, one.removed)
+                contents.change(self._cache, local.id, one.uids, one.added, one.removed)
 
         self._show(self._journal.flags(self._place(local), changes), show)
 
@@ -105,7 +105,7 @@ class Writing:
         if gone is None:
             await self.delete_messages(local, uids)
             return list(uids)
-        await asyncio.to_thread(mailboxes.remove, self._cache, local.id, gone)
+        await asyncio.to_thread(contents.remove, self._cache, local.id, gone)
         self._live.changed()
         return gone
 
@@ -113,9 +113,9 @@ class Writing:
         """Whether they are marked or not. They are gone here, and soon on the server."""
 
         def promise() -> None:
-            mails = mailboxes.email_ids(self._cache, local.id, uids)
+            mails = contents.email_ids(self._cache, local.id, uids)
             promised = self._journal.delete(self._place(local), uids, mails)
-            self._show(promised, lambda: mailboxes.remove(self._cache, local.id, uids))
+            self._show(promised, lambda: contents.remove(self._cache, local.id, uids))
 
         await self._promise(promise)
 
@@ -195,7 +195,7 @@ class Writing:
             if copied is None:
                 raise fault
         if move:
-            await asyncio.to_thread(mailboxes.remove, self._cache, local.id, copied[1])
+            await asyncio.to_thread(contents.remove, self._cache, local.id, copied[1])
             self._live.changed()
         await self._catch_up_quickly(target)
         return target.shown(copied[0]), copied[1], copied[2]

@@ -9,7 +9,7 @@ import pytest
 from e2email_client import standing
 from e2email_client.failure import Alarm, Offline
 from e2email_client.history import History
-from e2email_client.local import mailboxes, notices
+from e2email_client.local import contents, mailboxes, notices
 from e2email_client.local.journal import Change, Place
 from e2email_client.local.notices import Kind
 from e2email_client.lock import SyncLock
@@ -98,7 +98,7 @@ def test_what_was_removed_here_is_not_mail_that_the_server_lost(machine: Machine
     with stores(machine) as opened:
         box = mailboxes.named(opened.cache, "INBOX")
         open_journal(machine.unlocked, opened).delete(Place.of(box), [1])
-        mailboxes.remove(opened.cache, box.id, [1])
+        contents.remove(opened.cache, box.id, [1])
     said = answered(machine, "status", "--offline")
     assert (said["waiting"], said["kept"]) == (1, 0)
 
@@ -217,7 +217,7 @@ def test_rebuild_throws_nothing_away_that_is_only_here(machine: Machine) -> None
     machine.run("sync")
     with stores(machine) as opened:
         notices.put(opened.state, Kind.WENT_BACK, "INBOX", "It went back.")
-        mailboxes.remove(opened.cache, mailboxes.named(opened.cache, "INBOX").id, [1])
+        contents.remove(opened.cache, mailboxes.named(opened.cache, "INBOX").id, [1])
     done = machine.run("repair", "--rebuild")
     assert done.code == 11
     assert "--save" in done.err

@@ -10,7 +10,7 @@ import pytest
 
 from e2email_client import live as live_module
 from e2email_client.failure import BadServer, LocalFault, Offline, Refused
-from e2email_client.local import mailboxes, notices
+from e2email_client.local import contents, mailboxes, notices
 from e2email_client.local.entries import State
 from e2email_client.lock import SyncLock
 from e2email_client.replay import Replay
@@ -39,7 +39,7 @@ async def here(tmp_path, monkeypatch) -> AsyncIterator[Home]:
 
 
 def flags(here: Home, uid: int, name: str = "INBOX") -> set[str]:
-    return set(mailboxes.server_flags(here.cache, here.local(name).id).get(uid, ()))
+    return set(contents.server_flags(here.cache, here.local(name).id).get(uid, ()))
 
 
 async def test_the_answer_to_store_undoes_nothing_that_was_said_after_it(
@@ -82,7 +82,7 @@ async def test_the_flags_after_a_refusal_undo_nothing_that_was_said_after_them(
     async def slow(self, uids):
         said = await real_flags(self, uids)
         ((uid, flagged, modseq),) = await other.store([1], "+FLAGS", {"\\Flagged"})
-        mailboxes.tell(here.cache, here.local().id, [(uid, flagged, modseq)], ())
+        contents.tell(here.cache, here.local().id, [(uid, flagged, modseq)], ())
         return said
 
     async def show(self, *arguments):
@@ -342,16 +342,16 @@ async def test_a_promise_of_a_program_that_hung_up_is_kept_at_once(here: Home, m
 async def test_what_is_announced_while_a_view_is_made_is_below_uidnext(
     here: Home, monkeypatch
 ) -> None:
-    real = mailboxes.entries
+    real = contents.entries
 
     def later(database, mailbox_id, since=0):
-        mailboxes.add(database, mailbox_id, [mailboxes.Skeleton(6, "six", frozenset(), 0)])
+        contents.add(database, mailbox_id, [contents.Skeleton(6, "six", frozenset(), 0)])
         with database.write() as writer:
             writer.execute("UPDATE mail SET state = 2 WHERE email_id = 'six'")
         mailboxes.listed(database, mailbox_id, uidnext=7, upstream_modseq=1)
         return real(database, mailbox_id, since)
 
-    monkeypatch.setattr(mailboxes, "entries", later)
+    monkeypatch.setattr(contents, "entries", later)
     view = here.account._renewed(here.local().id, None)
     assert [one.uid for one in view.entries][-1] == 6
     assert view.uidnext == 7

@@ -8,7 +8,8 @@ from sqlcipher3 import dbapi2
 
 from e2email_client import repairing
 from e2email_client.failure import LocalFault
-from e2email_client.local import cache, mailboxes
+from e2email_client.local import cache, contents, mailboxes
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.entries import (
     UIDS_A_ROW,
     Change,
@@ -18,7 +19,6 @@ from e2email_client.local.entries import (
     differences,
 )
 from e2email_client.local.journal import RETRY_SECONDS, Journal
-from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.pending import Effect
 from e2email_client.local.reserve import Reserve
 
@@ -266,17 +266,17 @@ def box(tmp_path):
 
 
 def flags(database, local):
-    return {uid: set(value) for uid, value in mailboxes.server_flags(database, local.id).items()}
+    return {uid: set(value) for uid, value in contents.server_flags(database, local.id).items()}
 
 
 def test_the_server_undoes_no_promise(journal, box):
     database, local = box
     found = [Skeleton(uid, f"e{uid}", NONE, 0) for uid in (1, 2, 3)]
-    mailboxes.add(database, local.id, found)
+    contents.add(database, local.id, found)
     journal.flags(INBOX, [Change((1,), SEEN, FLAGGED)])
-    mailboxes.change(database, local.id, (1,), SEEN, FLAGGED)
+    contents.change(database, local.id, (1,), SEEN, FLAGGED)
     assert flags(database, local)[1] == {"\\Seen"}
-    mailboxes.tell(database, local.id, [(1, FLAGGED, 0), (2, FLAGGED, 0)], (), journal)
+    contents.tell(database, local.id, [(1, FLAGGED, 0), (2, FLAGGED, 0)], (), journal)
     assert flags(database, local) == {1: {"\\Seen"}, 2: {"\\Flagged"}, 3: set()}
 
 
@@ -286,17 +286,17 @@ def test_a_promise_outlives_the_cache(journal, box):
     journal.delete(INBOX, [2])
     journal.flags(INBOX, [Change((3,), SEEN, NONE)])
     found = [Skeleton(uid, f"e{uid}", NONE, 0) for uid in (1, 2, 3)]
-    mailboxes.add(database, local.id, found, journal)
+    contents.add(database, local.id, found, journal)
     assert flags(database, local) == {1: set(), 3: {"\\Seen"}}
 
 
 def test_a_change_that_changes_nothing_is_none(box):
     database, local = box
-    mailboxes.add(database, local.id, [Skeleton(1, "e1", SEEN, 0)])
+    contents.add(database, local.id, [Skeleton(1, "e1", SEEN, 0)])
     mailboxes.listed(database, local.id, uidnext=2, upstream_modseq=1)
-    before = mailboxes.entries(database, local.id)
-    mailboxes.change(database, local.id, (1, 9), SEEN, NONE)
-    assert mailboxes.entries(database, local.id) == before
+    before = contents.entries(database, local.id)
+    contents.change(database, local.id, (1, 9), SEEN, NONE)
+    assert contents.entries(database, local.id) == before
 
 
 def test_an_import_that_was_refused_may_be_imported_again(journal):

@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import live as live_module
 from e2email_client.failure import Offline, Refused
-from e2email_client.local import mailboxes, reads
+from e2email_client.local import contents, mailboxes, reads
 from e2email_client.local.mails import State
 from support.home import Home, eventually, home
 from support.sealed_face import house
@@ -48,7 +48,7 @@ async def test_flags_changed_elsewhere(here: Home) -> None:
     await other.select("INBOX")
     await other.store([2], "+FLAGS", ["\\Seen", "work"])
     await eventually(
-        lambda: mailboxes.server_flags(here.cache, here.local().id)[2] == {"\\Seen", "work"}
+        lambda: contents.server_flags(here.cache, here.local().id)[2] == {"\\Seen", "work"}
     )
     other.close()
 
@@ -61,7 +61,7 @@ async def test_expunged_elsewhere(here: Home) -> None:
     await other.store([2], "+FLAGS", ["\\Deleted"])
     await other.expunge([2])
     await here.shown(1, 3)
-    assert mailboxes.vanished(here.cache, here.local().id, 0) == [2]
+    assert contents.vanished(here.cache, here.local().id, 0) == [2]
     other.close()
 
 

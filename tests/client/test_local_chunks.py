@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.local import bound, cache, large, mailboxes, mails, reads
+from e2email_client.local import bound, cache, contents, large, mailboxes, mails, reads
 from e2email_client.local.chunks import LARGE, PART, ChunkFiles, Gone, file_size
 from e2email_client.local.cipher import Database
 from e2email_client.local.mails import Body, State
@@ -187,7 +187,7 @@ def test_files_go_with_their_rows(store: Database) -> None:
     box = put(store, body(BIG), body(BIG, BIG + b"x"), body(b"small"))
     mails.put_bodies(store, [("e1", summary(state=State.OPENED), body(BIG))])
     assert len(files(store)) == 3  # written anew, the old one removed
-    mailboxes.remove(store, box.id, [2])
+    contents.remove(store, box.id, [2])
     mailboxes.sweep(store)
     large.collect(store)
     assert len(files(store)) == 1

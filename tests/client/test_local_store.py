@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlcipher3 import dbapi2
 
-from e2email_client.local import browse, cache, mailboxes, mails, reads, words
+from e2email_client.local import browse, cache, contents, mailboxes, mails, reads, words
 from e2email_client.local.cipher import Database, StoreUnreadable
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.fold import fold
-from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.mails import Body, State
 from support.local_mail import CANARY, KEY, fill, summary
 
@@ -36,10 +36,10 @@ def test_entries_ascend_and_changes_have_a_higher_modseq(store: Database) -> Non
     box = fill(store, 3)
     before = mailboxes.named(store, "INBOX")
     assert before is not None
-    assert [entry.uid for entry in mailboxes.entries(store, box.id)] == [1, 2, 3]
+    assert [entry.uid for entry in contents.entries(store, box.id)] == [1, 2, 3]
     said = [(2, frozenset({"\\Flagged"}), 0), (3, frozenset({"\\Seen"}), 0)]
-    mailboxes.tell(store, box.id, said, ())
-    changed = mailboxes.entries(store, box.id, before.modseq)
+    contents.tell(store, box.id, said, ())
+    changed = contents.entries(store, box.id, before.modseq)
     assert [(entry.uid, entry.flags) for entry in changed] == [(2, frozenset({"\\Flagged"}))]
 
 
@@ -48,8 +48,8 @@ def test_expunged_mail_is_forgotten_with_its_body_and_words(store: Database) -> 
     mails.put_bodies(store, [("e1", summary(), body("haystack"))])
     before = mailboxes.named(store, "INBOX")
     assert before is not None
-    mailboxes.remove(store, box.id, [1])
-    assert mailboxes.vanished(store, box.id, before.modseq) == [1]
+    contents.remove(store, box.id, [1])
+    assert contents.vanished(store, box.id, before.modseq) == [1]
     assert mails.summary(store, "e1") is not None  # it may come to light in another mailbox
     mailboxes.sweep(store)
     assert mails.summary(store, "e1") is None
@@ -60,9 +60,9 @@ def test_expunged_mail_is_forgotten_with_its_body_and_words(store: Database) -> 
 def test_a_record_in_two_mailboxes_outlives_one_of_them(store: Database) -> None:
     box = fill(store, 1)
     other = mailboxes.put(store, "Archive", 8, "\\Archive", True)
-    mailboxes.add(store, other.id, [Skeleton(5, "e1", frozenset(), 0)])
+    contents.add(store, other.id, [Skeleton(5, "e1", frozenset(), 0)])
     mails.put_bodies(store, [("e1", summary(), body("haystack"))])
-    mailboxes.remove(store, box.id, [1])
+    contents.remove(store, box.id, [1])
     assert found(store, "hay") == [("Archive", 5, "e1")]
     mailboxes.drop(store, [other])
     mailboxes.sweep(store)
@@ -73,7 +73,7 @@ def test_another_uidvalidity_empties_the_mailbox(store: Database) -> None:
     fill(store, 2)
     box = mailboxes.put(store, "INBOX", 9, None, True)
     assert box.uidvalidity == 9
-    assert mailboxes.entries(store, box.id) == []
+    assert contents.entries(store, box.id) == []
     mailboxes.sweep(store)
     assert store.read("SELECT count(*) FROM mail") == [(0,)]
 
@@ -156,7 +156,7 @@ def test_reprs_show_no_mail() -> None:
 
 def test_ten_thousand_skeletons(store: Database) -> None:
     box = fill(store, 10_000)
-    assert [one.uid for one in mailboxes.entries(store, box.id)] == list(range(1, 10_001))
+    assert [one.uid for one in contents.entries(store, box.id)] == list(range(1, 10_001))
     mails.put_summaries(store, [("e5000", summary())])
     wanted = mails.wanting(store, box.id, State.READY)
     assert len(wanted) == 9_999

@@ -10,7 +10,7 @@ from sqlcipher3 import dbapi2
 from e2email_client import repairing
 from e2email_client import writing as writing_module
 from e2email_client.failure import LocalFault, Offline, Refused
-from e2email_client.local import mailboxes, notices
+from e2email_client.local import contents, mailboxes, notices
 from e2email_client.local.entries import Change, Place, State
 from e2email_client.local.notices import Kind
 from e2email_client.upstream import Remote
@@ -110,7 +110,7 @@ async def test_flags_merge_with_what_others_did(here: Home) -> None:
     assert await there(here) == expected
     await eventually(
         lambda: (
-            {u: set(f) for u, f in mailboxes.server_flags(here.cache, local.id).items()} == expected
+            {u: set(f) for u, f in contents.server_flags(here.cache, local.id).items()} == expected
         )
     )
 
@@ -172,7 +172,7 @@ async def test_a_new_cache_shows_what_was_promised(tmp_path, monkeypatch) -> Non
             path.unlink()
         async with home(server, tmp_path, monkeypatch) as made:
             await made.shown(1)
-            assert mailboxes.server_flags(made.cache, made.local().id) == {1: SEEN}
+            assert contents.server_flags(made.cache, made.local().id) == {1: SEEN}
             await kept(made)
             assert await there(made) == {1: SEEN}
 
@@ -210,7 +210,7 @@ async def test_what_the_server_puts_off_stays_and_what_follows_waits_for_it(
     await eventually(lambda: here.live.online)
     await here.live.writing.store(here.local(), [1], "-FLAGS", ["\\Seen"])
     assert [bool(one.added) for one in here.journal.pending()] == [True, False]
-    assert mailboxes.server_flags(here.cache, here.local().id)[1] == NONE
+    assert contents.server_flags(here.cache, here.local().id)[1] == NONE
     monkeypatch.setattr(Remote, "store", real)
     here.live.promised()
     await kept(here)
@@ -268,7 +268,7 @@ async def test_a_refused_flag_does_not_stay_on_the_screen(here: Home, monkeypatc
     monkeypatch.setattr(Remote, "store", picky)
     await kept(here)
     assert [one.reason for one in here.journal.entries(State.REFUSED)] == ["LIMIT"]
-    assert mailboxes.server_flags(here.cache, local.id)[1] == SEEN
+    assert contents.server_flags(here.cache, local.id)[1] == SEEN
     assert (await there(here))[2] == SEEN
 
 
@@ -295,7 +295,7 @@ async def test_nothing_is_promised_that_cannot_be_shown(here: Home, monkeypatch)
         raise dbapi2.OperationalError("database or disk is full")
 
     await away(here)
-    monkeypatch.setattr(mailboxes, "change", full)
+    monkeypatch.setattr(contents, "change", full)
     with pytest.raises(LocalFault):
         await here.live.writing.store(here.local(), [1], "+FLAGS", ["\\Seen"])
     assert here.journal.pending() == []

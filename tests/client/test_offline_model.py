@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from e2email_client.local import mailboxes
+from e2email_client.local import contents
 from support.home import Home, eventually, home
 from support.sealed_face import house
 
@@ -56,7 +56,7 @@ class Day:
                 await eventually(lambda: self._here.live.online and self.shown() == self.flags)
             # what the program sees of the other machine's it leaves
             local = self._here.local()
-            seen = mailboxes.server_flags(self._here.cache, local.id)[uids[0]]
+            seen = contents.server_flags(self._here.cache, local.id)[uids[0]]
             flags |= seen & set(THEIRS)
         await self._here.live.writing.store(self._here.local(), uids, operation, flags)
         for uid in uids:
@@ -96,7 +96,7 @@ class Day:
 
     def shown(self) -> dict[int, set[str]]:
         local = self._here.local()
-        found = mailboxes.server_flags(self._here.cache, local.id)
+        found = contents.server_flags(self._here.cache, local.id)
         return {uid: set(flags) for uid, flags in found.items()}
 
 

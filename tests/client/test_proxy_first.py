@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.local import mailboxes, names
+from e2email_client.local import contents, names
 from e2email_client.proxy import account
 from e2email_client.sync import Sync
 from e2email_client.upstream import Remote
@@ -184,6 +184,6 @@ async def test_what_is_listed_anew_stays_named(server: House, tmp_path: Path, mo
         new = made.local()
         assert (new.complete, new.object_id, new.subscribed) == (False, old.object_id, True)
         assert new.id != old.id
-        assert mailboxes.entries(made.cache, new.id) == []
+        assert contents.entries(made.cache, new.id) == []
         names.unlist(made.cache, old)  # which is another one by now
         assert made.local() == new

@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import sync as sync_module
 from e2email_client.failure import Offline
-from e2email_client.local import mailboxes, mails, reads
+from e2email_client.local import contents, mailboxes, mails, reads
 from e2email_client.opening import Opening
 from e2email_client.proxy.account import ProxyAccount, merged
 from e2email_client.proxy.session import ProxySession
@@ -263,7 +263,7 @@ async def test_what_comes_behind_a_slow_one_is_announced_after_it(here: Home) ->
     here.lose()
     await eventually(lambda: not here.live.online)
     for uid in (3, 4):
-        mailboxes.add(here.cache, local.id, [mailboxes.Skeleton(uid, f"E{uid}", frozenset(), 0)])
+        contents.add(here.cache, local.id, [contents.Skeleton(uid, f"E{uid}", frozenset(), 0)])
     mailboxes.listed(here.cache, local.id, uidnext=5, upstream_modseq=1)
     mails.put_summaries(here.cache, [("E4", ready)])
     here.live.changed()

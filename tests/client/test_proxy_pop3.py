@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from e2email_client.failure import LocalFault, Offline, Refused
-from e2email_client.local import cache, mailboxes, mails
-from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local import cache, contents, mailboxes, mails
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.mails import Body, Security, State, Summary
 from e2email_client.proxy import pop3
 from e2email_client.proxy.account import ProxyAccount
@@ -72,7 +72,7 @@ class Server:
     def remove(self, local, uids):
         for uid in uids:
             del self.mails[uid], self.flags[uid]
-        mailboxes.remove(self.cache, local.id, uids)
+        contents.remove(self.cache, local.id, uids)
         self.generation += 1
 
 
@@ -88,7 +88,7 @@ class Place:
     def list_inbox(self, complete: bool):
         local = mailboxes.put(self.cache, "INBOX", 7, None, True)
         found = [Skeleton(uid, f"e{uid}", frozenset(), 0) for uid in MAILS]
-        mailboxes.add(self.cache, local.id, found)
+        contents.add(self.cache, local.id, found)
         if complete:
             mailboxes.listed(self.cache, local.id, uidnext=10, upstream_modseq=1)
         return local

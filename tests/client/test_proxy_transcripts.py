@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2email_client.filling import Filling
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.proxy.session import CAPABILITIES, ProxySession
 from e2email_protocol.imap.connection import Connection
 from e2email_protocol.imap.context import Settings
@@ -208,7 +208,7 @@ class Play:
         return rows[0][0] == 1 and opened[0][0] >= 2 and count == self._boxes
 
     def _flags(self, uid: int) -> frozenset[str] | None:
-        found = mailboxes.server_flags(self._home.cache, self._home.local().id)
+        found = contents.server_flags(self._home.cache, self._home.local().id)
         return found.get(uid)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.upstream import Remote
 from e2email_client.upstream.wire import Wire
 from e2email_protocol.sealed.render import render
@@ -71,7 +71,7 @@ class Begun:
             await remote.select(name)
             assert {u: set(f) for u, f in await remote.flags(1, 100)} == expected
             local = mailboxes.named(files.cache, name)
-            shown = mailboxes.server_flags(files.cache, local.id)
+            shown = contents.server_flags(files.cache, local.id)
             assert {u: set(f) for u, f in shown.items()} == {
                 uid: flags for uid, flags in expected.items() if uid != 6
             }

@@ -8,7 +8,7 @@ import pytest
 
 from e2email_client import live as live_module
 from e2email_client.failure import Offline, Refused
-from e2email_client.local import mailboxes, reads
+from e2email_client.local import contents, mailboxes, reads
 from e2email_client.local.mails import State
 from e2email_client.sync import Sync
 from e2email_client.upstream import Remote, RemoteMailbox
@@ -84,10 +84,10 @@ async def test_a_reselect_costs_what_changed(here: Home) -> None:
     assert [one.split(b" ")[0] for one in said] == [b"SELECT", b"UID"]
     assert b"QRESYNC (" in said[0]
     assert said[1].startswith(b"UID FETCH 40:* ")
-    flags = mailboxes.server_flags(here.cache, local.id)
+    flags = contents.server_flags(here.cache, local.id)
     assert flags[3] == {"\\Seen"}
     assert sorted(flags) == [uid for uid in range(1, 42) if uid != 7]
-    assert mailboxes.vanished(here.cache, local.id, 0) == [7]
+    assert contents.vanished(here.cache, local.id, 0) == [7]
     other.close()
 
 
@@ -109,13 +109,13 @@ async def test_the_modseq_is_kept_only_when_all_below_it_is(here: Home, monkeypa
     other = await here.remote()
     await other.select("INBOX")
     await other.store([1], "+FLAGS", ["\\Seen"])
-    monkeypatch.setattr(mailboxes, "tell", _fails)
+    monkeypatch.setattr(contents, "tell", _fails)
     with pytest.raises(OSError):
         await sync.skeleton(inbox(sync))
     assert mailboxes.named(here.cache, "INBOX").upstream_modseq == kept.upstream_modseq
     monkeypatch.undo()
     local = await Sync(here.cache, here.opening, remote).skeleton(inbox(sync))
-    assert mailboxes.server_flags(here.cache, local.id)[1] == {"\\Seen"}
+    assert contents.server_flags(here.cache, local.id)[1] == {"\\Seen"}
     assert mailboxes.by_id(here.cache, local.id).upstream_modseq > kept.upstream_modseq
     other.close()
 
@@ -137,9 +137,9 @@ async def test_what_is_said_during_another_command_is_written_down(here: Home) -
         await other.expunge([2])
         await here.server.deliver(mail(4))
         await remote.noop()  # the server says all of it with the answer to this
-    assert mailboxes.server_flags(here.cache, local.id)[1] == {"\\Flagged"}
-    assert mailboxes.vanished(here.cache, local.id, 0) == [2]
-    assert sorted(mailboxes.server_flags(here.cache, local.id)) == [1, 3, 4]
+    assert contents.server_flags(here.cache, local.id)[1] == {"\\Flagged"}
+    assert contents.vanished(here.cache, local.id, 0) == [2]
+    assert sorted(contents.server_flags(here.cache, local.id)) == [1, 3, 4]
     other.close()
 
 
@@ -189,7 +189,7 @@ async def test_without_qresync_everything_is_compared(here: Home) -> None:
     await other.expunge([2])
     remote.resyncs = False
     local = await sync.skeleton(inbox(sync))
-    assert mailboxes.server_flags(here.cache, local.id)[1] == {"\\Deleted", "x"}
+    assert contents.server_flags(here.cache, local.id)[1] == {"\\Deleted", "x"}
     assert here.uids() == [1, 3, 4, 5]
     other.close()
 
@@ -206,7 +206,7 @@ async def test_idle_says_enough(alive: Home) -> None:
     other = await alive.remote()
     await other.select("INBOX")
     await other.store([1], "+FLAGS", ["\\Seen"])
-    await eventually(lambda: mailboxes.server_flags(alive.cache, local.id)[1] == {"\\Seen"})
+    await eventually(lambda: contents.server_flags(alive.cache, local.id)[1] == {"\\Seen"})
     await other.store([2], "+FLAGS", ["\\Deleted"])
     await other.expunge([2])
     await alive.shown(1)
@@ -221,11 +221,11 @@ async def test_the_older_word_on_flags_is_no_news(here: Home) -> None:
     await sync.everything(bodies=False)
     box = here.local()
     seen, none = frozenset({"\\Seen"}), frozenset[str]()
-    mailboxes.tell(here.cache, box.id, [(1, seen, 1_000_000)], ())
-    mailboxes.tell(here.cache, box.id, [(1, none, 999_999)], ())
-    assert mailboxes.server_flags(here.cache, box.id) == {1: seen}
-    mailboxes.tell(here.cache, box.id, [(1, none, 1_000_001)], ())
-    assert mailboxes.server_flags(here.cache, box.id) == {1: none}
+    contents.tell(here.cache, box.id, [(1, seen, 1_000_000)], ())
+    contents.tell(here.cache, box.id, [(1, none, 999_999)], ())
+    assert contents.server_flags(here.cache, box.id) == {1: seen}
+    contents.tell(here.cache, box.id, [(1, none, 1_000_001)], ())
+    assert contents.server_flags(here.cache, box.id) == {1: none}
 
 
 async def test_a_mailbox_deleted_while_it_is_listed(here: Home) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from e2email_client.failure import BadServer, Offline
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.local.cache import open_cache
 from e2email_client.local.cipher import Database
 from e2email_client.sync import Stale, Sync
@@ -149,7 +149,7 @@ async def test_a_hundred_thousand_replies_in_one_write(cache: Database) -> None:
     many = b"".join(line(uid) for uid in range(1, 100_001))
     async with against(scripted(selected(100_000, 100_001), many), cache) as (sync, _):
         local = await sync.skeleton(INBOX)
-    assert mailboxes.count(cache, local.id, 2**32) == 100_000
+    assert contents.count(cache, local.id, 2**32) == 100_000
     assert mailboxes.by_id(cache, local.id).upstream_modseq == 5
 
 
@@ -160,7 +160,7 @@ async def test_vanished_in_the_middle_of_a_fetch(cache: Database) -> None:
         local = await sync.skeleton(INBOX)
         async with sync.turn(local):
             pass  # the end of a turn writes down what was heard
-    assert mailboxes.server_flags(cache, local.id) == {2: SEEN, 3: frozenset()}
+    assert contents.server_flags(cache, local.id) == {2: SEEN, 3: frozenset()}
 
 
 async def test_stars_inside_names_and_mail(cache: Database) -> None:

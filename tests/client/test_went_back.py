@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from e2email_client.local import mailboxes, notices, reads
+from e2email_client.local import contents, notices, reads
 from e2email_client.local.bound import Room
 from e2email_client.local.cache import open_cache, open_state
 from e2email_client.local.cipher import Database
@@ -152,7 +152,7 @@ async def test_a_restored_server(here: Home) -> None:
     assert texts(here) == [b"body 1\r\n", b"body 2\r\n", b"body 30\r\n"]
     now = here.local()
     assert (now.server_validity, now.uidvalidity) == (before.uidvalidity, before.uidvalidity + 1)
-    assert "\\Deleted" not in mailboxes.server_flags(here.cache, now.id)[3]
+    assert "\\Deleted" not in contents.server_flags(here.cache, now.id)[3]
     (one,) = [one for one in notices.pending(here.state) if one.kind is Kind.WENT_BACK]
     assert one.mailbox == "INBOX"
     # programs are told: the session that had it selected ends, and a new one sees other numbers

@@ -12,7 +12,7 @@ from typing import Any
 from e2email_client import live as live_module
 from e2email_client.failure import Offline
 from e2email_client.live import Live
-from e2email_client.local import cache, mailboxes
+from e2email_client.local import cache, contents, mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.journal import Journal, Seal
 from e2email_client.local.mailboxes import Mailbox
@@ -113,7 +113,7 @@ class Home:
     def uids(self, name: str = "INBOX") -> list[int]:
         """Those that are shown."""
         local = self.local(name)
-        return [one.uid for one in mailboxes.entries(self.cache, local.id)] if local else []
+        return [one.uid for one in contents.entries(self.cache, local.id)] if local else []
 
     async def shown(self, *uids: int, name: str = "INBOX") -> None:
         await eventually(lambda: self.uids(name) == list(uids))

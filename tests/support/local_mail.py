@@ -1,8 +1,8 @@
 """Mail of a local store, as far as it needs none."""
 
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.local.cipher import Database
-from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.mails import Security, State, Summary
 
 KEY = bytes(range(32))
@@ -28,7 +28,7 @@ def summary(subject: str = "subject", state: State = State.READY) -> Summary:
 
 def fill(store: Database, count: int) -> mailboxes.Mailbox:
     box = mailboxes.put(store, "INBOX", 7, None, True)
-    mailboxes.add(
+    contents.add(
         store, box.id, [Skeleton(n, f"e{n}", frozenset({"\\Seen"}), n) for n in range(1, count + 1)]
     )
     mailboxes.listed(store, box.id, uidnext=count + 1, upstream_modseq=1)

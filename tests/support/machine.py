@@ -13,7 +13,7 @@ from e2email_client import config, entry, fetching
 from e2email_client.account import Wish, create
 from e2email_client.cli._options import Access
 from e2email_client.failure import Offline
-from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local.contents import Skeleton
 from e2email_client.main import e2email
 from e2email_client.passphrase import Source
 from e2email_client.paths import Home

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from e2email_client.local import cache, mailboxes
+from e2email_client.local import cache, contents, mailboxes
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.entries import Change, Place
 from e2email_client.local.journal import Journal
-from e2email_client.local.mailboxes import Skeleton
 from e2email_client.local.reserve import Reserve
 from e2email_client.replay import Replay
 from e2email_client.upstream import Remote
@@ -93,7 +93,7 @@ async def promise(place: Files, remote: Remote, record: bytes) -> None:
         mails[name] = await remote.email_ids(range(1, count + 1))
         local = mailboxes.put(place.cache, name, validity, None, True)
         found = [Skeleton(uid, mails[name][uid], NONE, 0) for uid in range(1, count + 1)]
-        mailboxes.add(place.cache, local.id, found)
+        contents.add(place.cache, local.id, found)
         mailboxes.listed(place.cache, local.id, uidnext=count + 1, upstream_modseq=1)
     here, there = Place("INBOX", "", validities["INBOX"]), Place("Box", "", validities["Box"])
     place.journal.flags(here, [Change((1, 2), SEEN, NONE)])
@@ -110,7 +110,7 @@ async def replayed(
 ) -> None:
     patch(remote._wire, "run", steps.wait(remote._wire.run))
     patch(place.journal, "done", steps.act(place.journal.done))
-    patch(mailboxes, "tell", steps.act(mailboxes.tell))
+    patch(mailboxes, "tell", steps.act(contents.tell))
     await place.replay.run(remote)
 
 

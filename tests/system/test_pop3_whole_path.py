@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from e2email_client.live import Live
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.proxy import secrets, tls
 from e2email_client.proxy.account import ProxyAccount
 from e2email_client.proxy.passwords import passwords
@@ -43,7 +43,7 @@ class Face3:
         """Until the skeleton of so many messages is here."""
         for _ in range(600):
             local = mailboxes.named(self.account.cache, "INBOX")
-            known = mailboxes.entries(self.account.cache, local.id) if local else []
+            known = contents.entries(self.account.cache, local.id) if local else []
             if local and local.complete and len(known) == messages:
                 return
             await asyncio.sleep(0.1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2email_client import standing
-from e2email_client.local import browse, mailboxes, reads
+from e2email_client.local import browse, contents, mailboxes, reads
 from e2email_client.stores import open_stores
 from support import system
 
@@ -40,7 +40,7 @@ def state(user: system.User) -> dict[str, list[tuple[object, ...]]]:
         assert cache.read("PRAGMA integrity_check") == [("ok",)]
         found = {}
         for box in mailboxes.every(cache):
-            flags = mailboxes.server_flags(cache, box.id)
+            flags = contents.server_flags(cache, box.id)
             views = reads.known(cache, box.id, sorted(flags), reads.Octets.HEADER)
             found[box.name] = [
                 (one.uid, one.email_id, one.state, one.octets, sorted(flags[one.uid]))

@@ -55,14 +55,14 @@ def command(
     import asyncio
 
     from e2email_client.cli._store import find_mailbox, opened, require_synced
-    from e2email_client.local import mailboxes
+    from e2email_client.local import contents, mailboxes
 
     with opened(access) as (unlocked, cache):
         require_synced(cache)
         wanted = names or (("INBOX",) if uids else ())
         boxes = [find_mailbox(cache, name) for name in dict.fromkeys(wanted)]
         plan = [
-            (box, sorted(set(uids) or mailboxes.server_flags(cache, box.id)))
+            (box, sorted(set(uids) or contents.server_flags(cache, box.id)))
             for box in boxes or mailboxes.every(cache)
         ]
         tally, fault = asyncio.run(_export(unlocked, cache, plan, folder, received))

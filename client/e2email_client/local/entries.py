@@ -11,7 +11,8 @@ from typing import Any
 
 from e2email_protocol.imap.sequence import parse_set
 
-from .mailboxes import Mailbox, unpack
+from .contents import unpack
+from .mailboxes import Mailbox
 from .pending import Effect
 
 # A row of UIDs stays readable at once; a mailbox of a million messages is some of them.

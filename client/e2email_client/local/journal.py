@@ -22,8 +22,8 @@ from e2email_protocol.imap.sequence import render_set
 
 from . import notices
 from .cipher import Database
+from .contents import pack
 from .entries import Change, Entry, Kind, Place, State, entry, marks, parts, together
-from .mailboxes import pack
 from .notices import Kind as Notice
 from .pending import Effect
 from .reserve import Reserve

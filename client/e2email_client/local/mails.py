@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from . import keywords, large, mailboxes, outlines, words
+from . import announced, contents, keywords, large, outlines, words
 from .chunks import Gone
 from .cipher import Database
 from .many import chunks, marks
@@ -117,7 +117,7 @@ def put_summaries(database: Database, found: Iterable[tuple[str, Summary]]) -> N
     """(email id, summary) of newly opened envelopes; a record already READY keeps what it has."""
     with database.write() as writer:
         put = [_put(writer, email_id, one, State.READY) for email_id, one in found]
-        mailboxes.touch(writer, [one for one in put if one is not None])
+        announced.touch(writer, [one for one in put if one is not None])
 
 
 def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -> None:
@@ -131,7 +131,7 @@ def put_bodies(database: Database, found: Iterable[tuple[str, Summary, Body]]) -
             known.append(put)
             _put_body(writer, put[0], content, files)
             words.put_off(writer, put[0])
-        mailboxes.touch(writer, known)
+        announced.touch(writer, known)
 
 
 def _octets(mail: tuple[str, Summary, Body]) -> dict[str, bytes]:
@@ -150,7 +150,7 @@ def put_off(database: Database, email_ids: Iterable[str]) -> None:
             ).fetchone()
             for email_id in email_ids
         ]
-        mailboxes.touch(writer, [(row[0], False) for row in tried if row])
+        announced.touch(writer, [(row[0], False) for row in tried if row])
 
 
 def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int, bool] | None:
@@ -162,7 +162,7 @@ def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int,
     if row is None:
         return None
     mail_id, had = row
-    said = mailboxes.pack(keywords.keywords(summary.security))
+    said = contents.pack(keywords.keywords(summary.security))
     writer.execute(
         "UPDATE mail SET state = ?, size = ?, keywords = ? WHERE id = ?",
         (int(summary.state), summary.size, said, mail_id),

@@ -15,7 +15,7 @@ CREATE TABLE mailbox (
   uidnext INTEGER NOT NULL DEFAULT 1,
   announced INTEGER NOT NULL DEFAULT 1,        -- UIDs from here on are not shown yet
   upstream_modseq INTEGER NOT NULL DEFAULT 0,  -- the server's HIGHESTMODSEQ we have caught up with
-  modseq INTEGER NOT NULL DEFAULT 1,           -- our own, see local/mailboxes.py
+  modseq INTEGER NOT NULL DEFAULT 1,           -- our own, see local/announced.py
   horizon INTEGER NOT NULL DEFAULT 1,          -- `vanished` has all that is gone since this modseq
   complete INTEGER NOT NULL DEFAULT 0          -- every UID, its flags and time are here
 );

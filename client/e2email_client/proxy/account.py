@@ -12,7 +12,7 @@ from typing import Protocol
 from e2email_client.device_seal import MAX_MAIL
 from e2email_client.failure import ClientError, Offline, Refused
 from e2email_client.live import Live
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import contents, mailboxes, mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
@@ -158,10 +158,10 @@ class ProxyAccount:
         if now is None or (old is not None and old.modseq == now.modseq):
             return old if now is not None else None
         since = old.modseq if old else 0
-        fresh = [Entry(*one) for one in mailboxes.entries(self.cache, mailbox_id, since)]
+        fresh = [Entry(*one) for one in contents.entries(self.cache, mailbox_id, since)]
         if old is not None:
             # read after the entries: one removed in between is in neither
-            gone = set(mailboxes.vanished(self.cache, mailbox_id, since))
+            gone = set(contents.vanished(self.cache, mailbox_id, since))
             fresh = merged(old.entries, fresh, gone)
         # what was announced since `now` was read may be among them
         uidnext = max(now.announced, fresh[-1].uid + 1) if fresh else now.announced

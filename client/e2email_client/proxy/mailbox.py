@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import datetime
 
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import contents, mails
 from e2email_client.local.keywords import without_reserved
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
@@ -91,7 +91,7 @@ class ProxyMailbox:
         if now.modseq <= since:
             return Changes((), (), now.modseq, now)
         gone = await asyncio.to_thread(
-            mailboxes.vanished, self._account.cache, self._local.id, since
+            contents.vanished, self._account.cache, self._local.id, since
         )
         changed = [entry for entry in now.entries if entry.modseq > since]
         return Changes(changed, gone, now.modseq, now, complete)

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from e2email_client.failure import ClientError
 from e2email_client.live import INBOX
-from e2email_client.local import mailboxes, mails
+from e2email_client.local import contents, mails
 from e2email_client.local.chunks import PART
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State
@@ -148,7 +148,7 @@ class ProxyMaildrop:
         await asyncio.shield(self._removing)
 
     async def _remove(self, uids: Sequence[int]) -> None:
-        known = await asyncio.to_thread(mailboxes.server_flags, self._account.cache, self._local.id)
+        known = await asyncio.to_thread(contents.server_flags, self._account.cache, self._local.id)
         there = [uid for uid in uids if uid in known]
         if there:
             with _told():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from e2email_client.device_seal import MAX_MAIL
-from e2email_client.local import mailboxes
+from e2email_client.local import contents, mailboxes
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.proxy.account import ProxyAccount, upstream
 from e2email_client.proxy.logins import Login, logged_in, named, noted
@@ -91,7 +91,7 @@ class ProxySession:
             uidnext=view.uidnext,
             uidvalidity=local.uidvalidity,
             highestmodseq=view.modseq,
-            size=await asyncio.to_thread(mailboxes.octets, self._ours.cache, local.id),
+            size=await asyncio.to_thread(contents.octets, self._ours.cache, local.id),
             deleted=sum("\\Deleted" in one.flags for one in view.entries),
             mailbox_id=self._object_id(local),
         )
@@ -120,7 +120,7 @@ class ProxySession:
 
     async def select(self, name: str, readonly: bool) -> ProxyMailbox:
         local = await self._ours.mailbox(name)
-        horizon = await asyncio.to_thread(mailboxes.horizon, self._ours.cache, local.id)
+        horizon = await asyncio.to_thread(contents.horizon, self._ours.cache, local.id)
         return ProxyMailbox(self._ours, local, readonly, horizon, self._object_id(local))
 
     async def append(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from e2email_client.failure import BadServer
-from e2email_client.local.mailboxes import Skeleton
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.seen import Counters
 from e2email_client.upstream.news import Hearing, News, believed
 from e2email_client.upstream.wire import Literal, Result, Wire
