@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from e2email_client.appending import Appending
 from e2email_client.bell import Bell
+from e2email_client.connection import not_stale
 from e2email_client.failure import ClientError, Offline
 from e2email_client.local import mailboxes
 from e2email_client.local.bound import Room
@@ -29,7 +31,7 @@ from e2email_client.replay import Replay
 from e2email_client.sync import Report, Stale, Sync, silent
 from e2email_client.unlock import Unlocked
 from e2email_client.upstream import Remote, RemoteMailbox, connect
-from e2email_client.writing import Writing, not_stale
+from e2email_client.writing import Writing
 from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,8 @@ class Live:
         self._promised = asyncio.Event()  # there may be something in it
         self._replay = Replay(journal, cache, unlocked.paths.replay_lock, seen=seen)
         self._bell = Bell(unlocked.paths.bell)
-        self.writing = Writing(self, cache, journal, self._replay, seal)
+        self.writing = Writing(self, cache, journal, self._replay)
+        self.appending = Appending(self, journal, seal)
 
     def __repr__(self) -> str:
         return f"Live({self._unlocked.settings.address}, {'on' if self.online else 'off'}line)"

@@ -2,21 +2,21 @@
 
 While the server is there OK follows its OK. While it is not, or where it is not known how far a
 change came, changes of flags and deletions go into the journal; what needs a UID from the server
-raises Offline. docs/specs/journal.md.
+raises Offline. What programs store is in `appending`. docs/specs/journal.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlcipher3 import dbapi2
 
+from e2email_client.appending import APPEND_SECONDS, LOOK_SECONDS
+from e2email_client.connection import catch_up, connected, not_stale
 from e2email_client.copying import Copying, left
 from e2email_client.failure import (
     BadServer,
@@ -29,7 +29,7 @@ from e2email_client.failure import (
 from e2email_client.local import contents, mailboxes
 from e2email_client.local.cipher import Database
 from e2email_client.local.entries import Change, Place, differences
-from e2email_client.local.journal import Journal, Seal, Sending
+from e2email_client.local.journal import Journal
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.replay import Replay
 from e2email_client.sync import Stale, Sync
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INBOX = "INBOX"
-# Programs give up after a minute or more; a connection that broke is mostly back within seconds.
-APPEND_SECONDS = 30.0
-_LOOK_SECONDS = 0.1
 NONE: frozenset[str] = frozenset()
 
 _Act = Callable[[Remote, Sync], Awaitable[None]]
@@ -53,14 +50,11 @@ T = TypeVar("T")
 class Writing:
     """The changes of one account. All of it may raise Offline, BadServer, Refused, LocalFault."""
 
-    def __init__(
-        self, live: Live, cache: Database, journal: Journal, replay: Replay, seal: Seal | None
-    ) -> None:
+    def __init__(self, live: Live, cache: Database, journal: Journal, replay: Replay) -> None:
         self._live = live
         self._cache = cache
         self._journal = journal
         self._replay = replay
-        self._seal = seal or bytes  # else as it is: the server seals it
 
     # what can be promised
 
@@ -197,7 +191,7 @@ class Writing:
         if move:
             await asyncio.to_thread(contents.remove, self._cache, local.id, copied[1])
             self._live.changed()
-        await self._catch_up_quickly(target)
+        await catch_up(self._live, target)
         return target.shown(copied[0]), copied[1], copied[2]
 
     async def _arrived(
@@ -209,7 +203,7 @@ class Writing:
         until = clock() + APPEND_SECONDS
         while clock() < until:
             try:
-                async with self._connected() as sync:
+                async with connected(self._live) as sync:
                     await sync.news(target)
                     found = await asyncio.to_thread(copying.arrived)
                     if found is not None and move:
@@ -217,66 +211,10 @@ class Writing:
                             found = None if await left(remote, found[0]) else found
                 return (target.server_validity, *found) if found is not None else None
             except Offline:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
             except (ClientError, Stale):
                 break
         return None
-
-    async def append(
-        self, target: Mailbox, mail: bytes, flags: Iterable[str], when: datetime
-    ) -> tuple[int, int]:
-        """(UIDVALIDITY, UID). However often it is tried, it arrives once: the octets that go up
-        are on the disk before they are sent, and the server knows them again."""
-        await self._live.settled()
-        if not self._live.elsewhere:
-            _ = self._live.reached  # else Offline, and nothing was begun
-        wanted = frozenset(flags)
-        sending = await asyncio.to_thread(
-            self._journal.begin_append, Place.of(target), mail, self._seal, wanted, when
-        )
-        attempt = _Attempt(sending)
-        try:
-            placed = await self._sent(attempt, target, wanted, when)
-        except (Refused, NotUnderstood):
-            attempt.refused = True
-            raise
-        finally:
-            await asyncio.shield(asyncio.to_thread(self._ended, attempt))
-        await self._catch_up_quickly(target)
-        return target.shown(placed[0]), placed[1]
-
-    async def _sent(
-        self, attempt: _Attempt, target: Mailbox, flags: frozenset[str], when: datetime
-    ) -> tuple[int, int]:
-        clock = asyncio.get_running_loop().time
-        until = clock() + APPEND_SECONDS
-        while True:
-            try:
-                async with self._connected() as sync, sync.any_turn() as remote:
-                    attempt.sent += 1
-                    placed = await remote.append(target.name, attempt.sending.octets, flags, when)
-                    attempt.arrived = True
-                    return placed
-            except Offline:
-                # it was there when this began, unless another program syncs: then nobody looked
-                unseen = self._live.elsewhere and not attempt.sent
-                if unseen or clock() >= until:
-                    raise
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    def _ended(self, attempt: _Attempt) -> None:
-        with suppress(LocalFault):  # it stays for a day, and does nothing by itself
-            if attempt.over:
-                self._journal.done([attempt.sending.id])
-        self._journal.gave_up(attempt.sending)
-
-    async def _catch_up_quickly(self, target: Mailbox) -> None:
-        """See what was just put there. It is there, so a failure now must not be told as one."""
-        try:
-            async with self._connected() as sync:
-                await sync.envelopes(await sync.news(target))
-        except (ClientError, Stale) as fault:
-            log.info("what was stored is not seen yet: %s", type(fault).__name__)
 
     async def create(self, name: str, special_use: str | None = None) -> None:
         await self._mailboxes(lambda remote, _: remote.create(name, special_use))
@@ -301,7 +239,7 @@ class Writing:
         await self._mailboxes(lambda remote, _: remote.subscribe(name, on))
 
     async def _mailboxes(self, act: _Act) -> None:
-        async with self._connected() as sync:
+        async with connected(self._live) as sync:
             async with sync.any_turn() as remote:
                 await self._replay.run(remote)
                 await act(remote, sync)
@@ -324,44 +262,10 @@ class Writing:
     @asynccontextmanager
     async def _turn(self, local: Mailbox) -> AsyncIterator[Remote]:
         """With the mailbox selected, and what was promised before done before."""
-        async with self._connected() as sync:
+        async with connected(self._live) as sync:
             if await asyncio.to_thread(self._journal.anything_pending):
                 async with sync.any_turn() as remote:
                     await self._replay.run(remote)
             with not_stale():
                 async with sync.turn(local) as remote:
                     yield remote
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Sync]:
-        """This program's connection; one of its own where another program syncs: a change needs
-        no lock."""
-        await self._live.settled()
-        if self._live.elsewhere:
-            async with self._live.aside() as sync:
-                yield sync
-        else:
-            yield self._live.reached
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """An APPEND, and what is known of it."""
-
-    sending: Sending
-    sent: int = 0  # how often
-    arrived: bool = False
-    refused: bool = False  # the last time
-
-    @property
-    def over(self) -> bool:
-        """Nothing is open: a refusal speaks for its own time only, not for a lost answer's."""
-        return self.arrived or (not self.sending.again and self.sent - self.refused == 0)
-
-
-@contextmanager
-def not_stale() -> Iterator[None]:
-    try:
-        yield
-    except Stale:
-        raise Refused("STALE", "The mailbox is another one by now.") from None

@@ -119,16 +119,16 @@ async def test_a_renamed_mailbox_leaves_its_name_to_a_new_one(here: Home) -> Non
     """It is no alarm when a program makes another of that name."""
     writing = here.live.writing
     await writing.create("Old")
-    await writing.append(here.local("Old"), mail(7), [], WHEN)
+    await here.live.appending.append(here.local("Old"), mail(7), [], WHEN)
     await writing.create("Old/Below")
     was, below = here.local("Old"), here.local("Old/Below")
     await writing.rename("Old", "New")
     assert (here.local("New").id, here.local("New/Below").id) == (was.id, below.id)
     for name in ("Old", "Old/Below"):
         await writing.create(name)
-        await writing.append(here.local(name), mail(8), [], WHEN)
+        await here.live.appending.append(here.local(name), mail(8), [], WHEN)
         assert here.local(name).uidvalidity > was.uidvalidity
-    await writing.append(here.local("New"), mail(9), [], WHEN)
+    await here.live.appending.append(here.local("New"), mail(9), [], WHEN)
     await here.live.reached.catch_up_all()
     assert here.local("New").id == was.id
     assert here.uids("New") == [1, 2]
@@ -139,7 +139,7 @@ async def test_mailboxes_that_change_places_are_what_they_were(here: Home) -> No
     writing = here.live.writing
     for name in ("A", "B"):
         await writing.create(name)
-        await writing.append(here.local(name), mail(7), [], WHEN)
+        await here.live.appending.append(here.local(name), mail(7), [], WHEN)
     b = here.local("B")
     other = await here.remote()
     for old, new in (("A", "C"), ("B", "A"), ("C", "B")):
@@ -147,7 +147,7 @@ async def test_mailboxes_that_change_places_are_what_they_were(here: Home) -> No
     other.close()
     await here.live.reached.catch_up_all()
     for name in ("A", "B"):
-        await writing.append(here.local(name), mail(8), [], WHEN)
+        await here.live.appending.append(here.local(name), mail(8), [], WHEN)
     await here.live.reached.catch_up_all()
     assert here.local("A").id == b.id
     assert here.local("B").uidvalidity > b.uidvalidity  # which programs were told of this name

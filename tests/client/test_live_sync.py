@@ -93,7 +93,8 @@ async def test_changes_go_through_and_are_seen_here_at_once(here: Home) -> None:
     assert here.uids("Made here") == [1, 2]
     await here.live.writing.copy(inbox, [3], made, move=True)
     assert (here.uids(), here.uids("Made here")) == ([1, 2], [1, 2, 3])
-    assert await here.live.writing.append(made, mail(4), ["\\Seen"], WHEN) == (made.uidvalidity, 4)
+    placed = await here.live.appending.append(made, mail(4), ["\\Seen"], WHEN)
+    assert placed == (made.uidvalidity, 4)
     assert here.uids("Made here") == [1, 2, 3, 4]
     await here.live.writing.store(inbox, [1], "+FLAGS", ["\\Deleted"])
     assert await here.live.writing.expunge(inbox, [1]) == [1]
@@ -103,7 +104,7 @@ async def test_changes_go_through_and_are_seen_here_at_once(here: Home) -> None:
 async def test_a_renamed_mailbox_keeps_what_is_known_of_it(here: Home) -> None:
     await here.live.writing.create("Before")
     before = here.local("Before")
-    await here.live.writing.append(before, mail(1), [], WHEN)
+    await here.live.appending.append(before, mail(1), [], WHEN)
     await eventually(lambda: states(here, "Before") == [State.OPENED])
     await here.live.writing.rename("Before", "After")
     after = here.local("After")

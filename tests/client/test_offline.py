@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlcipher3 import dbapi2
 
-from e2email_client import repairing
-from e2email_client import writing as writing_module
+from e2email_client import appending, repairing
 from e2email_client.failure import LocalFault, Offline, Refused
 from e2email_client.local import contents, mailboxes, notices
 from e2email_client.local.entries import Change, Place, State
@@ -223,7 +222,7 @@ async def test_what_the_server_puts_off_stays_and_what_follows_waits_for_it(
 async def test_a_mailbox_that_is_gone_or_another_one(here: Home) -> None:
     for name in ("Gone", "Other"):
         await here.live.writing.create(name)
-        await here.live.writing.append(here.local(name), mail(9), [], WHEN)
+        await here.live.appending.append(here.local(name), mail(9), [], WHEN)
     await away(here)
     for name in ("Gone", "Other"):
         await here.live.writing.store(here.local(name), [1], "+FLAGS", ["\\Seen"])
@@ -326,7 +325,7 @@ async def test_an_append_whose_answer_was_lost_is_sent_again_once(
     here: Home, monkeypatch, arrives
 ) -> None:
     record = await sealed(here, 6)
-    monkeypatch.setattr(here.live.writing, "_seal", lambda _: record)
+    monkeypatch.setattr(here.live.appending, "_seal", lambda _: record)
     real = Remote.append
 
     async def lost(self, *arguments):
@@ -338,7 +337,7 @@ async def test_an_append_whose_answer_was_lost_is_sent_again_once(
         raise Offline("gone")
 
     monkeypatch.setattr(Remote, "append", lost)
-    assert await here.live.writing.append(here.local(), mail(6), ["\\Seen"], WHEN) == (
+    assert await here.live.appending.append(here.local(), mail(6), ["\\Seen"], WHEN) == (
         here.local().uidvalidity,
         6,
     )
@@ -349,9 +348,9 @@ async def test_an_append_whose_answer_was_lost_is_sent_again_once(
 async def test_an_append_answered_no_is_stored_once_when_it_is_tried_again(
     here: Home, monkeypatch
 ) -> None:
-    monkeypatch.setattr(writing_module, "APPEND_SECONDS", 0.2)
+    monkeypatch.setattr(appending, "APPEND_SECONDS", 0.2)
     records = [await sealed(here, 6), await sealed(here, 6)]
-    monkeypatch.setattr(here.live.writing, "_seal", lambda _: records.pop(0))
+    monkeypatch.setattr(here.live.appending, "_seal", lambda _: records.pop(0))
     real = Remote.append
 
     async def lost(self, *arguments):
@@ -362,17 +361,17 @@ async def test_an_append_answered_no_is_stored_once_when_it_is_tried_again(
 
     monkeypatch.setattr(Remote, "append", lost)
     with pytest.raises(Offline):
-        await here.live.writing.append(here.local(), mail(6), [], WHEN)
+        await here.live.appending.append(here.local(), mail(6), [], WHEN)
     (row,) = here.journal.entries(State.SENDING)
     await kept(here)
     await here.shown(*range(1, 7))
-    assert await here.live.writing.append(here.local(), mail(6), [], WHEN) == (
+    assert await here.live.appending.append(here.local(), mail(6), [], WHEN) == (
         here.local().uidvalidity,
         6,
     )
     assert here.journal.octets(row.id) is None
     # and a third time it is wanted twice
-    await here.live.writing.append(here.local(), mail(6), [], WHEN)
+    await here.live.appending.append(here.local(), mail(6), [], WHEN)
     assert set(await there(here)) == set(range(1, 8))
 
 
@@ -380,7 +379,7 @@ async def test_a_refused_append_leaves_nothing(here: Home) -> None:
     target = here.local()
     gone = Place("Gone", "", 1)
     with pytest.raises(Refused):
-        await here.live.writing.append(
+        await here.live.appending.append(
             mailboxes.Mailbox(**{**fields(target), "name": gone.name}), mail(6), [], WHEN
         )
     assert here.journal.entries(State.SENDING) == []

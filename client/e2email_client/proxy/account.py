@@ -147,7 +147,7 @@ class ProxyAccount:
             raise errors.TooBig("above the limit")
         target = await self.mailbox(name)
         async with upstream(away=True):
-            placed = await self.live.writing.append(
+            placed = await self.live.appending.append(
                 target, octets, without_reserved(flags), when or datetime.now(UTC)
             )
         return AppendResult(*placed)
