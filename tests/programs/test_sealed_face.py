@@ -17,29 +17,20 @@ from aioimaplib import aioimaplib
 from imapclient import IMAPClient
 
 from support.maildir import MBSYNC, flag, maildir, mbsync
-from support.programs import Desk, Terminal, letter, needs
+from support.programs import MUTTRC, Desk, Terminal, letter, needs
 from support.system import Server, User, count, eventually, literals
 
 LETTERS = 12
 TUID = re.compile(rb"^X-TUID: [A-Za-z0-9+/]{12}\n", re.M)  # mbsync's own mark
 
-MUTTRC = """
-set folder = imaps://{host}:{imaps}/
-set spoolfile = +INBOX
-set imap_user = {user}
-set imap_pass = {password}
-set certificate_file = {certificate}
-set imap_qresync = yes
-set header_cache = {home}/headers
-set delete = yes
-set quit = yes
-set confirmappend = no
-set sleep_time = 0
-set resolve = no
+SETTINGS = (
+    MUTTRC
+    + """
 set sort = mailbox-order
 set crypt_use_gpgme = no
 set status_format = "now %m messages %F flagged."
 """
+)
 
 IMAPFLOW = """
 const {{ ImapFlow }} = require('imapflow');
@@ -163,7 +154,7 @@ def test_mbsync_both_ways(desk: Desk) -> None:
 )
 def test_mutt_and_its_header_cache(desk: Desk, program: str) -> None:
     """With QRESYNC it asks for what changed, and its cache must agree with the server."""
-    desk.write("muttrc", MUTTRC)
+    desk.write("muttrc", SETTINGS)
     shown = ((12, 0), (11, 2), (12, 2))  # the last one is marked, unmarked, and another marked
     for turn, (messages, marked) in enumerate(shown):
         with Terminal(desk, [program, "-F", desk.home / "muttrc"]) as terminal:

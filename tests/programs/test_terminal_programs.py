@@ -4,30 +4,20 @@ from urllib.parse import quote
 
 import pytest
 
-from support.programs import Desk, Terminal, needs
+from support.programs import MUTTRC, Desk, Terminal, needs
 from support.system import eventually
 
-MUTTRC = """
-set folder = imaps://{host}:{imaps}/
-set spoolfile = +INBOX
+SETTINGS = (
+    MUTTRC
+    + """
 set record = +Sent
 set postponed = +Drafts
-set imap_user = {user}
-set imap_pass = {password}
-set certificate_file = {certificate}
-set imap_qresync = yes
-set header_cache = {home}/headers
-set delete = yes
-set quit = yes
-set confirmappend = no
 set confirmcreate = no
 set mail_check = 1
 set timeout = 2
 set pipe_decode = no
 set wait_key = no
-set sleep_time = 0
 set sort = date
-set resolve = no
 set tmpdir = {home}
 set sendmail = false
 set from = {user}
@@ -37,6 +27,7 @@ set editor = {home}/edit.sh
 set recall = no
 set auto_tag = no
 """
+)
 
 BOTH = [
     pytest.param("mutt", marks=needs("mutt")),
@@ -50,7 +41,7 @@ def find(subject: str) -> str:
 
 @pytest.mark.parametrize("program", BOTH)
 def test_mutt_reads_flags_files_and_searches(desk: Desk, program: str) -> None:
-    desk.write("muttrc", MUTTRC)
+    desk.write("muttrc", SETTINGS)
     with Terminal(desk, [program, "-F", desk.home / "muttrc"]) as terminal:
         terminal.wait_for("letter 11")
         for keys in (
@@ -79,7 +70,7 @@ def test_mutt_reads_flags_files_and_searches(desk: Desk, program: str) -> None:
 @pytest.mark.parametrize("program", BOTH)
 def test_mutt_finds_its_cache_again(desk: Desk, program: str) -> None:
     """The second time it asks for changes only (QRESYNC)."""
-    desk.write("muttrc", MUTTRC)
+    desk.write("muttrc", SETTINGS)
     for _ in range(2):
         with Terminal(desk, [program, "-F", desk.home / "muttrc"]) as terminal:
             terminal.wait_for("letter 11")
@@ -103,7 +94,7 @@ def test_mutt_finds_its_cache_again(desk: Desk, program: str) -> None:
 
 @pytest.mark.parametrize("program", BOTH)
 def test_mutt_sees_new_mail_come(desk: Desk, program: str) -> None:
-    desk.write("muttrc", MUTTRC)
+    desk.write("muttrc", SETTINGS)
     with Terminal(desk, [program, "-F", desk.home / "muttrc"]) as terminal:
         terminal.wait_for("letter 11")
         fresh = b"From: carol@example.net\r\nSubject: pushed to mutt\r\n\r\nhello\r\n"
@@ -117,7 +108,7 @@ def test_mutt_sees_new_mail_come(desk: Desk, program: str) -> None:
 
 @pytest.mark.parametrize("program", BOTH)
 def test_mutt_keeps_a_draft(desk: Desk, program: str) -> None:
-    desk.write("muttrc", MUTTRC)
+    desk.write("muttrc", SETTINGS)
     desk.write("edit.sh", '#!/bin/sh\necho "a draft of mutt" >> "$1"\n').chmod(0o700)
     with Terminal(
         desk, [program, "-F", desk.home / "muttrc", "-s", "later", "bob@example.net"]

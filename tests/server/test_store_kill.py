@@ -3,16 +3,12 @@
 A kill proves nothing about fsync (the page cache survives it); test_blobs and test_store_faults do.
 """
 
-import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.killed import killed_once
 from support.store_data import sql_store
 
 WRITER = """
@@ -42,19 +38,9 @@ asyncio.run(main())
 """
 
 
-async def _killed_once(folder: Path, seconds: float) -> dict[int, bytes]:
+def _told(said: bytes) -> dict[int, bytes]:
     """What a writer acknowledged before it was killed: UID and what its body repeats."""
-    tests = str(Path(__file__).parent.parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), tests], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    first = await asyncio.to_thread(process.stdout.readline)
-    await asyncio.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
-    rest = await asyncio.to_thread(process.stdout.read)
-    process.wait()
-    lines = (first + rest).split(b"\n")[:-1]
+    lines = said.split(b"\n")[:-1]
     return {int(uid): name for uid, name in (line.split(b" ") for line in lines)}
 
 
@@ -86,7 +72,7 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path, kills: int) -> None:
     dice = random.Random(kills)
     checked = 0
     for _ in range(kills):
-        told |= await _killed_once(tmp_path, dice.uniform(0.0, 0.3))
+        told |= _told(await killed_once(WRITER, tmp_path, dice.uniform(0.0, 0.3)))
         checked = await _check(tmp_path, told, checked)
     await _check(tmp_path, told, 0)
     assert len(told) >= kills

@@ -3,18 +3,14 @@
 And what a client of QRESYNC was told before is enough to be told the rest after.
 """
 
-import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from support.killed import killed_once
 from support.store_data import sql_store
 
 WRITER = """
@@ -73,21 +69,6 @@ class Told:
                 self.modseq = max(self.modseq, int(number))
 
 
-async def _killed_once(folder: Path, seconds: float) -> bytes:
-    tests = str(Path(__file__).parent.parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), tests], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    first = await asyncio.to_thread(process.stdout.readline)
-    await asyncio.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
-    rest = await asyncio.to_thread(process.stdout.read)
-    process.wait()
-    process.stdout.close()
-    return first + rest
-
-
 async def _check(folder: Path, told: Told) -> None:
     store = await sql_store(folder)
     alice = await store.account("alice@example.test")
@@ -120,6 +101,6 @@ async def test_changes_are_done_or_not_done(tmp_path: Path, kills: int) -> None:
     told = Told()
     dice = random.Random(kills)
     for _ in range(kills):
-        told.hear(await _killed_once(tmp_path, dice.uniform(0.0, 0.4)))
+        told.hear(await killed_once(WRITER, tmp_path, dice.uniform(0.0, 0.4)))
         await _check(tmp_path, told)
     assert len(told.gone) >= kills

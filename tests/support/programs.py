@@ -25,6 +25,22 @@ from support.system import Proxy, eventually, literals
 SECONDS = 60.0
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b\][^\x07]*\x07|\x1b[=>]|\x0f")
 
+# mutt and neomutt, the account; tests add what they look at
+MUTTRC = """
+set folder = imaps://{host}:{imaps}/
+set spoolfile = +INBOX
+set imap_user = {user}
+set imap_pass = {password}
+set certificate_file = {certificate}
+set imap_qresync = yes
+set header_cache = {home}/headers
+set delete = yes
+set quit = yes
+set confirmappend = no
+set sleep_time = 0
+set resolve = no
+"""
+
 
 def needs(*programs: str) -> pytest.MarkDecorator:
     """Skipped, and said aloud, where one of them is not installed."""
