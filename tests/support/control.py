@@ -5,19 +5,15 @@ It looks to the tests as a running Proxy does, as far as they look.
 
 import datetime as dt
 import imaplib
-import pwd
-import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import pytest
 
 from e2email_client.proxy import tls
+from support.dovecot import dovecot_home, free_port, give_to_user
 from support.system import DOMAIN, end, eventually
 
 _CONFIGURATION = """
@@ -124,12 +120,7 @@ class Control:
 @contextmanager
 def dovecot(mails: Sequence[bytes]) -> Iterator[Control]:
     """A Dovecot whose inbox holds these mails. Skips where it cannot run."""
-    if shutil.which("dovecot") is None:
-        pytest.skip("dovecot is not installed: NO control")
-    # not pytest's folder: its parents are closed to the user that Dovecot runs mail access as
-    with TemporaryDirectory() as folder:
-        home = Path(folder)
-        home.chmod(0o755)
+    with dovecot_home() as home:
         control = _prepare(home)
         process = subprocess.Popen(["dovecot", "-F", "-c", home / "dovecot.conf"])
         try:
@@ -142,26 +133,16 @@ def dovecot(mails: Sequence[bytes]) -> Iterator[Control]:
 
 
 def _prepare(home: Path) -> Control:
-    user = pwd.getpwnam("nobody")
     (home / "Mail").mkdir()
+    user = give_to_user(home, home / "Mail")
     made = tls.make(dt.datetime.now(dt.UTC))  # as the proxy's own: it is not what is compared
     (home / "ca.pem").write_bytes(made.authority)
     (home / "key.pem").write_bytes(made.key)
     (home / "certificate.pem").write_bytes(made.certificate)
-    ports = {name: _free_port() for name in ("imap", "imaps", "pop3", "pop3s")}
+    ports = {name: free_port() for name in ("imap", "imaps", "pop3", "pop3s")}
     settings = {"home": home, "user": user.pw_uid, "group": user.pw_gid}
     (home / "dovecot.conf").write_text(_CONFIGURATION.format(**settings, **ports))
-    for path in (home, home / "Mail"):
-        try:
-            shutil.chown(path, user.pw_uid, user.pw_gid)
-        except PermissionError:
-            pytest.skip("Dovecot needs root here: NO control")
     return Control(home, ports)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -91,14 +91,37 @@ class Client:
 
 
 @contextmanager
-def serving(mails: Sequence[bytes]) -> Iterator[Client]:
-    """A client of a Dovecot whose INBOX holds these mails. Skips where it cannot run."""
+def dovecot_home() -> Iterator[Path]:
+    """An empty folder for a Dovecot. Skips where there is none."""
     if shutil.which("dovecot") is None:
-        pytest.skip("no Dovecot here")
+        pytest.skip("dovecot is not installed: NO control")
     # not pytest's folder: its parents are closed to the user that Dovecot runs mail access as
     with TemporaryDirectory() as folder:
         home = Path(folder)
         home.chmod(0o755)
+        yield home
+
+
+def give_to_user(*paths: Path) -> pwd.struct_passwd:
+    """The user that Dovecot runs mail access as, to whom these now belong. Skips where not root."""
+    user = pwd.getpwnam("nobody")
+    for path in paths:
+        try:
+            shutil.chown(path, user.pw_uid, user.pw_gid)
+        except PermissionError:
+            pytest.skip("Dovecot needs root here: NO control")
+    return user
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(mails: Sequence[bytes]) -> Iterator[Client]:
+    """A client of a Dovecot whose INBOX holds these mails. Skips where it cannot run."""
+    with dovecot_home() as home:
         port = _prepare(home, mails)
         server = subprocess.Popen(["dovecot", "-F", "-c", home / "dovecot.conf"])
         try:
@@ -112,19 +135,13 @@ def serving(mails: Sequence[bytes]) -> Iterator[Client]:
 
 def _prepare(home: Path, mails: Sequence[bytes]) -> int:
     """Fill the Maildir and write the configuration; the port it names."""
-    user = pwd.getpwnam("nobody")
     folder = home / "Mail" / "cur"
     for name in ("cur", "new", "tmp"):
         (home / "Mail" / name).mkdir(parents=True)
     for number, octets in enumerate(mails):
         (folder / f"{1_000_000_000 + number}.M{number}.host:2,").write_bytes(octets)
-    for path in (home, *home.rglob("*")):
-        try:
-            shutil.chown(path, user.pw_uid, user.pw_gid)
-        except PermissionError:
-            pytest.skip("Dovecot needs root here")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    user = give_to_user(home, *home.rglob("*"))
+    port = free_port()
     (home / "dovecot.conf").write_text(
         _CONFIGURATION.format(home=home, port=port, user=user.pw_uid, group=user.pw_gid)
     )
