@@ -110,7 +110,7 @@ async def replayed(
 ) -> None:
     patch(remote._wire, "run", steps.wait(remote._wire.run))
     patch(place.journal, "done", steps.act(place.journal.done))
-    patch(mailboxes, "tell", steps.act(contents.tell))
+    patch(contents, "tell", steps.act(contents.tell))
     await place.replay.run(remote)
 
 
