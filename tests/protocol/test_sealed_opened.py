@@ -18,6 +18,7 @@ from e2email_protocol.sealed.opened import (
     Alarm,
     CopyOfStored,
     Damaged,
+    NotEncrypted,
     NotThisRecord,
     Security,
     open_body,
@@ -262,7 +263,6 @@ def test_an_envelope_that_is_none_is_refused() -> None:
         {"changes": ()},
         {"changes": (Change(0, b"", b"E2email-Seal: 1; account="),)},
         {"changes": (Change(1 << 30, b"", b""),)},
-        {"encrypted": True},
     ],
     ids=lambda wrong: str(wrong)[:30],
 )
@@ -282,6 +282,18 @@ def test_octets_that_do_not_come_back_are_damaged(wrong: dict[str, object]) -> N
 
     with pytest.raises(Damaged):
         open_body(envelope, record.body, Unlimited())
+
+
+def test_clear_mail_that_is_called_encrypted_is_not_opened() -> None:
+    record = composed(RECEIVED, ALICE)
+    envelope = open_envelope(
+        with_envelope(record, encrypted=True).envelope,
+        account=ACCOUNT,
+        record_id=RECORD_ID,
+        opener=ALICE,
+    )
+    with pytest.raises(NotEncrypted):
+        open_body(envelope, record.body, ALICE)
 
 
 def test_changed_verbatim_octets_are_damaged() -> None:

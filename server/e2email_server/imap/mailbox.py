@@ -156,6 +156,8 @@ class SealedMailbox:
                 self._shared.touch()
             changed |= {entry.uid: entry_of(entry) for entry in done.changed}
             modified += done.modified
+        # what another session has just expunged is not told as there
+        await self._shared.refresh()
         left = set(modified)
         messages = self._shared.messages
         return StoreResult(
