@@ -6,6 +6,7 @@ Every wait is bounded, and every process is ended by its id.
 import imaplib
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,14 @@ def run(program: str, *arguments: object, stdin: bytes = b"") -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
+def _port() -> int:
+    """A free one that the system gives to no outgoing connection while the server is stopped."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Server:
     """`e2email-server` in a folder of its own, on ports that stay the same over restarts."""
 
@@ -169,6 +178,8 @@ class Server:
         lines = [f"{json.dumps(name)} = {json.dumps(list(to))}" for name, to in aliases.items()]
         self.configure("[aliases]\n", "[aliases]\n" + "".join(line + "\n" for line in lines))
         self.configure('# level = "info"', 'level = "debug"')
+        text = self.config.read_text()
+        self.config.write_text(re.sub(r"127\.0\.0\.1:0\b", lambda _: f"127.0.0.1:{_port()}", text))
         # one machine plays the whole internet
         self.configure("# connections_per_address = 50", "connections_per_address = 500 #")
 
@@ -210,11 +221,7 @@ class Server:
             end(process, signal.SIGKILL)
             raise AssertionError(f"the server did not start: {self.log.read_text()[-2000:]}")
         found = json.loads(ports_file.read_text())
-        first = not self._ports
         self._ports = {name: where[0][1] for name, where in found.items()}
-        if first:
-            for name, port in self._ports.items():
-                self.configure(f'{name} = "127.0.0.1:0"', f'{name} = "127.0.0.1:{port}"')
 
     def stop(self) -> int:
         assert self._process is not None

@@ -138,7 +138,7 @@ def test_a_bomb_harms_only_itself(
     house: Server, users, gpg: Gpg, policy: str, tmp_path: Path
 ) -> None:
     """300 MB of zeros in 300 KB: that mail is a notice, the ones beside it open."""
-    user = users(f"bombed-{policy}", policy)
+    user = users(f"nested-{policy}", policy)
     identity = user.unlocked().vault.identities[0]
     gpg.ok("--import", stdin=identity.certificate)
     zeros = tmp_path / "zeros"
