@@ -50,7 +50,7 @@ keep %s
 
 FETCHMAIL = """
 set no bouncemail
-poll {host} protocol %s port {%s}
+poll {host} protocol %s port {%s} bad-header accept
   user "{user}" password "{password}"
   %s sslcertck sslcertfile {certificate}
   no rewrite, %s, fetchall, forcecr
@@ -189,6 +189,20 @@ def test_fetchmail_removes_what_it_took(desk: Desk, protocol: str) -> None:
     fetchmail(desk)
     assert len(mails(desk)) == 12
     assert desk.subjects() == []
+
+
+@needs("fetchmail", "procmail")
+def test_an_mbox_holds_every_octet(desk_with: Callable[[list[bytes]], Desk]) -> None:
+    """procmail writes it: a line before each mail, `>` before From at the start of a line."""
+    desk = desk_with([*ordinary()[:20], letter(1), letter(2)])
+    prepare_fetchmail(desk)
+    desk.write("procmailrc", "LOGFILE={home}/log\n:0\n{home}/mbox\n")
+    desk.write("keep.sh", "exec procmail -f carol@example.net {home}/procmailrc\n")
+    fetchmail(desk)
+    kept = (desk.home / "mbox").read_bytes()
+    mails = [one.partition(b"\n")[2] for one in re.split(rb"(?m)^(?=From )", kept) if one]
+    expected = [re.sub(rb"(?m)^(From )", rb">\1", lines(one)) for one in desk.views()]
+    assert [one.rstrip(b"\n") for one in mails] == [one.rstrip(b"\n") for one in expected]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ sslcacertfile = {_percent(shown.certificate)}"""
 
 def fetchmail(shown: Shown) -> str:
     return f"""\
-poll {shown.host} protocol imap port {shown.ports.imaps} auth password
+poll {shown.host} protocol imap port {shown.ports.imaps} auth password bad-header accept
   user {_quoted(shown.address)} password {_quoted(_password(shown))}
   keep
   ssl sslcertck sslcertfile {_quoted(shown.certificate)}"""
