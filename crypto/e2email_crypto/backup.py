@@ -1,0 +1,1 @@
+"""The backup file. docs/specs/backup.md."""

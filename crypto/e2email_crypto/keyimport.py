@@ -1,0 +1,1 @@
+"""Taking over an existing OpenPGP secret key: gpg and Thunderbird exports."""

@@ -1,0 +1,1 @@
+"""Pairing a new device. docs/specs/pairing.md."""

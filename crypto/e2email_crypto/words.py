@@ -1,0 +1,1 @@
+"""Secrets as words, with a checksum that finds typing errors. docs/specs/recovery.md."""
