@@ -82,7 +82,8 @@ def create(
         entry = _first_entry(identity, wish.address, policy, device_key, now)
         key = AccountKey.generate()
         account, server = wish.address, wish.server.name
-        wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, account, server, params)
+        kind = SlotKind.PASSPHRASE
+        wrapped = slot.wrap(key, kind, split.wrap, account, server, params, generation=1)
         boxed = vault.seal_vault(_first_vault(identity, info, policy), key, account, server)
     registration = messages.Registration(
         wish.address,
@@ -92,6 +93,7 @@ def create(
         boxed,
         entry.encode(),
         identity.cert,
+        None,
     )
     _register(api, registration, Login.invite(invite))
     token = _device_token(api, Login.afresh(wish.address, split.auth), wish.device)

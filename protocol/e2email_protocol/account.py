@@ -8,7 +8,17 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from e2email_protocol.jsonform import Form, Integer, Many, Nested, Octets, Perhaps, Text, member
+from e2email_protocol.jsonform import (
+    Boolean,
+    Form,
+    Integer,
+    Many,
+    Nested,
+    Octets,
+    Perhaps,
+    Text,
+    member,
+)
 
 API_VERSION: Final = 1
 
@@ -19,6 +29,8 @@ CERTIFICATES_CAP: Final = 16
 STATEMENT_CAP: Final = 128 * 1024
 # Statements in one reply; a longer history is fetched in pages.
 STATEMENTS_PAGE: Final = 16
+# Certificates beside a page of statements: a signer of each, and those in use.
+HISTORY_CERTIFICATES_CAP: Final = STATEMENTS_PAGE + CERTIFICATES_CAP
 # Secret keys, revocation certificates and local secrets of one person: some 20 KiB in practice.
 VAULT_CAP: Final = 1024 * 1024
 # Contacts with their certificates, pins and heads: some two hundred contacts a MiB.
@@ -39,6 +51,18 @@ REQUEST_CAP: Final = 2 * 1024 * 1024
 QUESTION_CAP: Final = 1024
 # The state in base64, up and down; asked for by a known device only.
 STATE_REQUEST_CAP: Final = 11 * 1024 * 1024
+# State and vault and slots at once: the account key replaced.
+ACCOUNT_KEY_REQUEST_CAP: Final = 13 * 1024 * 1024
+# What a new device needs: keys, vault, some statements. In base64 it fits REQUEST_CAP.
+PAIRING_CAP: Final = 1408 * 1024
+# Devices that wait to be paired at the same time; a person sets up one.
+PAIRINGS_CAP: Final = 5
+# Twelve words are typed within minutes; a message that lies longer only waits for a thief.
+PAIRING_SECONDS: Final = 3600
+# A sealed mail in its rendered form: the largest that is taken in, sealed and armored.
+RECORD_CAP: Final = 75 * 1024 * 1024
+RECORD_REQUEST_CAP: Final = 101 * 1024 * 1024
+RECORDS_PAGE: Final = 1000
 REPLY_CAP: Final = STATE_REQUEST_CAP
 
 SCOPES: Final = ("read", "write", "delete", "send")
@@ -51,6 +75,8 @@ SERVED_SLOTS: Final = ("passphrase", "recovery")
 _ADDRESS = re.compile(r"[!-?A-~]+@[!-?A-~]+", re.ASCII)
 _TOKEN = re.compile(r"e2[a-z]_[0-9a-z]{20,100}", re.ASCII)
 _IDENTIFIER = re.compile(r"[0-9a-z-]+", re.ASCII)
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}", re.ASCII)
+_RECORD_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _HOST = re.compile(r"[0-9A-Za-z.:-]+", re.ASCII)
 
 
@@ -62,7 +88,10 @@ ADDRESS: Final = _matches(_ADDRESS)
 TOKEN: Final = _matches(_TOKEN)
 IDENTIFIER: Final = _matches(_IDENTIFIER)
 HOST: Final = _matches(_HOST)
+FINGERPRINT: Final = _matches(_FINGERPRINT)
+RECORD_ID: Final = _matches(_RECORD_ID)
 VERSION: Final = Integer(least=1)
+RECOVERY: Final = Perhaps(Octets(AUTH_LENGTH, AUTH_LENGTH))
 PORT: Final = Perhaps(Integer(65535, least=1))
 
 
@@ -90,15 +119,20 @@ class Slot(Form):
 
 @dataclass(frozen=True, slots=True)
 class Registration(Form):
-    """POST /v1/accounts: a new account. The invite stands in the request's header."""
+    """POST /v1/accounts: a new account. The invite stands in the request's header.
+
+    `recovery` is what a later login by the recovery secret shows, null where there is none yet.
+    In paranoid custody `slots` is empty and `vault` null: neither ever leaves the device.
+    """
 
     address: str = member(ADDRESS)
     auth: bytes = member(Octets(AUTH_LENGTH, AUTH_LENGTH), show=False)
     kdf: KdfParameters = member(Nested(KdfParameters))  # noqa: RUF009  # a dataclass field
-    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP, 1), show=False)
-    vault: bytes = member(Octets(VAULT_CAP, 1), show=False)
+    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP), show=False)
+    vault: bytes | None = member(Perhaps(Octets(VAULT_CAP, 1)), show=False)
     statement: bytes = member(Octets(STATEMENT_CAP, 1), show=False)
     certificate: bytes = member(Octets(CERTIFICATE_CAP, 1), show=False)
+    recovery: bytes | None = member(RECOVERY, show=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +143,26 @@ class LoginQuestion(Form):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotVersion(Form):
+    """Of a stored slot all but the slot."""
+
+    kind: str = member(Text(16))
+    version: int = member(VERSION)
+
+
+@dataclass(frozen=True, slots=True)
 class AccountInfo(Form):
-    """GET /v1/account: versions to compare with what the device holds. 0: not stored here."""
+    """GET /v1/account: versions to compare with what the device holds. 0: not stored here.
+
+    `recovery`: whether a recovery secret logs in.
+    """
 
     address: str = member(ADDRESS)
     statements: int = member(Integer())
     vault_version: int = member(Integer())
     state_version: int = member(Integer())
+    slots: tuple[SlotVersion, ...] = member(Many(Nested(SlotVersion, strict=False), SLOTS_CAP))
+    recovery: bool = member(Boolean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +192,14 @@ class NewLogin(Form):
 class NewSlot(Form):
     """PUT /v1/slots: one slot, versioned like VaultBox.
 
-    The passphrase slot changes together with `login` in one transaction; others carry null.
+    The passphrase slot changes together with `login`, the recovery slot together with `recovery`,
+    in one transaction. Where no slot of the kind is stored (paranoid custody), `slot` may be null:
+    then only the login changes.
     """
 
-    slot: Slot = member(Nested(Slot), show=False)  # noqa: RUF009  # a dataclass field
+    slot: Slot | None = member(Perhaps(Nested(Slot)), show=False)  # noqa: RUF009  # a field
     login: NewLogin | None = member(Perhaps(Nested(NewLogin)))  # noqa: RUF009  # as above
+    recovery: bytes | None = member(RECOVERY, show=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +211,65 @@ class StateBox(Form):
 
 
 @dataclass(frozen=True, slots=True)
+class NewAccountKey(Form):
+    """PUT /v1/account-key: everything that hangs on the account key, replaced in one transaction.
+
+    Each is versioned like VaultBox. What is null or not named must not be stored either, or the
+    old account key would go on opening it. A login or recovery that is null stays as it was.
+    """
+
+    vault: VaultBox | None = member(Perhaps(Nested(VaultBox)), show=False)  # noqa: RUF009  # a field
+    state: StateBox | None = member(Perhaps(Nested(StateBox)), show=False)  # noqa: RUF009  # as above
+    slots: tuple[Slot, ...] = member(Many(Nested(Slot), SLOTS_CAP), show=False)
+    login: NewLogin | None = member(Perhaps(Nested(NewLogin)))  # noqa: RUF009  # as above
+    recovery: bytes | None = member(RECOVERY, show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPairing(Form):
+    """PUT /v1/pairings/{id}: a message for a new device; `expires` in seconds since 1970."""
+
+    expires: int = member(Integer(least=1))
+    message: bytes = member(Octets(PAIRING_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PairingMessage(Form):
+    """POST /v1/pairings/{id}: the message, given once."""
+
+    message: bytes = member(Octets(PAIRING_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Statements(Form):
-    """GET /v1/statements?from=N: signed statements from sequence N on, at most a page."""
+    """GET /v1/statements?from=N: signed statements from sequence N on, at most a page.
+
+    `certificates`: of the signers of these, past ones too, and those in use; of each the newest
+    form.
+    """
 
     statements: tuple[bytes, ...] = member(
         Many(Octets(STATEMENT_CAP, 1), STATEMENTS_PAGE), show=False
     )
+    certificates: tuple[bytes, ...] = member(
+        Many(Octets(CERTIFICATE_CAP, 1), HISTORY_CERTIFICATES_CAP), show=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Directory(Form):
+    """GET /v1/directory/{address}?from=N: another account's history, paged like Statements.
+
+    `in_use`: fingerprints of the certificates that its mail is sealed to.
+    """
+
+    statements: tuple[bytes, ...] = member(
+        Many(Octets(STATEMENT_CAP, 1), STATEMENTS_PAGE), show=False
+    )
+    certificates: tuple[bytes, ...] = member(
+        Many(Octets(CERTIFICATE_CAP, 1), HISTORY_CERTIFICATES_CAP), show=False
+    )
+    in_use: tuple[str, ...] = member(Many(FINGERPRINT, CERTIFICATES_CAP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +292,28 @@ class NewCertificates(Form):
     certificates: tuple[bytes, ...] = member(
         Many(Octets(CERTIFICATE_CAP, 1), CERTIFICATES_CAP, 1), show=False
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation(Form):
+    """PUT /v1/revocation: a certificate of the account with a revocation of its primary key."""
+
+    certificate: bytes = member(Octets(CERTIFICATE_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReseal(Form):
+    """PUT /v1/records/{id}: the record under other keys, if what is stored has the digest `old`."""
+
+    old: bytes = member(Octets(32, 32))
+    record: bytes = member(Octets(RECORD_CAP, 1), show=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordList(Form):
+    """GET /v1/records: record ids in order, at most a page."""
+
+    records: tuple[str, ...] = member(Many(RECORD_ID, RECORDS_PAGE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,19 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
+class Boolean:
+    """true or false, and nothing that only looks like it."""
+
+    def load(self, value: Json, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise FormInvalid(f"{where} is not true or false")
+        return value
+
+    def dump(self, value: bool) -> Json:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Many:
     """A tuple of another kind, `least` to `cap` of them."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from e2email_crypto import token as tokens
@@ -92,7 +93,7 @@ class Accounts:
             auth_hash=await self._logins.hash_auth(wish.auth),
             certificates=published.certificates,
             statement=published.statement,
-            boxes=(Box(VAULT, 1, wish.vault), *boxes),
+            boxes=(*([Box(VAULT, 1, wish.vault)] if wish.vault else []), *boxes),
         )
         try:
             await self._store.register(account, invited.invite_hash)
@@ -100,7 +101,7 @@ class Accounts:
             # somebody used the invite since we looked
             raise InviteRefused("invite refused") from None
         log.info("account %s registered", address)
-        return messages.AccountInfo(address, 1, 1, 0)
+        return messages.AccountInfo(address, 1, 1, 0, _versions(boxes), False)
 
     async def login_parameters(self, address: str) -> messages.KdfParameters:
         """The account's, or made-up ones that stay the same for an address without an account."""
@@ -117,12 +118,15 @@ class Accounts:
 
     async def info(self, account: Account) -> messages.AccountInfo:
         newest = (await self._store.recipient(account.address)).statement
-        versions = {box.name: box.version for box in await self._store.boxes(account.account_id)}
+        boxes = await self._store.boxes(account.account_id)
+        versions = {box.name: box.version for box in boxes}
         return messages.AccountInfo(
             account.address,
             newest.sequence if newest else 0,
             versions.get(VAULT, 0),
             versions.get(STATE, 0),
+            _versions(boxes),
+            False,
         )
 
     async def box(self, account: Account, name: str) -> Box:
@@ -160,6 +164,8 @@ class Accounts:
 
     async def put_slot(self, account: Account, wish: messages.NewSlot) -> None:
         """A passphrase slot changes together with the login. Raises Conflict, FormInvalid."""
+        if wish.slot is None:
+            raise FormInvalid("a slot is missing")
         box = Box(SLOT + wish.slot.kind, wish.slot.version, wish.slot.wrapped)
         if (wish.slot.kind == "passphrase") != (wish.login is not None):
             raise FormInvalid("a passphrase slot has a login, others have none")
@@ -172,7 +178,10 @@ class Accounts:
 
     async def statements(self, account: Account, first: int) -> messages.Statements:
         page = await self._store.statements(account.account_id, first, messages.STATEMENTS_PAGE)
-        return messages.Statements(tuple(one.octets for one in page))
+        in_use = (await self._store.recipient(account.address)).certificates
+        return messages.Statements(
+            tuple(one.octets for one in page), tuple(one.octets for one in in_use)
+        )
 
     async def publish(
         self, account: Account, entry: bytes, certificates: tuple[bytes, ...] | None
@@ -230,6 +239,14 @@ class Accounts:
     async def remove_token(self, account: Account, token_id: int) -> None:
         """Raises NotFound."""
         await self._store.remove_token(account.account_id, token_id)
+
+
+def _versions(boxes: Iterable[Box]) -> tuple[messages.SlotVersion, ...]:
+    return tuple(
+        messages.SlotVersion(box.name.removeprefix(SLOT), box.version)
+        for box in boxes
+        if box.name.startswith(SLOT)
+    )
 
 
 def _kdf(message: messages.KdfParameters) -> Kdf:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from e2email_protocol import account as m
-from e2email_protocol.jsonform import Form, FormInvalid, parse
+from e2email_protocol.jsonform import MAX_INTEGER, Form, FormInvalid, parse
 
 KDF = m.KdfParameters(3, 65536, b"s" * 16)
 REGISTRATION = m.Registration(
@@ -16,18 +16,34 @@ REGISTRATION = m.Registration(
     vault=b"VAULTSECRET",
     statement=b"S",
     certificate=b"C",
+    recovery=b"A" * 32,
 )
 MESSAGES: list[Form] = [
     REGISTRATION,
     KDF,
     m.LoginQuestion("a@b"),
-    m.AccountInfo("a@b", 1, 1, 0),
+    m.AccountInfo("a@b", 1, 1, 0, (m.SlotVersion("recovery", 2),), True),
     m.VaultBox(1, b"v"),
     m.Slots((m.Slot("recovery", 7, b"r"),)),
-    m.NewSlot(m.Slot("recovery", 7, b"r"), None),
-    m.NewSlot(m.Slot("passphrase", 2, b"p"), m.NewLogin(b"A" * 32, KDF)),
+    m.NewSlot(m.Slot("recovery", 7, b"r"), None, b"A" * 32),
+    m.NewSlot(m.Slot("passphrase", 2, b"p"), m.NewLogin(b"A" * 32, KDF), None),
+    m.NewSlot(None, m.NewLogin(b"A" * 32, KDF), None),
+    m.NewAccountKey(
+        m.VaultBox(3, b"v"),
+        m.StateBox(4, b"s"),
+        (m.Slot("passphrase", 2, b"p"),),
+        m.NewLogin(b"A" * 32, KDF),
+        b"A" * 32,
+    ),
+    m.NewAccountKey(None, None, (), None, None),
+    m.NewPairing(1_700_000_000, b"SECRET"),
+    m.PairingMessage(b"SECRET"),
+    m.Revocation(b"c"),
+    m.RecordReseal(b"d" * 32, b"r"),
+    m.RecordList(("0a" * 16,)),
+    m.Directory((b"1",), (b"c",), ("AB" * 20,)),
     m.StateBox(2, b"s"),
-    m.Statements((b"1", b"2")),
+    m.Statements((b"1", b"2"), (b"c",)),
     m.NewStatement(b"1"),
     m.NewCertificates(b"1", (b"c",)),
     m.TokenRequest("app", "Jörg's phone", ("read", "send")),
@@ -73,7 +89,7 @@ BAD = {
     "vault empty": changed(vault=""),
     "vault above its cap": changed(vault="A" * (4 * (m.VAULT_CAP // 3 + 1))),
     "auth short": changed(auth="AAAA"),
-    "no slot": changed(slots=[]),
+    "recovery short": changed(recovery="AAAA"),
     "nine slots": changed(slots=[{"kind": "passphrase", "version": 1, "wrapped": "AA=="}] * 9),
     "a keyring slot": changed(slots=[{"kind": "keyring", "version": 1, "wrapped": "AA=="}]),
     "slots as an object": changed(slots={"0": 1}),
@@ -126,10 +142,25 @@ def test_largest_requests_fit_their_cap() -> None:
         "a@b", b"A" * 32, KDF,
         tuple(m.Slot("recovery", 1, b"x" * m.SLOT_CAP) for _ in range(m.SLOTS_CAP)),
         b"v" * m.VAULT_CAP, b"s" * m.STATEMENT_CAP, b"c" * m.CERTIFICATE_CAP,
+        b"R" * 32,
     )  # fmt: skip
     assert len(full.encode()) <= m.REQUEST_CAP
     assert len(m.StateBox(1, b"s" * m.STATE_CAP).encode()) <= m.STATE_REQUEST_CAP
     certificates = (b"c" * m.CERTIFICATE_CAP,) * m.CERTIFICATES_CAP
     assert len(m.NewCertificates(b"s", certificates).encode()) <= m.REQUEST_CAP
-    page = m.Statements((b"s" * m.STATEMENT_CAP,) * m.STATEMENTS_PAGE)
-    assert len(page.encode()) <= m.REPLY_CAP
+    state = m.StateBox(1, b"s" * m.STATE_CAP)
+    new_key = m.NewAccountKey(
+        m.VaultBox(1, full.vault or b""), state, full.slots, m.NewLogin(b"A" * 32, KDF), b"R" * 32
+    )
+    assert len(new_key.encode()) <= m.ACCOUNT_KEY_REQUEST_CAP
+    pairing = m.NewPairing(MAX_INTEGER, b"p" * m.PAIRING_CAP)
+    assert len(pairing.encode()) <= m.REQUEST_CAP
+    assert (m.RECORD_CAP + 2) // 3 * 4 + 1024 <= m.RECORD_REQUEST_CAP
+
+
+def test_largest_replies_fit_their_cap() -> None:
+    statements = (b"s" * m.STATEMENT_CAP,) * m.STATEMENTS_PAGE
+    certificates = (b"c" * m.CERTIFICATE_CAP,) * m.HISTORY_CERTIFICATES_CAP
+    in_use = ("AB" * 32,) * m.CERTIFICATES_CAP
+    assert len(m.Directory(statements, certificates, in_use).encode()) <= m.REPLY_CAP
+    assert len(m.RecordList(("0" * 32,) * m.RECORDS_PAGE).encode()) <= m.REPLY_CAP

@@ -124,7 +124,7 @@ async def test_a_full_disk_is_not_healthy(running: Running, monkeypatch: Any) ->
 async def test_register_and_read_everything_back(running: Running) -> None:
     wish, invite = registration(), Login.invite(await running.accounts.invite(ALICE))
     made = await call(running, "POST", "/v1/accounts", m.AccountInfo, wish, invite)
-    assert made == m.AccountInfo(ALICE, 1, 1, 0)
+    assert made == m.AccountInfo(ALICE, 1, 1, 0, (m.SlotVersion("passphrase", 1),), False)
     asked = m.LoginQuestion(ALICE.upper())
     assert await call(running, "POST", "/v1/login-parameters", m.KdfParameters, asked) == wish.kdf
     assert await call(running, "GET", "/v1/account", m.AccountInfo, login=ALICE_LOGIN) == made
@@ -444,7 +444,7 @@ async def test_no_state_yet(alice: Running) -> None:
 async def test_passphrase_slot_changes_with_the_login(alice: Running) -> None:
     new = m.Slot("passphrase", 2, b"new slot")
     login = m.NewLogin(b"N" * 32, m.KdfParameters(4, PARAMS.m_kib, b"t" * 16))
-    wish = m.NewSlot(new, login)
+    wish = m.NewSlot(new, login, None)
     await call(alice, "PUT", "/v1/slots", Ok, wish, ALICE_LOGIN)
     assert await refused(alice, "GET", "/v1/slots", m.Slots, login=ALICE_LOGIN) == "login-refused"
     afresh = Login.afresh(ALICE, b"N" * 32)
@@ -458,6 +458,7 @@ async def test_a_lost_race_leaves_the_old_login(alice: Running) -> None:
     wish = m.NewSlot(
         m.Slot("passphrase", 3, b"x"),
         m.NewLogin(b"N" * 32, m.KdfParameters(4, PARAMS.m_kib, b"t" * 16)),
+        None,
     )
     assert await refused(alice, "PUT", "/v1/slots", Ok, wish, ALICE_LOGIN) == "conflict"
     await call(alice, "GET", "/v1/slots", m.Slots, login=ALICE_LOGIN)
@@ -466,12 +467,17 @@ async def test_a_lost_race_leaves_the_old_login(alice: Running) -> None:
 async def test_recovery_slot_has_no_login_and_passphrase_slot_has_one(alice: Running) -> None:
     login = m.NewLogin(b"N" * 32, m.KdfParameters(4, PARAMS.m_kib, b"t" * 16))
     for wish in (
-        m.NewSlot(m.Slot("passphrase", 2, b"x"), None),
-        m.NewSlot(m.Slot("recovery", 1, b"x"), login),
+        m.NewSlot(m.Slot("passphrase", 2, b"x"), None, None),
+        m.NewSlot(m.Slot("recovery", 1, b"x"), login, None),
     ):
         assert await refused(alice, "PUT", "/v1/slots", Ok, wish, ALICE_LOGIN) == "bad-request"
     await call(
-        alice, "PUT", "/v1/slots", Ok, m.NewSlot(m.Slot("recovery", 1, b"r"), None), ALICE_LOGIN
+        alice,
+        "PUT",
+        "/v1/slots",
+        Ok,
+        m.NewSlot(m.Slot("recovery", 1, b"r"), None, None),
+        ALICE_LOGIN,
     )
     slots = (await call(alice, "GET", "/v1/slots", m.Slots, login=ALICE_LOGIN)).slots
     assert [one.kind for one in slots] == ["passphrase", "recovery"]

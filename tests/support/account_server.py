@@ -148,7 +148,9 @@ def split(address: str = ALICE, passphrase: str = PASSPHRASE) -> kdf.Split:
 
 def registration(address: str = ALICE, **changes: object) -> messages.Registration:
     key = AccountKey.generate()
-    wrapped = slot.wrap(key, SlotKind.PASSPHRASE, split(address).wrap, address, NAME, PARAMS)
+    wrapped = slot.wrap(
+        key, SlotKind.PASSPHRASE, split(address).wrap, address, NAME, PARAMS, generation=1
+    )
     values: dict[str, object] = {
         "address": address,
         "auth": split(address).auth,
@@ -157,5 +159,6 @@ def registration(address: str = ALICE, **changes: object) -> messages.Registrati
         "vault": b"opaque to the server",
         "statement": entry(address),
         "certificate": identity(address).cert,
+        "recovery": None,
     }
     return messages.Registration(**(values | changes))  # type: ignore[arg-type]
