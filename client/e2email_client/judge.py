@@ -22,6 +22,11 @@ def judged(what: str) -> Iterator[None]:
         raise Alarm(f"{what} needs another version of this program: {fault}.") from fault
     except errors.OtherAccount as fault:
         raise Alarm(f"{what} belongs to another account or server name.") from fault
+    except errors.RolledBack as fault:
+        raise Alarm(
+            f"{what} is older (version {fault.found}) than what this device has seen "
+            f"(version {fault.seen})."
+        ) from fault
     except errors.KdfRefused as fault:
         raise Alarm(f"{what} was refused: {fault}.") from fault
     except errors.CryptoError as fault:

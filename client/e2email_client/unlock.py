@@ -88,15 +88,16 @@ def open_vault(box: bytes, key: AccountKey, settings: Settings) -> Vault:
     """The vault, if it is not older than what this device has seen."""
     try:
         with judged("The vault"):
-            opened = vault.open_vault(box, key, settings.address, settings.server_name)
+            opened = vault.open_vault(
+                box,
+                key,
+                settings.address,
+                settings.server_name,
+                at_least=settings.vault_version,
+            )
     except WrongSecret:
         # the slot opened, so the passphrase was right: it is the vault that is another one
         raise Alarm("The vault was not made with this account's key.") from None
-    if opened.counter < settings.vault_version:
-        raise Alarm(
-            f"The vault is older (version {opened.counter}) than what this device has seen "
-            f"(version {settings.vault_version})."
-        )
     return opened
 
 
@@ -106,7 +107,7 @@ def verify_history(
     """(newest statement, its digest): the chain holds, and seals to keys of this vault only."""
     own = {one.fingerprint: one.certificate for one in opened.identities}
     with judged("The key history"):
-        newest = statement.verify_chain(entries, own.values(), address)
+        newest = statement.verify_chain(entries, own.values(), address, accepted=opened.accepted)
     if foreign := sorted(newest.fingerprints - own.keys()):
         raise Alarm(
             f"Someone else can read new mail: the server seals to the key {foreign[0]}, "
@@ -154,7 +155,8 @@ def keyring_slot(key: AccountKey, settings: Settings, keyring: KeyringStore) -> 
     """A slot for this machine, its secret put into the keyring first."""
     secret = AccountKey.generate().raw
     keyring.save(settings.address, settings.server_name, secret)
-    return slot.wrap(key, SlotKind.KEYRING, secret, settings.address, settings.server_name)
+    account, server = settings.address, settings.server_name
+    return slot.wrap(key, SlotKind.KEYRING, secret, account, server, generation=1)
 
 
 def known_server(paths: AccountPaths, settings: Settings) -> Server:

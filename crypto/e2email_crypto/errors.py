@@ -89,7 +89,16 @@ class WrongSecret(SecretError):
 
 
 class Damaged(SecretError):
-    """The secret fits and the content does not verify: changed, cut short or rolled back."""
+    """The secret fits and the content does not verify: changed or cut short."""
+
+
+class RolledBack(SecretError):
+    """Whole and authentic, and older than what this device has seen: somebody put it back."""
+
+    def __init__(self, found: int, seen: int) -> None:
+        super().__init__(f"older (version {found}) than what was seen before (version {seen})")
+        self.found = found
+        self.seen = seen
 
 
 class UnknownVersion(SecretError):

@@ -4,13 +4,14 @@ docs/specs/key-history.md. The server uses this too: signing is handed in, no se
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from . import _canonical, _fields, _sodium, _wire
 from ._statement import (
+    CERTIFICATES_MAX,
     DEVICES_MAX,
     STATEMENT_MAX,
     Certificate,
@@ -24,6 +25,7 @@ from .errors import BadMessage, KeyRefused, SignatureInvalid, StatementInvalid
 from .packets import key_facts
 
 __all__ = [
+    "CERTIFICATES_MAX",
     "DEVICES_MAX",
     "Authority",
     "Certificate",
@@ -114,12 +116,12 @@ def verify_chain(
     certificates: Iterable[bytes],
     account: str,
     *,
-    allow_forced: bool = False,
+    accepted: Container[bytes] = (),
 ) -> Statement:
     """The newest statement of a whole chain, oldest entry first.
 
-    `certificates` are those of all signers, binary, in any order. With `allow_forced` the caller
-    has other grounds to accept an administrator's override; without, such an entry is refused.
+    `certificates` are those of all signers, binary, in any order. `accepted` are the digests of
+    the `forced` entries that the caller has other grounds to take; any other forced one is refused.
     Raises StatementInvalid: empty, too many entries, a gap, another account, a signature or
     authority that does not follow from the entry before.
     """
@@ -128,26 +130,35 @@ def verify_chain(
     for count, octets in enumerate(entries, 1):
         if count > ENTRIES_MAX:
             raise StatementInvalid("too many entries")
-        newest = _follow(newest, octets, known, account, allow_forced)
+        newest = _follow(newest, octets, known, account, accepted)
     if newest is None:
         raise StatementInvalid("no entry")
     return decode(newest.statement)
 
 
 def verify_next(
-    before: bytes, octets: bytes, certificates: Iterable[bytes], account: str
+    before: bytes,
+    octets: bytes,
+    certificates: Iterable[bytes],
+    account: str,
+    *,
+    accepted: Container[bytes] = (),
 ) -> Statement:
     """The statement of one entry that follows `before`, for whose place the caller vouches.
 
     For the server: it keeps entries it has verified, and only the certificates now in use.
-    Raises StatementInvalid; an administrator's override is not taken here.
+    Raises StatementInvalid; `accepted` as in `verify_chain`.
     """
     known = {_fingerprint(data): data for data in certificates}
-    return decode(_follow(Entry.decode(before), octets, known, account, False).statement)
+    return decode(_follow(Entry.decode(before), octets, known, account, accepted).statement)
 
 
 def _follow(
-    last: Entry | None, octets: bytes, known: Mapping[str, bytes], account: str, allow_forced: bool
+    last: Entry | None,
+    octets: bytes,
+    known: Mapping[str, bytes],
+    account: str,
+    accepted: Container[bytes],
 ) -> Entry:
     """The entry after `last`, checked against it."""
     entry = Entry.decode(octets)
@@ -158,12 +169,15 @@ def _follow(
         raise StatementInvalid(f"entry {count} does not follow the one before it")
     if account not in statement.addresses:
         raise StatementInvalid(f"entry {count} is of another account")
-    _check_authority(entry, before, known, allow_forced)
+    _check_authority(entry, before, known, accepted)
     return entry
 
 
 def _check_authority(
-    entry: Entry, before: Statement | None, known: Mapping[str, bytes], allow_forced: bool
+    entry: Entry,
+    before: Statement | None,
+    known: Mapping[str, bytes],
+    accepted: Container[bytes],
 ) -> None:
     if before is None and entry.authority is not Authority.KEY:
         raise StatementInvalid("a first entry is signed by its own key and nothing else")
@@ -179,7 +193,7 @@ def _check_authority(
             ):
                 raise StatementInvalid("not signed by the recovery key of the entry before")
         case Authority.FORCED:
-            if not allow_forced:
+            if entry.digest not in accepted:
                 raise StatementInvalid("forced by an administrator, not signed")
 
 

@@ -353,18 +353,20 @@ def no_slot(running: Running, alice: Unlocked) -> None:
 
 
 def foreign_slot(running: Running, alice: Unlocked) -> None:
-    octets = slot.wrap(alice.key, SlotKind.PASSPHRASE, b"w" * 32, "bob@example.test", NAME, PARAMS)
+    octets = slot.wrap(
+        alice.key, SlotKind.PASSPHRASE, b"w" * 32, "bob@example.test", NAME, PARAMS, generation=1
+    )
     _person(running).boxes["slot:passphrase"] = Box("slot:passphrase", 1, octets)
 
 
 def slot_of_another_passphrase(running: Running, alice: Unlocked) -> None:
-    octets = slot.wrap(alice.key, SlotKind.PASSPHRASE, b"w" * 32, ALICE, NAME, PARAMS)
+    octets = slot.wrap(alice.key, SlotKind.PASSPHRASE, b"w" * 32, ALICE, NAME, PARAMS, generation=1)
     _person(running).boxes["slot:passphrase"] = Box("slot:passphrase", 1, octets)
 
 
 def slot_with_other_parameters(running: Running, alice: Unlocked) -> None:
     other = kdf.Params(4, PARAMS.m_kib, PARAMS.salt)
-    octets = slot.wrap(alice.key, SlotKind.PASSPHRASE, b"w" * 32, ALICE, NAME, other)
+    octets = slot.wrap(alice.key, SlotKind.PASSPHRASE, b"w" * 32, ALICE, NAME, other, generation=1)
     _person(running).boxes["slot:passphrase"] = Box("slot:passphrase", 1, octets)
 
 
@@ -485,7 +487,7 @@ async def test_a_machine_that_has_the_account_asks_for_what_it_has(
     high = kdf.Params(5, 128 * 1024, PARAMS.salt)
     key = opened(tmp_path, home).key
     split = kdf.split(PASSPHRASE, PARAMS, ALICE, NAME)
-    octets = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, ALICE, NAME, high)
+    octets = slot.wrap(key, SlotKind.PASSPHRASE, split.wrap, ALICE, NAME, high, generation=1)
     Home(home).account(ALICE).slot("passphrase").write_bytes(octets)
     for t, m_mib in ((4, 128), (5, 127), (5, 64)):
         stretched(running, t, m_mib * 1024)

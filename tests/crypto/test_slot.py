@@ -9,7 +9,7 @@ NAMES = ("alice@example.test", "mail.example.test")
 KEY = slot.AccountKey(b"K" * 32)
 WRAP = b"W" * 32
 PARAMS = Params(3, 64 * 1024, b"S" * 16)
-SLOT = slot.wrap(KEY, slot.SlotKind.PASSPHRASE, WRAP, *NAMES, PARAMS)
+SLOT = slot.wrap(KEY, slot.SlotKind.PASSPHRASE, WRAP, *NAMES, PARAMS, generation=3)
 
 
 def cause(data: bytes, secret: bytes = WRAP) -> type[Exception]:
@@ -20,7 +20,7 @@ def cause(data: bytes, secret: bytes = WRAP) -> type[Exception]:
 
 def test_there_and_back() -> None:
     assert slot.unwrap(SLOT, WRAP, *NAMES) == KEY
-    assert slot.inspect(SLOT, *NAMES) == slot.SlotHeader(slot.SlotKind.PASSPHRASE, PARAMS)
+    assert slot.inspect(SLOT, *NAMES) == slot.SlotHeader(slot.SlotKind.PASSPHRASE, 3, PARAMS)
     assert slot.unwrap(SLOT, WRAP, "Alice@Example.Test", "MAIL.example.test") == KEY
 
 
@@ -71,29 +71,58 @@ def test_a_failure_costs_no_key_derivation(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_names_decide_together_not_glued() -> None:
-    glued = slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, "ab", "c")
+    glued = slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, "ab", "c", generation=1)
     with pytest.raises(errors.OtherAccount):
         slot.unwrap(glued, WRAP, "a", "bc")
 
 
 def test_two_wrappings_share_nothing_but_the_names() -> None:
-    again = slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, *NAMES)
-    assert again != slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, *NAMES)
+    again = slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, *NAMES, generation=1)
+    assert again != slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, *NAMES, generation=1)
     assert slot.unwrap(again, WRAP, *NAMES) == KEY
 
 
 def test_the_longest_names_stay_below_the_cap() -> None:
-    data = slot.wrap(KEY, slot.SlotKind.PASSPHRASE, WRAP, "a" * 320, "b" * 320, PARAMS)
+    data = slot.wrap(
+        KEY, slot.SlotKind.PASSPHRASE, WRAP, "a" * 320, "b" * 320, PARAMS, generation=1
+    )
     assert len(data) < slot.SLOT_MAX
     assert slot.unwrap(data, WRAP, "a" * 320, "b" * 320) == KEY
 
 
+def test_an_old_slot_is_refused_by_whoever_saw_a_newer_one() -> None:
+    for seen in (0, 2, 3):
+        assert slot.unwrap(SLOT, WRAP, *NAMES, at_least=seen) == KEY
+    with pytest.raises(errors.RolledBack) as caught:
+        slot.unwrap(SLOT, WRAP, *NAMES, at_least=4)
+    assert (caught.value.found, caught.value.seen) == (3, 4)
+    # its number raised on purpose: no longer what was sealed
+    raised = _wire.finish(SLOT[:11] + (4).to_bytes(8) + SLOT[19:-8])
+    assert slot.inspect(raised, *NAMES).generation == 4
+    assert cause(raised) is errors.Damaged
+
+
+def test_a_recovery_slot_needs_no_parameters() -> None:
+    data = slot.wrap(KEY, slot.SlotKind.RECOVERY, WRAP, *NAMES, generation=1)
+    assert slot.inspect(data, *NAMES) == slot.SlotHeader(slot.SlotKind.RECOVERY, 1, None)
+    assert slot.unwrap(data, WRAP, *NAMES) == KEY
+
+
+def test_no_kind_of_slot_passes_for_another() -> None:
+    recovery = slot.wrap(KEY, slot.SlotKind.RECOVERY, WRAP, *NAMES, generation=1)
+    keyring = _wire.finish(recovery[:10] + bytes([slot.SlotKind.KEYRING]) + recovery[11:-8])
+    assert cause(keyring) is errors.WrongSecret
+
+
 def test_misuse_is_a_value_error() -> None:
+    for generation in (0, -1, 2**63):
+        with pytest.raises(ValueError, match="generation"):
+            slot.wrap(KEY, slot.SlotKind.KEYRING, WRAP, *NAMES, generation=generation)
     for kind, params in [(slot.SlotKind.PASSPHRASE, None), (slot.SlotKind.KEYRING, PARAMS)]:
         with pytest.raises(ValueError, match="parameters"):
-            slot.wrap(KEY, kind, WRAP, *NAMES, params)
+            slot.wrap(KEY, kind, WRAP, *NAMES, params, generation=1)
     with pytest.raises(ValueError, match="32 bytes"):
-        slot.wrap(KEY, slot.SlotKind.KEYRING, b"short", *NAMES)
+        slot.wrap(KEY, slot.SlotKind.KEYRING, b"short", *NAMES, generation=1)
     with pytest.raises(ValueError, match="32 bytes"):
         slot.AccountKey(b"short")
 

@@ -6,6 +6,7 @@ import hmac
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -51,7 +52,7 @@ def open_box(data: bytes, header_size: int, key: bytes, label: bytes) -> bytes:
     return aead.decrypt(bytes(4) + nonce[16:], inner, header)
 
 
-def given(name: str) -> tuple[dict[str, str], dict[str, str], bytes]:
+def given(name: str) -> tuple[dict[str, str], dict[str, Any], bytes]:
     vector = json.loads((VECTORS / name).read_text())
     names = pack(vector["given"]["account"].encode(), vector["given"]["server_name"].encode())
     return vector["given"], vector["gives"], names
@@ -60,7 +61,9 @@ def given(name: str) -> tuple[dict[str, str], dict[str, str], bytes]:
 def test_passphrase_slot() -> None:
     case, gives, names = given("slot/passphrase.json")
     data = base64.b64decode(case["slot"])
-    start = b"e2email\0S\x01\x01" + names + b"\0\0\0\x19\x01"
+    start = (
+        b"e2email\0S\x02\x01" + struct.pack(">Q", gives["generation"]) + names + b"\0\0\0\x19\x01"
+    )
     assert data.startswith(start)
     size = len(start) + 24
     t, m = struct.unpack(">II", data[size - 24 : size - 16])
@@ -79,7 +82,7 @@ def test_passphrase_slot() -> None:
 def test_vault_and_state(purpose: str) -> None:
     case, gives, names = given(f"vault/{purpose}.json")
     data, key = base64.b64decode(case["box"]), bytes.fromhex(case["account_key"])
-    head = b"e2email\0" + {"vault": b"V", "state": b"T"}[purpose] + b"\x01"
+    head = b"e2email\0" + {"vault": b"V\x02", "state": b"T\x01"}[purpose]
     header = head + struct.pack(">Q", gives["counter"]) + names
     assert data.startswith(header)
     label = b"e2email v1 " + purpose.encode()

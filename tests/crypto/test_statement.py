@@ -227,10 +227,22 @@ def test_a_forced_entry_is_taken_by_whoever_asked_for_it_only() -> None:
     forced = Entry(NEXT.encode(), Authority.FORCED)
     refuse(FIRST.encode(), forced.encode(), match="forced")
     entries = [FIRST.encode(), forced.encode()]
-    newest = statement.verify_chain(entries, [ALICE.cert], ACCOUNT, allow_forced=True)
+    accepted = {forced.digest}
+    newest = statement.verify_chain(entries, [ALICE.cert], ACCOUNT, accepted=accepted)
     assert newest == NEXT
     with pytest.raises(errors.StatementInvalid, match="forced"):
         statement.verify_next(*entries, [ALICE.cert], ACCOUNT)
+    assert statement.verify_next(*entries, [ALICE.cert], ACCOUNT, accepted=accepted) == NEXT
+
+
+def test_an_accepted_override_is_no_excuse_for_another_one() -> None:
+    looked_at = Entry(NEXT.encode(), Authority.FORCED)
+    other = Entry(replace(NEXT, time=NOW + 9).encode(), Authority.FORCED)
+    for accepted in ({looked_at.digest}, {FIRST.digest}, {other.statement}):
+        with pytest.raises(errors.StatementInvalid, match="forced"):
+            statement.verify_chain(
+                [FIRST.encode(), other.encode()], [ALICE.cert], ACCOUNT, accepted=accepted
+            )
 
 
 def test_a_subkey_or_user_cannot_sign_for_the_primary() -> None:

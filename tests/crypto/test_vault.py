@@ -16,6 +16,10 @@ VAULT = vault.Vault(
     store_keys=vault.StoreKeys(b"\1" * 32, b"\2" * 32, b"\3" * 32),
     arrival_key=b"\4" * 32,
     policy=Policy.BASELINE,
+    custody=vault.Custody.PARANOID,
+    recovery=b"canary recovery.",
+    recipients=(b"another device's certificate",),
+    accepted=(b"\5" * 32,),
 )
 BOX = vault.seal_vault(VAULT, KEY, *NAMES)
 
@@ -55,17 +59,29 @@ def test_every_cut_is_refused() -> None:
 
 
 def test_an_old_vault_is_known_by_its_counter() -> None:
-    opened = vault.open_vault(BOX, KEY, *NAMES)
-    assert opened.newer_than(4)
-    assert not opened.newer_than(5)
-    assert not opened.newer_than(6)
+    for seen in (0, 4, 5):
+        assert vault.open_vault(BOX, KEY, *NAMES, at_least=seen) == VAULT
+    with pytest.raises(errors.RolledBack) as caught:
+        vault.open_vault(BOX, KEY, *NAMES, at_least=6)
+    assert (caught.value.found, caught.value.seen) == (5, 6)
+    state = vault.seal_state(b"contacts", 8, KEY, *NAMES)
+    assert vault.open_state(state, KEY, *NAMES, at_least=8) == (b"contacts", 8)
+    with pytest.raises(errors.RolledBack):
+        vault.open_state(state, KEY, *NAMES, at_least=9)
+
+
+def test_a_vault_is_called_old_only_when_it_is_authentic() -> None:
+    """Else whoever holds an old box could make a device say anything about its age."""
+    raised = _wire.finish(BOX[:10] + (2).to_bytes(8) + BOX[18:-8])
+    with pytest.raises(errors.Damaged):
+        vault.open_vault(raised, KEY, *NAMES, at_least=6)
 
 
 def test_vault_and_state_do_not_pass_for_each_other() -> None:
     state = vault.seal_state(b"contacts", 1, KEY, *NAMES)
     assert vault.open_state(state, KEY, *NAMES) == (b"contacts", 1)
     assert cause(state) is errors.Damaged
-    assert cause(_wire.finish(state[:8] + b"V" + state[9:-8])) is errors.WrongSecret
+    assert cause(_wire.finish(state[:8] + b"V\x02" + state[10:-8])) is errors.WrongSecret
     with pytest.raises(errors.Damaged):
         vault.open_state(BOX, KEY, *NAMES)
 
@@ -89,6 +105,13 @@ def test_wrong_key_and_other_account() -> None:
         {"identities": VAULT.identities * 2},
         {"identities": tuple(replace(VAULT.identities[0], tsk=b"%d" % n) for n in range(101))},
         {"identities": (replace(VAULT.identities[0], tsk=bytes(vault.KEY_FILE_MAX + 1)),)},
+        {"recovery": b"x" * 15},
+        {"recovery": b""},
+        {"recipients": tuple(b"%d" % n for n in range(17))},
+        {"recipients": (b"same", b"same")},
+        {"recipients": (bytes(vault.KEY_FILE_MAX + 1),)},
+        {"accepted": (b"x" * 31,)},
+        {"accepted": tuple(n.to_bytes(32) for n in range(1001))},
     ],
 )
 def test_what_could_not_be_opened_is_not_sealed(change: dict[str, object]) -> None:
@@ -110,7 +133,7 @@ def test_no_secret_is_in_a_repr_or_an_error() -> None:
     assert "canary" not in repr(VAULT)
     assert repr(VAULT.store_keys) == "StoreKeys()"
     content = b'{"canary":'
-    data = vault._seal(vault.Purpose.VAULT, content, 1, KEY, *NAMES, vault.VAULT_MAX)
+    data = vault._seal(vault.Purpose.VAULT, content, 1, KEY, *NAMES)
     with pytest.raises(errors.Damaged) as caught:
         vault.open_vault(data, KEY, *NAMES)
     assert "canary" not in str(caught.value)

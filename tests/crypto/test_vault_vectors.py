@@ -30,16 +30,21 @@ def run_slot(given: dict[str, Any]) -> dict[str, Any]:
     if "passphrase" in given:
         assert params is not None
         assert kdf.split(given["passphrase"], params, *names).wrap == secret
-    return {"account_key": slot.unwrap(data, secret, *names).raw.hex()}
+    at_least = given.get("at_least", 0)
+    return {
+        "account_key": slot.unwrap(data, secret, *names, at_least=at_least).raw.hex(),
+        "generation": slot.inspect(data, *names).generation,
+    }
 
 
 def run_vault(given: dict[str, Any]) -> dict[str, Any]:
     key = slot.AccountKey(bytes.fromhex(given["account_key"]))
     box, names = base64.b64decode(given["box"]), (given["account"], given["server_name"])
+    at_least = given.get("at_least", 0)
     if given["purpose"] == "state":
-        payload, counter = vault.open_state(box, key, *names)
+        payload, counter = vault.open_state(box, key, *names, at_least=at_least)
         return {"counter": counter, "payload": payload.decode()}
-    opened = vault.open_vault(box, key, *names)
+    opened = vault.open_vault(box, key, *names, at_least=at_least)
     return {"counter": opened.counter, "payload": vault._encode(opened).decode()}
 
 
@@ -62,7 +67,7 @@ def run_statement(given: dict[str, Any]) -> dict[str, Any]:
         entries,
         [base64.b64decode(item) for item in given["certificates"]],
         given["account"],
-        allow_forced=given["allow_forced"],
+        accepted={bytes.fromhex(item) for item in given["accepted"]},
     )
     head = statement.Entry.decode(entries[-1]).digest
     return {

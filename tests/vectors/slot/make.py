@@ -20,11 +20,13 @@ from support.key_vectors import (
 def write() -> None:
     key = slot.AccountKey(bytes(range(100, 132)))
     params = kdf.Params(3, kdf.M_KIB_MIN, bytes(range(16)))
-    ring = slot.wrap(key, slot.SlotKind.KEYRING, SECRET, ACCOUNT, SERVER)
+    ring = slot.wrap(key, slot.SlotKind.KEYRING, SECRET, ACCOUNT, SERVER, generation=1)
+    recovery = slot.wrap(key, slot.SlotKind.RECOVERY, SECRET, ACCOUNT, SERVER, generation=2)
     phrase = "correct horse battery staple"
     wrap = kdf.split(phrase, params, ACCOUNT, SERVER).wrap
-    pass_slot = slot.wrap(key, slot.SlotKind.PASSPHRASE, wrap, ACCOUNT, SERVER, params)
-    kdf_at = NAMES_END + 1 + 4
+    kind = slot.SlotKind.PASSPHRASE
+    pass_slot = slot.wrap(key, kind, wrap, ACCOUNT, SERVER, params, generation=5)
+    kdf_at = NAMES_END + 1 + 8 + 4
     nonce_at = kdf_at + kdf.PARAMS_SIZE
 
     def one(
@@ -36,16 +38,30 @@ def write() -> None:
             "account": ACCOUNT,
             "server_name": SERVER,
         }
-        gives = {"account_key": key.raw.hex()} if expect == "ok" else {}
+        gives: dict[str, Any] = {}
+        if expect == "ok":
+            generation = slot.inspect(data, ACCOUNT, SERVER).generation
+            gives = {"account_key": key.raw.hex(), "generation": generation}
         case("slot", name, about, given | other, expect, **gives)
 
     one("passphrase", "the secret is `wrap` of the passphrase", pass_slot, "ok", passphrase=phrase)
     one("keyring", "32 random bytes, no key derivation", ring, "ok", SECRET)
+    one("recovery", "the secret is `wrap` of the recovery secret", recovery, "ok", SECRET)
+    one("seen-before", "the generation that was seen last", pass_slot, "ok", at_least=5)
+    one("rolled-back", "a later generation was seen", pass_slot, "RolledBack", at_least=6)
+    one(
+        "generation-raised",
+        "an old slot made to look new",
+        forged(pass_slot, 11, (9).to_bytes(8)),
+        "Damaged",
+    )
+    one("generation-0", "they begin with 1", forged(pass_slot, 11, bytes(8)), "Damaged")
     one("wrong-secret", "another passphrase", pass_slot, "WrongSecret", WRONG)
     one("wrong-keyring-secret", "another keyring", ring, "WrongSecret", WRONG)
     one("other-account", "asked for as bob's", pass_slot, "OtherAccount", account=OTHER)
     one("other-server", "asked for elsewhere", pass_slot, "OtherAccount", server_name="x.test")
-    one("version-2", "a later format", forged(pass_slot, 9, b"\x02"), "UnknownVersion")
+    one("version-3", "a later format", forged(pass_slot, 9, b"\x03"), "UnknownVersion")
+    one("kind-4", "a kind that is kept free", forged(pass_slot, 10, b"\x04"), "UnknownVersion")
     one("kind-9", "a later kind of slot", forged(pass_slot, 10, b"\x09"), "UnknownVersion")
     one("kdf-2", "a later key derivation", forged(pass_slot, kdf_at, b"\x02"), "UnknownVersion")
     one(

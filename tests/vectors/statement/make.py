@@ -48,6 +48,8 @@ def write() -> None:
     )
     octets = follow(first, certificates=(foreign,)).encode()
     forced = statement.Entry(octets, statement.Authority.FORCED)
+    headless = statement.Entry(first.statement, statement.Authority.FORCED)
+    said = statement.Entry(second.statement, statement.Authority.FORCED)
     recovered = statement.Entry(
         octets,
         statement.Authority.RECOVERY,
@@ -62,7 +64,7 @@ def write() -> None:
             "entries": [line.decode("latin-1") for line in lines],
             "account": ACCOUNT,
             "certificates": [b64(item) for item in certificates],
-            "allow_forced": False,
+            "accepted": [],
         }
         given |= other
         gives: dict[str, Any] = {}
@@ -100,15 +102,15 @@ def write() -> None:
         "ok",
         first,
         forced,
-        allow_forced=True,
+        accepted=[forced.digest.hex()],
     )
     one("recovery", "signed by the recovery key of the entry before", "ok", first, recovered)
     bad("forced-refused", "an administrator's override", first, forced)
     bad(
         "forced-first",
         "a history cannot begin so",
-        statement.Entry(first.statement, statement.Authority.FORCED),
-        allow_forced=True,
+        headless,
+        accepted=[headless.digest.hex()],
     )
     bad("no-entry", "nothing is no history")
     bad("gap", "the second entry is left out", first, third)
@@ -180,9 +182,9 @@ def write() -> None:
         "key-to-forced",
         "a signed entry said to be forced, then followed: the head tells",
         first,
-        statement.Entry(second.statement, statement.Authority.FORCED),
+        said,
         third,
-        allow_forced=True,
+        accepted=[said.digest.hex()],
     )
     bad("version-2", "a later format", respelled(b'"version":1', b'"version":2'))
     bad("version-true", "JSON's true is not 1", respelled(b'"version":1', b'"version":true'))

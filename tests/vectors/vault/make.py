@@ -1,5 +1,6 @@
 """Writes the missing vectors beside it: `PYTHONPATH=tests python tests/vectors/vault/make.py`."""
 
+from dataclasses import replace
 from typing import Any
 
 from e2email_crypto import _wire, slot, statement, vault
@@ -29,6 +30,13 @@ def write() -> None:
         store_keys=vault.StoreKeys(b"\1" * 32, b"\2" * 32, b"\3" * 32),
         arrival_key=b"\4" * 32,
         policy=statement.Policy.SEALED,
+        custody=vault.Custody.PARANOID,
+        recovery=bytes(range(16)),
+        recipients=(b"certificate of another device",),
+        accepted=(b"\5" * 32,),
+    )
+    newborn = replace(
+        value, custody=vault.Custody.CAUTIOUS, recovery=None, recipients=(), accepted=()
     )
     data = vault.seal_vault(value, key, ACCOUNT, SERVER)
     state = vault.seal_state(b"contacts", 9, key, ACCOUNT, SERVER)
@@ -36,7 +44,13 @@ def write() -> None:
     payload = vault._encode(value)
 
     def one(
-        name: str, about: str, data: bytes, expect: str, secret: bytes = SECRET, **other: Any
+        name: str,
+        about: str,
+        data: bytes,
+        expect: str,
+        secret: bytes = SECRET,
+        content: bytes = payload,
+        **other: Any,
     ) -> None:
         given = {
             "box": b64(data),
@@ -48,22 +62,29 @@ def write() -> None:
         given |= other
         gives: dict[str, Any] = {}
         if expect == "ok" and given["purpose"] == "vault":
-            gives = {"counter": 7, "payload": payload.decode()}
+            gives = {"counter": 7, "payload": content.decode()}
         elif expect == "ok":
             gives = {"counter": 9, "payload": "contacts"}
         case("vault", name, about, given, expect, **gives)
 
     def around(content: bytes) -> bytes:
-        return vault._seal(vault.Purpose.VAULT, content, 7, key, ACCOUNT, SERVER, vault.VAULT_MAX)
+        return vault._seal(vault.Purpose.VAULT, content, 7, key, ACCOUNT, SERVER)
 
     one("vault", "all fields", data, "ok")
+    young = vault.seal_vault(newborn, key, ACCOUNT, SERVER)
+    one("newborn", "what may be empty is", young, "ok", content=vault._encode(newborn))
+    one("seen-before", "the counter that was seen last", data, "ok", at_least=7)
+    one("rolled-back", "a later counter was seen", data, "RolledBack", at_least=8)
+    one("state-rolled-back", "", state, "RolledBack", purpose="state", at_least=10)
     one("state", "any octets", state, "ok", purpose="state")
     one("wrong-key", "another account key", data, "WrongSecret", WRONG)
     one("other-account", "asked for as bob's", data, "OtherAccount", account=OTHER)
     one("other-server", "asked for elsewhere", data, "OtherAccount", server_name="x.test")
-    one("version-2", "a later format", forged(data, 9, b"\x02"), "UnknownVersion")
+    one("version-3", "a later format", forged(data, 9, b"\x03"), "UnknownVersion")
+    two = forged(state, 9, b"\x02")
+    one("state-version-2", "a later format", two, "UnknownVersion", purpose="state")
     one("state-as-vault", "a state box where a vault belongs", state, "Damaged")
-    one("state-renamed", "its type changed on purpose", forged(state, 8, b"V"), "WrongSecret")
+    one("state-renamed", "type and version changed", forged(state, 8, b"V\x02"), "WrongSecret")
     one(
         "counter-raised",
         "an old vault made to look new",
@@ -88,10 +109,14 @@ def write() -> None:
     one(
         "unknown-field",
         "no later version's field in this version",
-        around(payload.replace(b'{"arrival', b'{"a":1,"arrival', 1)),
+        around(payload.replace(b'{"accepted', b'{"a":1,"accepted', 1)),
         "Damaged",
     )
     one("not-json", "", around(b"tsk"), "Damaged")
+    trustful = payload.replace(b'"paranoid"', b'"trustful"')
+    one("unknown-custody", "there is no third one", around(trustful), "Damaged")
+    short = payload.replace(b64(bytes(range(16))).encode(), b64(bytes(range(15))).encode())
+    one("short-recovery", "a recovery secret of 15 octets", around(short), "Damaged")
     one(
         "short-store-key",
         "a store key of 31 octets",
