@@ -1,6 +1,6 @@
 """The tables of the local store."""
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 
 # What is read of ten thousand messages at a time stands in narrow rows: SQLCipher decrypts pages.
 CACHE = """
@@ -28,6 +28,8 @@ CREATE TABLE mail (                            -- one sealed record, in however 
   keywords TEXT NOT NULL DEFAULT ''            -- reserved keywords, local/keywords.py
 );
 CREATE INDEX mail_state ON mail (state);
+CREATE TABLE tried (vault INTEGER NOT NULL);    -- the version of the vault that `tries` are of
+INSERT INTO tried VALUES (0);
 CREATE TABLE summary (
   mail_id INTEGER PRIMARY KEY REFERENCES mail(id) ON DELETE CASCADE,
   envelope BLOB NOT NULL,                      -- IMAP ENVELOPE, as served
@@ -193,4 +195,24 @@ _MARKS = """
 ALTER TABLE journal ADD COLUMN marks BLOB NOT NULL DEFAULT x'';
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS)
+# What the account's devices share: shared_state.py.
+_SHARED = """
+CREATE TABLE shared (
+  section TEXT NOT NULL,
+  key TEXT NOT NULL,
+  changed INTEGER NOT NULL,                    -- seconds since 1970
+  value TEXT NOT NULL,                         -- canonical JSON; null: removed
+  PRIMARY KEY (section, key)
+) WITHOUT ROWID;
+CREATE TABLE shared_seen (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  counter INTEGER NOT NULL,                    -- the highest of any box seen
+  digest BLOB NOT NULL,                        -- SHA-256 of that box
+  version INTEGER NOT NULL,                    -- the server's count for it
+  generation INTEGER NOT NULL,                 -- rises with every change here
+  pushed INTEGER NOT NULL                      -- the generation that the server has
+);
+INSERT INTO shared_seen VALUES (1, 0, x'', 0, 0, 0);
+"""
+
+STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS, _SHARED)

@@ -1,0 +1,40 @@
+"""Writes the missing vectors beside it: `PYTHONPATH=tests python tests/vectors/state/make.py`."""
+
+from e2email_client.state_document import SECTIONS, Entry, encode, encode_value, merge
+from support.key_vectors import case
+
+A, B = ("care", "drill"), ("settings", "language")
+
+
+def write() -> None:
+    def document(name: str, about: str, payload: bytes, expect: str = "DocumentInvalid") -> None:
+        case("state", name, about, {"payload": payload.decode()}, expect)
+
+    def merged(name: str, about: str, one: dict, other: dict) -> None:
+        given = {"one": encode(one).decode(), "other": encode(other).decode()}
+        case("state", name, about, given, "ok", merged=encode(merge(one, other)).decode())
+
+    empty = {"sections": {name: {} for name in SECTIONS}, "version": 1}
+    full = {A: Entry(1_750_000_000, {"of": [1, None, "ü"]}), B: Entry(2**53 - 1, None)}
+    document("empty", "no entry", encode({}), "ok")
+    document("full", "a value, and one that was removed", encode(full), "ok")
+    document("version-2", "a later format", encode_value(empty | {"version": 2}))
+    document("unknown-member", "", encode_value(empty | {"more": 1}))
+    document("unknown-section", "", encode_value({"sections": {"x": {}}, "version": 1}))
+    document("spaces", "not canonical", encode({}).replace(b":", b": "))
+    document("order", "members not sorted", b'{"version":1,"sections":{}}')
+    document("not-json", "cut", encode(full)[:-1])
+    document("key-empty", "", encode({("care", ""): Entry(1, 1)}))
+    document("key-long", "321 characters", encode({("care", "x" * 321): Entry(1, 1)}))
+    document("time-negative", "", encode({A: Entry(-1, 1)}))
+    document("time-large", "above 2^53-1", encode({A: Entry(2**53, 1)}))
+    document("time-true", "", encode({A: Entry(True, 1)}))
+    merged("merge-both", "of each what the other lacks", {A: full[A]}, {B: full[B]})
+    merged("merge-newest", "the later change", {A: Entry(2, "b")}, {A: Entry(1, "c")})
+    merged("merge-removed", "the later removal", {A: Entry(2, None)}, {A: Entry(1, "c")})
+    merged("merge-same-time", "the higher octets", {A: Entry(1, "a")}, {A: Entry(1, None)})
+    merged("merge-same-time-kind", "of a number and a text", {A: Entry(1, 7)}, {A: Entry(1, "7")})
+
+
+if __name__ == "__main__":
+    write()
