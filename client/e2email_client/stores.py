@@ -21,6 +21,7 @@ from e2email_client.unlock import Unlocked
 
 if TYPE_CHECKING:
     from e2email_client.history import History
+    from e2email_client.opener import Keys
     from e2email_client.opening import Opening
 
 FULL = 1024 * 1024  # octets; with less SQLite cannot even open its files, and calls it an I/O error
@@ -85,14 +86,23 @@ def open_room(unlocked: Unlocked, stores: Stores) -> Room:
 
 
 def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None = None) -> Opening:
-    """The workers that hold the account's secret keys; the caller closes them."""
+    """The workers that hold the account's secret keys, and follow `history`; the caller closes
+    them."""
     # the cryptographic libraries are loaded by those who open mail, not by every command
     from e2email_client.history import History
-    from e2email_client.opener import Keys
     from e2email_client.opening import Opening
 
-    history = history or History(unlocked)
-    keys = Keys(
+    followed = history or History(unlocked)
+    opening = Opening(_keys(unlocked, followed), _secret_keys(followed), workers)
+    followed.on_change(lambda: opening.use(_keys(unlocked, followed), _secret_keys(followed)))
+    return opening
+
+
+def _keys(unlocked: Unlocked, history: History) -> Keys:
+    from e2email_client.held_vault import opening_key_ids
+    from e2email_client.opener import Keys
+
+    return Keys(
         account=unlocked.settings.address,
         stated_key_ids=frozenset(one.key_ids for one in history.statements()),
         signers=tuple(
@@ -101,7 +111,12 @@ def open_opening(unlocked: Unlocked, workers: int = 2, history: History | None =
                 bytes.fromhex(unlocked.settings.arrival_key),  # perhaps its successor, verified
             }
         ),
-        certificates=tuple(one.certificate for one in unlocked.vault.identities),
+        certificates=tuple(history.certificates()),
         device=history.device,
+        held_key_ids=opening_key_ids(history.vault().identities),
+        unstated=history.unstated,
     )
-    return Opening(keys, [one.tsk for one in unlocked.vault.identities], workers)
+
+
+def _secret_keys(history: History) -> list[bytes]:
+    return [one.tsk for one in history.vault().identities]

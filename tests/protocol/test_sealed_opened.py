@@ -26,10 +26,12 @@ from e2email_protocol.sealed.opened import (
     plaintext_size,
 )
 from e2email_protocol.sealed.record import Form, Policy, Record
+from e2email_protocol.sealed.reseal import resealed
 from e2email_protocol.sealed.sealer import Decrypted, Signature
 from e2email_protocol.sealed.signed import Signed, join_signed, split_signed
 from support.sealing import (
     ACCOUNT,
+    ARRIVED,
     RECORD_ID,
     TRACE,
     FakeIdentity,
@@ -326,15 +328,47 @@ BOTH = frozenset({OLD_KEY, KEY})
 def test_an_id_of_another_statement_may_stand_on_a_strangers_key() -> None:
     sealed_to_both = composed(RECEIVED, ALICE.but(key_ids=BOTH))
     assert opened(sealed_to_both, ALICE).alarms == {Alarm.FOREIGN_KEY}
-    stated = ALICE.but(stated_key_ids=ALICE.stated_key_ids | {BOTH})
+    stated = ALICE.but(stated_key_ids=(BOTH, *ALICE.stated_key_ids))
     assert not opened(sealed_to_both, stated).alarms
     assert not opened(composed(RECEIVED, ALICE.but(key_ids=frozenset({OLD_KEY}))), ALICE).alarms
     # what is sealed is more than what the envelope says, or less
     clean = composed(RECEIVED, ALICE)
     body = replace(clean, body=sealed_to_both.body, body_size=len(sealed_to_both.body))
     assert opened(body, stated).alarms == {Alarm.FOREIGN_KEY}
-    body = replace(sealed_to_both, body=clean.body, body_size=len(clean.body))
-    assert opened(body, stated).alarms == {Alarm.FOREIGN_KEY}
+    assert opened(replace(clean, envelope=sealed_to_both.envelope), ALICE).alarms == {
+        Alarm.FOREIGN_KEY
+    }
+
+
+def test_what_was_resealed_names_a_later_statement_and_never_an_earlier_one() -> None:
+    old = composed(RECEIVED, ALICE.but(key_ids=frozenset({OLD_KEY})))
+    new = resealed(old, account=ACCOUNT, opener=ALICE, sealer=ALICE)
+    later = replace(
+        old,
+        envelope=new.envelope,
+        body=new.body,
+        body_size=len(new.body),
+    )
+    assert not opened(later, ALICE).alarms
+    assert opened(later, ALICE).envelope.verdicts == ARRIVED.verdicts
+    turned = ALICE.but(stated_key_ids=ALICE.stated_key_ids[::-1])
+    assert opened(later, turned).alarms == {Alarm.FOREIGN_KEY}
+    # each of the two messages is asked
+    assert opened(replace(old, envelope=new.envelope), turned).alarms == {Alarm.FOREIGN_KEY}
+    half = replace(old, body=new.body, body_size=len(new.body))
+    assert opened(half, turned).alarms == {Alarm.FOREIGN_KEY}
+
+
+def test_a_pkesk_that_was_taken_away_is_an_alarm() -> None:
+    """Of a mail for two machines one could be locked out, and the sets are both stated."""
+    history = (frozenset({OLD_KEY}), BOTH, frozenset({KEY}))
+    stated = ALICE.but(stated_key_ids=history)
+    record = composed(RECEIVED, ALICE.but(key_ids=BOTH))
+    assert not opened(record, stated).alarms
+    less = fake_message(ALICE.open(record.body, 1 << 20).plaintext, OLD_KEY)
+    assert opened(replace(record, body=less, body_size=len(less)), stated).alarms == {
+        Alarm.FOREIGN_KEY
+    }
 
 
 def test_of_an_unproven_envelope_only_the_history_is_asked() -> None:

@@ -83,10 +83,11 @@ class RealOpener:
     certs: tuple[bytes, ...] = ()
     now: int | None = None
     device: bytes = bytes(32)  # public key of one of the account's devices
+    stated: tuple[frozenset[str], ...] = ()  # key ids of each statement, oldest first
 
     @property
-    def stated_key_ids(self) -> frozenset[frozenset[str]]:
-        return frozenset({self.known_key_ids})
+    def stated_key_ids(self) -> tuple[frozenset[str], ...]:
+        return self.stated or (self.known_key_ids,)
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         if message.lstrip().startswith(ARMOR):
@@ -133,8 +134,9 @@ class FakeIdentity:
     signer: str = "5e5e5e5e5e5e5e5e"
     trusted: frozenset[str] = frozenset({"5e5e5e5e5e5e5e5e"})
     signatures: tuple[Signature, ...] = field(default=())
-    stated_key_ids: frozenset[frozenset[str]] = frozenset(
-        {frozenset({"00000000000000A0"}), frozenset({"00000000000000A1"})}
+    stated_key_ids: tuple[frozenset[str], ...] = (
+        frozenset({"00000000000000A0"}),
+        frozenset({"00000000000000A1"}),
     )
 
     def seal(self, plaintext: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """From a record to what its owner sees: envelope first, then the body, each against the other."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -176,14 +177,27 @@ def _foreign_key(
 ) -> frozenset[Alarm]:
     """A key id is only a name, and an old one may be put on a stranger's key.
 
-    Who vouches for an envelope vouches for `keys`: those of one statement, and no others.
+    Who vouches for an envelope vouches for `keys`: those of one statement, and no others. Since
+    then the owner may have resealed it, to the keys of a later statement.
     """
     named = opener.message_key_ids(message)
     if proven:
-        own = named == envelope.key_ids and named in opener.stated_key_ids
+        own = named in resealable_to(envelope.key_ids, opener.stated_key_ids)
     else:
         own = named <= opener.known_key_ids
     return frozenset() if own else frozenset({Alarm.FOREIGN_KEY})
+
+
+def resealable_to(
+    keys: frozenset[str], stated: Sequence[frozenset[str]]
+) -> Sequence[frozenset[str]]:
+    """What a record that was sealed to `keys` may be sealed to now, from `keys` themselves on.
+
+    `stated` as in Opener. Sets stated before are none: whoever cannot open a message can still
+    take PKESKs away from it, back to the set of an earlier statement. Empty if `keys` are unheard
+    of.
+    """
+    return stated[stated.index(keys) :] if keys in stated else ()
 
 
 def plaintext_size(envelope: Envelope) -> int:

@@ -1,5 +1,6 @@
 """What composing and opening need of OpenPGP, handed in: server and client pass an adapter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,8 +64,8 @@ class Opener(Keys, Protocol):
     """Opens for one account. Errors of the adapter (cannot open, too large) pass through."""
 
     @property
-    def stated_key_ids(self) -> frozenset[frozenset[str]]:
-        """The encryption subkeys of each entry in the key history, which known_key_ids unite."""
+    def stated_key_ids(self) -> Sequence[frozenset[str]]:
+        """The encryption subkeys of each entry in the key history, the oldest first."""
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
         """Open one message, binary or armored."""
