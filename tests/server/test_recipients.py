@@ -296,3 +296,35 @@ async def test_everyday_refusals_are_not_alarms(store, caplog):
     await found(who, "nobody@example.test")
     await found(who, "alice@elsewhere.test")
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "owner"),
+    [
+        (ALICE, ALICE),
+        ("sales@example.test", ALICE),
+        ("shop@example.test", ALICE),
+        ("twice@example.test", ALICE),
+        ("alice+lists@example.test", None),
+        ("sales+x@example.test", None),
+        ("postmaster@example.test", None),
+        ("team@example.test", None),
+        ("half@example.test", None),
+        ("nobody@example.test", None),
+        ("alice@elsewhere.test", None),
+    ],
+)
+async def test_who_alone_gets_the_mail(store, text, owner):
+    aliases = {
+        "sales@example.test": (ALICE,),
+        "shop@example.test": ("sales@example.test",),
+        "twice@example.test": (ALICE, "alice+work@example.test"),
+        "team@example.test": (ALICE, BOB),
+        "half@example.test": (ALICE, "nobody@example.test"),
+    }
+    found = await recipients(store, aliases=aliases).owner(text)
+    assert (found and found.address) == owner
+
+
+async def test_an_address_led_away_from_its_account_is_nobodys(store):
+    assert await recipients(store, aliases={BOB: (ALICE,)}).owner(BOB) is None
