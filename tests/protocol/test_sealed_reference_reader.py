@@ -26,7 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     environment = os.environ | {"GNUPGHOME": str(folder)}
     subprocess.run(
         ["gpg", "--batch", "--quiet", "--import"],
-        input=b64decode(KEYS["secret_key"]),
+        input=b64decode(KEYS["secret_key"]) + b64decode(KEYS["later_secret_key"]),
         env=environment,
         check=True,
         capture_output=True,

@@ -108,12 +108,14 @@ class RealOpener:
 
 @contextmanager
 def vector_opener(keys: Mapping[str, str]) -> Iterator[RealOpener]:
-    """The opener of tests/vectors/sealed/keys.json."""
+    """The opener of tests/vectors/sealed/keys.json, whose history has two statements."""
     now = 1_795_334_400
-    own = recipient(b64decode(keys["certificate"]), now).key_ids
-    public = bytes.fromhex(keys["arrival_public"])
-    with OpenWorker(b64decode(keys["secret_key"])) as worker:
-        yield RealOpener(worker, own, public, (), now, bytes.fromhex(keys["device_public"]))
+    names = ("", "later_")
+    stated = tuple(recipient(b64decode(keys[f"{name}certificate"]), now).key_ids for name in names)
+    public, device = (bytes.fromhex(keys[f"{name}_public"]) for name in ("arrival", "device"))
+    with OpenWorker(*(b64decode(keys[f"{name}secret_key"]) for name in names)) as worker:
+        known = stated[0] | stated[1]
+        yield RealOpener(worker, known, public, (), now, device, stated)
 
 
 _MIRROR = bytes(255 - octet for octet in range(256))  # no word of the plaintext stays readable

@@ -24,6 +24,7 @@ from e2email_protocol.sealed.armor import crc24  # noqa: E402
 from e2email_protocol.sealed.arrival import DEVICE, Arrival, appended  # noqa: E402
 from e2email_protocol.sealed.record import Policy, Record  # noqa: E402
 from e2email_protocol.sealed.render import render, rendered_sizes  # noqa: E402
+from e2email_protocol.sealed.reseal import resealed  # noqa: E402
 from e2email_protocol.sealed.signed import Signed, join_signed, split_signed  # noqa: E402
 from support.sealing import (  # noqa: E402
     ACCOUNT,
@@ -60,14 +61,17 @@ def keys() -> dict[str, str]:
     if path.exists():
         found: dict[str, str] = json.loads(path.read_text())
         return found
-    alice, mallory = (
-        new_identity(address, "", NOW - 1000) for address in (ACCOUNT, "mallory@example.org")
+    alice, later, mallory = (
+        new_identity(address, "", NOW - 1000)
+        for address in (ACCOUNT, ACCOUNT, "mallory@example.org")
     )
     server, device = ArrivalKey.generate(), ArrivalKey.generate()
     made = {
         "account": ACCOUNT,
         "secret_key": text(alice.tsk),
         "certificate": text(alice.cert),
+        "later_secret_key": text(later.tsk),
+        "later_certificate": text(later.cert),
         "foreign_certificate": text(mallory.cert),
         "arrival_seed": server.seed.hex(),
         "arrival_public": server.public.hex(),
@@ -92,6 +96,9 @@ class Maker:
         self.mallory = recipient(base64.b64decode(held["foreign_certificate"]), NOW)
         self.server = ArrivalKey(bytes.fromhex(held["arrival_seed"]))
         self.sealer = RealSealer(self.alice, self.server)
+        self.later = RealSealer(
+            recipient(base64.b64decode(held["later_certificate"]), NOW), self.server
+        )
         self.device = RealSealer(self.alice, ArrivalKey(bytes.fromhex(held["device_seed"])))
         self.plain = self.composed(PLAIN)
         self.other = self.composed(PLAIN, record_id=bytes(16))
@@ -113,6 +120,13 @@ class Maker:
     def body(self, message: bytes) -> Record:
         """The plain record with another body."""
         return replace(self.plain, body=message, body_size=len(message), crc=crc24(message))
+
+    def resealed(self, record: Record, sealer: RealSealer) -> Record:
+        """The record under the keys of another statement, an earlier one if asked for."""
+        new = resealed(record, account=ACCOUNT, opener=self.opener, sealer=sealer)
+        body = new.body or record.body
+        crc = crc24(body) if new.body else 0
+        return replace(record, envelope=new.envelope, body=body, body_size=len(body), crc=crc)
 
     def cases(self) -> Iterator[tuple[str, str, str, Record]]:
         """(name, expect, what, record)"""
@@ -149,6 +163,17 @@ class Maker:
         )  # fmt: skip
         yield "encrypted", "opened", "sender-encrypted", new(self.to_alice)
         yield "verbatim", "opened", "the same under baseline", new(self.to_alice, **baseline)
+        was_alices = {"resealed": self.plain, "resealed-baseline": new(PLAIN, **baseline)}
+        for name, record in was_alices.items():
+            yield name, "opened", "sealed anew to a later key", self.resealed(record, self.later)
+        yield (
+            "resealed-verbatim", "opened", "of a verbatim record the envelope alone is sealed anew",
+            self.resealed(new(self.to_alice, **baseline), self.later),
+        )  # fmt: skip
+        yield (
+            "resealed-back", "alarm: foreign key", "sealed to the later key, then back",
+            self.resealed(composed(PLAIN, self.later), self.sealer),
+        )  # fmt: skip
         yield (
             "names-nobody", "opened", "PGP/MIME to somebody else: sealed, and left as it is",
             new(self.to_mallory, **baseline),
