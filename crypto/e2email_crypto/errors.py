@@ -111,3 +111,17 @@ class OtherAccount(SecretError):
 
 class KdfRefused(SecretError):
     """Key derivation parameters below the floor or above the ceiling."""
+
+
+class WordsInvalid(CryptoError):
+    """Words that are no secret, most likely mistyped. Neither text nor repr holds any of them.
+
+    `positions` of the words in question begin at 1; `advice` quotes words and is for the person
+    who typed them, on the terminal they were typed at, and for no log.
+    """
+
+    def __init__(self, cause: str, advice: str, positions: tuple[int, ...] = ()) -> None:
+        where = f" (word {', '.join(map(str, positions))})" if positions else ""
+        super().__init__(cause + where)
+        self.advice = advice
+        self.positions = positions
