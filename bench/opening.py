@@ -44,7 +44,7 @@ def sealed(count: int, size: str) -> tuple[list[tuple[str, bytes]], Opening]:
         record = sealing.composed(mail, sealer, record_id=number.to_bytes(16))
         whole = render(record)
         made.append(("E" + record.record_id.hex(), whole.read(0, whole.size)))
-    keys = Keys(sealing.ACCOUNT, frozenset({owner.key_ids}), (arrival.public,))
+    keys = Keys(sealing.ACCOUNT, (owner.key_ids,), (arrival.public,))
     return made, Opening(keys, [identity.tsk])
 
 

@@ -21,7 +21,7 @@ from e2email_crypto.errors import CryptoError, KeyRefused, SealFailed
 from e2email_crypto.open import MAX_MESSAGE
 from e2email_crypto.packets import message_key_ids
 from e2email_crypto.seal import seal
-from e2email_crypto.statement import Statement
+from e2email_crypto.statement import Certificate, Statement, key_id
 from e2email_protocol.sealed.append import own_record
 from e2email_protocol.sealed.arrival import DEVICE, Arrival
 from e2email_protocol.sealed.compose import compose
@@ -85,20 +85,20 @@ class _Judged:
 class DeviceSealer:
     """Seals for one account, to its newest statement. Blocks; thread-safe.
 
-    `history` gives the statements of the verified key history, oldest first; `certificates` are
-    the account's own, from its vault.
+    `history` gives the statements of the verified key history, oldest first; `certificates` the
+    account's own, past and newest forms among them: the newest statement says which of them count.
     """
 
     def __init__(
         self,
         account: str,
         device: ArrivalKey,
-        certificates: Sequence[bytes],
+        certificates: Callable[[], Sequence[bytes]],
         history: Callable[[], Sequence[Statement]],
     ) -> None:
         self._account = account
         self._device = device
-        self._certificates = tuple(certificates)
+        self._certificates = certificates
         self._history = history
         self._judged: _Judged | None = None
         self._lock = threading.Lock()
@@ -147,18 +147,22 @@ class DeviceSealer:
         newest = history[-1]
         if self._device.public not in newest.device_keys:
             raise Refused("CANNOT", "This machine was removed from the account: run e2email setup.")
-        keys = [one for one in map(self._gated(now), self._certificates) if one is not None]
-        keys = [one for one in keys if one.fingerprint in newest.fingerprints]
+        usable = [one for one in map(self._gated(now), self._certificates()) if one is not None]
+        keys = [one for one in map(_fitting(usable), newest.certificates) if one is not None]
         if {one.fingerprint for one in keys} != newest.fingerprints:
-            raise Refused("CANNOT", "A key of this account has expired or was revoked.")
+            raise Refused("CANNOT", self._why_none(newest, usable))
         sealer = _Sealer(
             tuple(keys), frozenset[str]().union(*(one.key_ids for one in history)), self._device
         )
-        if sealer.key_ids != newest.key_ids:
-            raise Alarm("The usable keys of this account are not those of its statement.")
         expiries = [key.good_until for key in keys if key.good_until is not None]
         until = min([now + REJUDGE, *expiries])
         return _Judged(newest.sequence, Policy(newest.policy.value), until, sealer)
+
+    def _why_none(self, newest: Statement, usable: Sequence[gate.Recipient]) -> str:
+        """Raises Alarm where the certificates are there, and are not what the statement says."""
+        if newest.fingerprints <= {one.fingerprint for one in usable}:
+            raise Alarm("The usable keys of this account are not those of its statement.")
+        return "A key of this account has expired, was revoked, or is not on this machine yet."
 
     def _gated(self, now: int) -> Callable[[bytes], gate.Recipient | None]:
         def gated(certificate: bytes) -> gate.Recipient | None:
@@ -168,6 +172,19 @@ class DeviceSealer:
                 return None  # one given up long ago is no fault; one that is needed will be missed
 
         return gated
+
+
+def _fitting(
+    usable: Sequence[gate.Recipient],
+) -> Callable[[Certificate], gate.Recipient | None]:
+    """Of the forms of a certificate the one that is sealed to exactly what a statement says."""
+
+    def fitting(stated: Certificate) -> gate.Recipient | None:
+        wanted = frozenset(map(key_id, stated.encryption_subkeys))
+        same = (one for one in usable if one.fingerprint == stated.fingerprint)
+        return next((one for one in same if one.key_ids == wanted), None)
+
+    return fitting
 
 
 def _rendered(record: Record, sealer: _Sealer) -> bytes:
@@ -190,6 +207,6 @@ def sealing(unlocked: Unlocked, history: History) -> Callable[[bytes], bytes] | 
     device = unlocked.device_key
     if device is None or device.public not in history.statements()[-1].device_keys:
         return None
-    own = [one.certificate for one in unlocked.vault.identities]
+    own = history.certificates
     sealer = DeviceSealer(unlocked.settings.address, device, own, history.statements)
     return lambda octets: sealer.seal(octets, int(time.time()))

@@ -38,6 +38,7 @@ async def online(unlocked: Unlocked, cache: Database) -> AsyncIterator[Sync]:
 async def syncing(unlocked: Unlocked, stores: Stores, report: Report) -> AsyncIterator[Sync]:
     """The same for who holds the account's lock: what was promised has been sent before."""
     journal, seen = open_journal(unlocked, stores), Seen(stores.state)
+    await asyncio.to_thread(mails.try_again, stores.cache, unlocked.vault.counter)
     async with _connected(unlocked) as (remote, opening):
         replay = Replay(journal, stores.cache, unlocked.paths.replay_lock, seen=seen)
         await replay.run(remote)

@@ -5,7 +5,7 @@ Which keys are the account's, who may vouch for an envelope, and which message a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -39,16 +39,27 @@ def _no_device(_signer: str) -> Device | None:
     return None
 
 
+def _no_news(_named: frozenset[str]) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Public facts of the account that opening is judged by."""
 
     account: str
-    stated_key_ids: frozenset[frozenset[str]]  # encryption subkeys, a set for each statement
+    stated_key_ids: Sequence[frozenset[str]]  # encryption subkeys of each statement, oldest first
     signers: tuple[bytes, ...]  # Ed25519: the server's arrival keys
     certificates: tuple[bytes, ...] = ()  # whose signatures inside encrypted mail are judged
     # key id → the device; may ask the server, and raises Offline where that does not answer
     device: Callable[[str], Device | None] = _no_device
+    held_key_ids: frozenset[str] | None = None  # what the workers can open; None: all that is ours
+    # told of key ids that are those of no statement; the same of asking and Offline
+    unstated: Callable[[frozenset[str]], None] = _no_news
+
+    @property
+    def known_key_ids(self) -> frozenset[str]:
+        return frozenset[str]().union(*self.stated_key_ids)
 
 
 class AccountOpener:
@@ -60,18 +71,28 @@ class AccountOpener:
         self._lock = threading.Lock()
         self._signed: OrderedDict[bytes, None] = OrderedDict()
         self._signers = {key_id(public): public for public in keys.signers}
-        self._known = frozenset[str]().union(*keys.stated_key_ids)
+
+    def judge_by(self, keys: Keys) -> None:
+        """From now on; the server's arrival keys stay those of the beginning."""
+        self._keys = keys
 
     @property
     def known_key_ids(self) -> frozenset[str]:
-        return self._known
+        return self._keys.known_key_ids
 
     @property
-    def stated_key_ids(self) -> frozenset[frozenset[str]]:
+    def stated_key_ids(self) -> Sequence[frozenset[str]]:
         return self._keys.stated_key_ids
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        opened = self._opened(_binary(message), max_plaintext)
+        """Raises Later where it takes keys that this machine does not have yet."""
+        held = self._keys.held_key_ids  # before: others may be held when it failed
+        try:
+            opened = self._opened(_binary(message), max_plaintext)
+        except OpenFailed as error:
+            if error.final and self._are_elsewhere(_named(message), held):
+                raise Later from error
+            raise
         return Decrypted(
             opened.plaintext,
             tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
@@ -95,11 +116,25 @@ class AccountOpener:
                     raise TooMuch("takes too much memory or time") from None
             fresh = True
 
+    def open_again(self, message: bytes, max_plaintext: int) -> bytes:
+        """A stored message that did not open: perhaps the account has other keys by now."""
+        self.message_key_ids(message)
+        return self.open(message, max_plaintext).plaintext
+
     def message_key_ids(self, message: bytes) -> frozenset[str]:
-        try:
-            return message_key_ids(_binary(message))
-        except (BadArmor, BadMessage, TooLarge):
-            return frozenset()
+        """Of a stored message. Those of no known statement are looked up before they are judged:
+        another machine may have changed the keys. Raises Later where the server is not reached."""
+        named = _named(message)
+        if named and named not in self.stated_key_ids:
+            try:
+                self._keys.unstated(named)
+            except Offline:
+                raise Later from None
+        return named
+
+    def _are_elsewhere(self, named: frozenset[str], held: frozenset[str] | None) -> bool:
+        known = self._keys.known_key_ids
+        return held is not None and named.isdisjoint(held) and not named.isdisjoint(known)
 
     def proves_origin(
         self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes
@@ -133,6 +168,13 @@ class AccountOpener:
         if device is None or (device.until is not None and time > device.until):
             return None
         return device.public
+
+
+def _named(message: bytes) -> frozenset[str]:
+    try:
+        return message_key_ids(_binary(message))
+    except (BadArmor, BadMessage, TooLarge):
+        return frozenset()
 
 
 def _binary(message: bytes) -> bytes:

@@ -47,6 +47,12 @@ class Opening:
     def __repr__(self) -> str:
         return f"Opening({self._keys.account})"
 
+    def use(self, keys: Keys, secret_keys: Sequence[bytes]) -> None:
+        """From now on these, of the same account."""
+        self._pool.hold(*secret_keys)
+        # only now: what fails to open until then is not judged by keys that come
+        self._opener.judge_by(keys)
+
     def close(self) -> None:
         self._pool.close()
         self._parsing.close()
@@ -94,7 +100,7 @@ class Opening:
             raise Unreadable(NO_RECORD)
         return sealed.read_envelope(
             message,
-            _or_raise(plaintext),
+            self._or_again(message, plaintext, MAX_SIGNED),
             account=self._keys.account,
             record_id=record_id(email_id),
             opener=self._opener,
@@ -142,7 +148,9 @@ class Opening:
         alarms = sealed.body_alarms(known, record.body, self._opener)
         try:
             verbatim = known.envelope.body is BodyKind.VERBATIM
-            plaintext = record.body if verbatim else _or_raise(body)
+            plaintext = record.body
+            if not verbatim:
+                plaintext = self._or_again(record.body, body, sealed.MAX_ENTITY)
             octets = sealed.restore(known.envelope, plaintext)
         except (CryptoError, sealed.Refused) as error:
             why = judged(error)
@@ -151,6 +159,13 @@ class Opening:
             raise why from error
         asked.let_go()
         return Restored(known, octets, alarms)
+
+    def _or_again(self, message: bytes, plaintext: bytes | OpenFailed, most: int) -> bytes:
+        if not isinstance(plaintext, OpenFailed):
+            return plaintext
+        if not plaintext.final:
+            raise plaintext
+        return self._opener.open_again(message, most)
 
 
 class _Asked:
@@ -192,9 +207,3 @@ def record_id(email_id: str) -> bytes:
 
 def _plaintext(outcome: Opened | OpenFailed) -> bytes | OpenFailed:
     return outcome if isinstance(outcome, OpenFailed) else outcome.plaintext
-
-
-def _or_raise(plaintext: bytes | OpenFailed) -> bytes:
-    if isinstance(plaintext, OpenFailed):
-        raise plaintext
-    return plaintext

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2email_client.failure import ClientError
+from e2email_client.history import is_behind
 from e2email_client.local import browse, notices
 from e2email_client.local.bound import FREE
 from e2email_client.local.browse import Count
@@ -43,6 +44,7 @@ class Standing:
     notices: list[Notice]
     kept: int  # mails that are only here, until notices are acknowledged
     disk: Disk
+    keys_behind: bool  # mail is sealed to keys that this machine does not have
 
 
 def look(unlocked: Unlocked, stores: Stores) -> Standing:
@@ -62,6 +64,7 @@ def look(unlocked: Unlocked, stores: Stores) -> Standing:
         notices=notices.pending(stores.state),
         kept=kept[0][0] if keeps else 0,
         disk=_disk(unlocked, stores),
+        keys_behind=is_behind(unlocked.statement, unlocked.vault),
     )
 
 

@@ -104,7 +104,7 @@ def _keys(unlocked: Unlocked, history: History) -> Keys:
 
     return Keys(
         account=unlocked.settings.address,
-        stated_key_ids=frozenset(one.key_ids for one in history.statements()),
+        stated_key_ids=tuple(one.key_ids for one in history.statements()),
         signers=tuple(
             {
                 unlocked.vault.arrival_key,

@@ -102,6 +102,13 @@ class OpenWorker:
             raise result
         return result
 
+    def hold(self, *tsks: bytes) -> None:
+        """Open with these secret keys from the next message on, in a fresh child."""
+        with self._lock:
+            self._tsks = tsks
+            if not self._closed:
+                self._child.end()
+
     def _renew(self) -> None:
         with self._lock:
             if not self._child.fresh:
@@ -201,6 +208,11 @@ class OpenPool:
         at: TracebackType | None,
     ) -> None:
         self.close()
+
+    def hold(self, *tsks: bytes) -> None:
+        """As OpenWorker.hold, for all workers; each finishes the batch it has."""
+        for worker in self._workers:
+            worker.hold(*tsks)
 
     def close(self) -> None:
         """End all workers; each finishes the batch it has."""

@@ -52,7 +52,7 @@ def vouched(who: Resident, *devices: ArrivalKey) -> Statement:
 def sealer_of(who: Resident, *history: Statement) -> DeviceSealer:
     """Of a machine of theirs, in whose vault is their one certificate."""
     stated = history or (vouched(who, DEVICE),)
-    return DeviceSealer(who.address, DEVICE, [who.identity.cert], lambda: stated)
+    return DeviceSealer(who.address, DEVICE, lambda: [who.identity.cert], lambda: stated)
 
 
 def record_of(octets: bytes) -> Record:
@@ -76,7 +76,7 @@ def opening(alice: Resident) -> Iterator[Opening]:
     def device(signer: str) -> Device | None:
         return Device(DEVICE.public) if signer == DEVICE.key_id else None
 
-    keys = Keys(alice.address, frozenset({alice.stated.key_ids}), (SERVER.public,), (), device)
+    keys = Keys(alice.address, (alice.stated.key_ids,), (SERVER.public,), (), device)
     made = Opening(keys, [alice.identity.tsk], workers=1)
     yield made
     made.close()
@@ -175,7 +175,7 @@ def refusal(sealer: DeviceSealer, now: int = NOW) -> ClientError:
 def test_a_machine_that_was_removed_makes_nothing_any_more() -> None:
     alice = resident()
     history = [vouched(alice, DEVICE)]
-    sealer = DeviceSealer(alice.address, DEVICE, [alice.identity.cert], lambda: history)
+    sealer = DeviceSealer(alice.address, DEVICE, lambda: [alice.identity.cert], lambda: history)
     assert sealer.seal(MAIL, NOW)
     history.append(replace(vouched(alice), sequence=2, previous=bytes(32)))
     fault = refusal(sealer)
@@ -187,7 +187,7 @@ def test_a_machine_that_was_removed_makes_nothing_any_more() -> None:
 def test_a_new_policy_is_followed() -> None:
     alice = resident()
     history = [vouched(alice, DEVICE)]
-    sealer = DeviceSealer(alice.address, DEVICE, [alice.identity.cert], lambda: history)
+    sealer = DeviceSealer(alice.address, DEVICE, lambda: [alice.identity.cert], lambda: history)
     assert record_of(sealer.seal(MAIL, NOW)).policy.value == "sealed"
     history.append(replace(history[0], sequence=2, previous=bytes(32), policy=Policy.BASELINE))
     assert record_of(sealer.seal(MAIL, NOW)).policy.value == "baseline"
@@ -198,7 +198,9 @@ def test_a_key_that_is_revoked_is_not_sealed_to() -> None:
     cert, revocation = alice.identity.cert, alice.identity.revocation
     end = 2 + cert[1]  # of the primary key's packet, whose header has two octets
     revoked = cert[:end] + revocation + cert[end:]
-    sealer = DeviceSealer(alice.address, DEVICE, [revoked], lambda: [vouched(alice, DEVICE)])
+    sealer = DeviceSealer(
+        alice.address, DEVICE, lambda: [revoked], lambda: [vouched(alice, DEVICE)]
+    )
     fault = refusal(sealer)
     assert isinstance(fault, Refused)
     assert fault.code == "CANNOT"
@@ -225,7 +227,7 @@ def test_certificates_that_no_statement_names_are_left_out() -> None:
     alice = resident()
     old = keyedit.new_identity(alice.address, "", NOW - 60).cert
     stated = [vouched(alice, DEVICE)]
-    sealer = DeviceSealer(alice.address, DEVICE, [old, alice.identity.cert], lambda: stated)
+    sealer = DeviceSealer(alice.address, DEVICE, lambda: [old, alice.identity.cert], lambda: stated)
     record = record_of(sealer.seal(MAIL, NOW))
     assert message_key_ids(record.body) == alice.stated.key_ids
 

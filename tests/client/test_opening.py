@@ -44,9 +44,7 @@ class World:
         self.arrival = ArrivalKey.generate()
         self.recipient = recipient(self.identity.cert, now)
         self.sealer = sealing.RealSealer(self.recipient, self.arrival)
-        self.keys = Keys(
-            sealing.ACCOUNT, frozenset({self.recipient.key_ids}), (self.arrival.public,)
-        )
+        self.keys = Keys(sealing.ACCOUNT, (self.recipient.key_ids,), (self.arrival.public,))
         self.opening = Opening(self.keys, [self.identity.tsk], workers=1)
 
     def record(self, mail: bytes = MAIL, policy: Policy = Policy.SEALED) -> Record:

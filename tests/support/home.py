@@ -158,7 +158,7 @@ class Talk:
 
 def keys(server: House) -> Keys:
     stated = server.resident.stated
-    known = frozenset({frozenset(stated.key_ids)})
+    known = (frozenset(stated.key_ids),)
     return Keys(server.resident.address, known, (ARRIVAL_KEY.public,))
 
 

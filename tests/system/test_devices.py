@@ -144,7 +144,7 @@ def test_a_server_that_forges_a_machine_is_found_out(
     forged = DeviceSealer(
         first.address,
         forger,
-        [unlocked.vault.identities[0].certificate],
+        lambda: [unlocked.vault.identities[0].certificate],
         lambda: [replace(unlocked.statement, device_keys=(forger.public,))],
     ).seal(b"Subject: what I never wrote\r\n\r\nText\r\n", int(time.time()))
     client = house.imap(first)

@@ -10,6 +10,7 @@ import click
 
 from e2email_client import clean
 from e2email_client.cli._options import Access, access_options, json_option, show
+from e2email_client.cli.sync import BEHIND
 
 if TYPE_CHECKING:
     from e2email_client.standing import Standing
@@ -65,6 +66,8 @@ def _text(answer: dict[str, Any], found: Standing) -> str:
     )
     if disk.low:
         lines.append("The disk is nearly full: messages are fetched only when asked for.")
+    if found.keys_behind:
+        lines.append(BEHIND)
     if found.waiting:
         lines.append(f"Changes that wait for the server: {found.waiting}.")
     if found.kept:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from e2email_client.sync import Progress
     from e2email_client.unlock import Unlocked
 
+BEHIND = (
+    "The account's keys were changed on another machine, and mail that needs the new ones is not"
+    " opened here yet: run e2email account refresh."
+)
 BUSY = "Another program, such as e2email-proxy, is syncing this account; this is what is here."
 
 
@@ -47,7 +51,7 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         counts = browse.counts(stores.cache)
         seconds = time.monotonic() - began
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
-        alarm = _check_history(unlocked, stores) if mine else None
+        answer["keys_behind"], alarm = _check_history(unlocked, stores, ask=mine)
         answer["notices"] = len(notices.pending(stores.state))
         missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
     show(answer, _text(answer), as_json)
@@ -76,8 +80,9 @@ async def _sync(unlocked: Unlocked, stores: Stores, bodies: bool, new: dict[str,
             raise Incomplete("A mailbox was replaced meanwhile; sync again.") from None
 
 
-def _check_history(unlocked: Unlocked, stores: Stores) -> Alarm | None:
-    """What is wrong, where the server has another past than was seen, or seals to a foreign key.
+def _check_history(unlocked: Unlocked, stores: Stores, *, ask: bool) -> tuple[bool, Alarm | None]:
+    """Whether this machine lacks keys that mail is sealed to; and what is wrong, where the server
+    has another past than was seen.
 
     That it withholds its history proves nothing, and mail was fetched all the same.
     """
@@ -85,12 +90,14 @@ def _check_history(unlocked: Unlocked, stores: Stores) -> Alarm | None:
     from e2email_client.history import History
     from e2email_client.local import notices
 
+    history = History(unlocked, partial(notices.history, stores.state))
     try:
-        with suppress(Offline, Refused, BadServer):
-            History(unlocked, partial(notices.history, stores.state)).refresh()
+        if ask:
+            with suppress(Offline, Refused, BadServer):
+                history.refresh()
     except Alarm as alarm:
-        return alarm
-    return None
+        return history.behind, alarm
+    return history.behind, None
 
 
 def _answer(
@@ -114,6 +121,8 @@ def _text(answer: dict[str, Any]) -> str:
         lines.append(f"{answer['unreadable']} can never be opened; e2email list marks them.")
     if others := answer["alarms"] - answer["unreadable"]:
         lines.append(f"ALARM: {others} messages; e2email list marks them, e2email show says why.")
+    if answer["keys_behind"]:
+        lines.append(BEHIND)
     if answer["notices"]:
         lines.append(f"NOTICE: {answer['notices']}; e2email status shows what.")
     return "\n".join(lines)

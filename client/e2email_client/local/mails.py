@@ -153,6 +153,14 @@ def put_off(database: Database, email_ids: Iterable[str]) -> None:
         announced.touch(writer, [(row[0], False) for row in tried if row])
 
 
+def try_again(database: Database, vault: int) -> None:
+    """With the keys of this version of the vault, what failed before may open."""
+    with database.write() as writer:
+        changed = writer.execute("UPDATE tried SET vault = ?1 WHERE vault <> ?1", (vault,))
+        if changed.rowcount:
+            writer.execute("UPDATE mail SET tries = 0 WHERE tries > 0")
+
+
 def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int, bool] | None:
     """Write a summary over one of a state lower than `below`: the row's id, and whether it has
     other keywords now; None where there was none."""

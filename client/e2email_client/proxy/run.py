@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from e2email_client.api import AccountApi
 from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
 from e2email_client.history import History
 from e2email_client.live import Live
-from e2email_client.local import notices
+from e2email_client.local import mails, notices
 from e2email_client.local.seen import Seen
 from e2email_client.log import report
 from e2email_client.opening import Opening
@@ -27,6 +28,7 @@ from e2email_client.proxy.listening import Listeners
 from e2email_client.proxy.passwords import Passwords, passwords
 from e2email_client.proxy.ports import Ports
 from e2email_client.proxy.shown import Shown, keep
+from e2email_client.shared_state import SharedState
 from e2email_client.stores import Stores, open_journal, open_opening, open_room, open_stores
 from e2email_client.unlock import Unlocked
 
@@ -70,6 +72,10 @@ async def running(
         # only now: who finds its ports taken has not begun anything
         for account, history in served:
             ends += [_followed(account.live.run()), _followed(history.follow())]
+        for one in opened:
+            shared = SharedState(one.unlocked, one.stores.state)
+            api = AccountApi(one.unlocked.server)
+            ends.append(_followed(shared.follow(api, one.unlocked.login)))
         ends.append(_followed(doors.watch(listeners)))
         yield _told(opened, found, listeners.ports, config)
 
@@ -103,8 +109,15 @@ def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
         seen=Seen(one.stores.state),
         room=open_room(one.unlocked, one.stores),
     )
-    address = one.unlocked.settings.address
-    return ProxyAccount(address, one.passwords, one.stores.cache, live), history
+    cache, loop = one.stores.cache, asyncio.get_running_loop()
+
+    def renewed() -> None:  # in a thread of the history
+        mails.try_again(cache, history.vault().counter)
+        loop.call_soon_threadsafe(live.changed)
+
+    mails.try_again(cache, history.vault().counter)
+    history.on_change(renewed)
+    return ProxyAccount(one.unlocked.settings.address, one.passwords, cache, live), history
 
 
 def _followed(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
