@@ -1,66 +1,39 @@
-"""The store on SQLite: async methods over one writer thread and a few readers.
-
-A method hands a function to the writer or to a reader and awaits it; what the functions do stands
-in the `*_rows` modules.
-"""
+"""The store on SQLite: mailboxes and messages, and how all of it is opened."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Error as DriverError
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from e2email_protocol.sealed.record import Policy
 from e2email_server.clock import Clock, now
-from e2email_server.store import (
-    account_rows,
-    credential_rows,
-    mailbox_rows,
-    message_reads,
-    message_rows,
-)
-from e2email_server.store.blobs import BlobFiles
+from e2email_server.store import mailbox_rows, message_reads, message_rows
 from e2email_server.store.disk import FreeSpace
-from e2email_server.store.engine import Readers, driver, read_engine, write_engine
-from e2email_server.store.errors import DiskFull, NotFound, StoreFailed
+from e2email_server.store.errors import DiskFull, NotFound
 from e2email_server.store.message_rows import Arrival, arrival
 from e2email_server.store.migrate import migrate
 from e2email_server.store.rowmac import RowMacs
+from e2email_server.store.sql_accounts import SqlAccounts
+from e2email_server.store.sql_base import DATABASE, Delivery
 from e2email_server.store.types import (
-    Account,
-    Box,
-    Certificate,
     Changes,
     Copied,
     Counts,
     FlagOp,
     Flags,
     FlagsStored,
-    Invite,
-    Kdf,
     Mailbox,
     Messages,
-    NewAccount,
     NewMessage,
-    NewToken,
     Placed,
-    Recipient,
-    Statement,
     StoredMessage,
-    Token,
     one_by_one,
 )
-from e2email_server.store.waiters import Waiters
-from e2email_server.store.writer import Transaction, Writer, translate
+from e2email_server.store.writer import Transaction, translate
 
 T = TypeVar("T")
 
-DATABASE = "mail.db"
-BLOBS = "blobs"
 # Larger bodies are files: SQLite keeps a large value as a chain of pages that it walks from the
 # start for every range, and its log would carry each of them twice.
 BODY_IN_ROW = 256 * 1024
@@ -69,185 +42,8 @@ BODY_IN_ROW = 256 * 1024
 BODIES_HELD = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """Any piece of work."""
-
-    function: Callable[[Transaction], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """New mail; neighbours in a batch are inserted together."""
-
-    arrivals: list[Arrival]
-
-
-_Work = _Call | _Delivery
-
-
-class SqlStore:
+class SqlStore(SqlAccounts):
     """See api.Store. Made by `open_store`, inside a running loop."""
-
-    def __init__(self, folder: Path, macs: RowMacs, space: FreeSpace, clock: Clock = now) -> None:
-        self._macs, self._space, self._clock = macs, space, clock
-        self._blobs = BlobFiles(folder / BLOBS)
-        self._readers = Readers(read_engine(folder / DATABASE))
-        self._waiters = Waiters()
-        self._writer: Writer[_Work] = Writer(
-            write_engine(folder / DATABASE), self._apply, self._committed, self._durable
-        )
-        self._epoch = 0
-        self._version: int | None = None  # of the database; the writer thread's
-
-    @property
-    def epoch(self) -> int:
-        return self._epoch
-
-    def _committed(self, transaction: Transaction) -> None:
-        self._epoch += transaction.accounts_changed
-        self._waiters.committed(transaction.highest, transaction.deleted)
-
-    def _durable(self, transaction: Transaction) -> None:
-        self._version = transaction.version
-        self._blobs.unlink(transaction.unlink)
-
-    def _apply(self, transaction: Transaction, works: Sequence[_Work]) -> list[Any]:
-        """Do the works in order; a run of deliveries becomes one insert."""
-        transaction.version = _data_version(transaction.connection)
-        foreign = self._version not in (None, transaction.version)
-        transaction.accounts_changed = foreign
-        results: list[Any] = []
-        while len(results) < len(works):
-            work = works[len(results)]
-            if isinstance(work, _Call):
-                results.append(work.function(transaction))
-            elif foreign:
-                results.append(StoreFailed("another process wrote to the database"))
-            else:
-                results += _insert(transaction, _deliveries(works, len(results)))
-        return results
-
-    async def _write(self, function: Callable[[Transaction], T]) -> T:
-        result: T = await self._writer.do(_Call(function))
-        return result
-
-    async def _change(self, function: Callable[[Connection], T]) -> T:
-        return await self._write(lambda transaction: function(transaction.connection))
-
-    async def _change_account(self, function: Callable[[Connection], T]) -> T:
-        def change(transaction: Transaction) -> T:
-            transaction.accounts_changed = True
-            return function(transaction.connection)
-
-        return await self._write(change)
-
-    async def _read(self, function: Callable[[Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers.pool, self._readers.call, function)
-        except (SQLAlchemyError, DriverError, OSError) as error:
-            raise translate(error) from error
-
-    def has_room(self) -> bool:
-        return self._space.has_room()
-
-    async def sweep(self) -> int:
-        """Remove blob files that no row names; only before the first delivery."""
-        await self._change(lambda _: None)  # learns the database's version
-        known = await self._read(message_reads.file_names)
-        return await asyncio.to_thread(self._blobs.sweep, known)
-
-    async def close(self) -> None:
-        await self._writer.close()
-        await asyncio.to_thread(self._readers.close)
-
-    # --- accounts ---------------------------------------------------------------------------
-
-    async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
-        time = self._clock()
-        return await self._change_account(
-            lambda c: account_rows.register(c, self._macs, account, invite_hash, time)
-        )
-
-    async def account(self, address: str) -> Account:
-        return await self._read(lambda c: account_rows.find(c, self._macs, address))
-
-    async def account_by_id(self, account_id: int) -> Account:
-        return await self._read(lambda c: account_rows.find_by_id(c, self._macs, account_id))
-
-    async def accounts(self) -> list[Account]:
-        return await self._read(lambda c: account_rows.everyone(c, self._macs))
-
-    async def recipient(self, address: str) -> Recipient:
-        return await self._read(lambda c: account_rows.recipient(c, self._macs, address))
-
-    async def statements(self, account_id: int, first: int, count: int) -> list[Statement]:
-        return await self._read(
-            lambda c: account_rows.history(c, self._macs, account_id, first, count)
-        )
-
-    async def publish(
-        self,
-        account_id: int,
-        certificates: Sequence[Certificate],
-        statement: Statement,
-        policy: Policy,
-    ) -> None:
-        await self._change_account(
-            lambda c: account_rows.publish(
-                c, self._macs, account_id, certificates, statement, policy
-            )
-        )
-
-    async def set_enabled(self, account_id: int, enabled: bool) -> None:
-        await self._change_account(
-            lambda c: account_rows.set_enabled(c, self._macs, account_id, enabled)
-        )
-
-    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
-        await self._change_account(
-            lambda c: account_rows.set_auth(c, self._macs, account_id, auth_hash, kdf, slots)
-        )
-
-    # --- credentials ------------------------------------------------------------------------
-
-    async def invite(self, invite: Invite, invite_hash: bytes) -> None:
-        await self._change(lambda c: credential_rows.add_invite(c, self._macs, invite, invite_hash))
-
-    async def find_invite(self, invite_hash: bytes) -> Invite:
-        time = self._clock()
-        return await self._read(
-            lambda c: credential_rows.find_invite(c, self._macs, invite_hash, time)
-        )
-
-    async def add_token(self, token: NewToken) -> Token:
-        time = self._clock()
-        return await self._change(lambda c: credential_rows.add_token(c, self._macs, token, time))
-
-    async def find_token(self, token_hash: bytes) -> Token:
-        return await self._read(lambda c: credential_rows.find_token(c, self._macs, token_hash))
-
-    async def tokens(self, account_id: int) -> list[Token]:
-        return await self._read(lambda c: credential_rows.list_tokens(c, self._macs, account_id))
-
-    async def remove_token(self, account_id: int, token_id: int) -> None:
-        await self._change_account(lambda c: credential_rows.remove_token(c, account_id, token_id))
-
-    async def token_used(self, token_id: int, day: int) -> None:
-        await self._change(lambda c: credential_rows.token_used(c, token_id, day))
-
-    async def boxes(self, account_id: int) -> list[Box]:
-        return await self._read(lambda c: credential_rows.list_boxes(c, account_id))
-
-    async def box(self, account_id: int, name: str) -> Box:
-        return await self._read(lambda c: credential_rows.find_box(c, account_id, name))
-
-    async def put_box(self, account_id: int, box: Box) -> None:
-        await self._change(lambda c: credential_rows.put_box(c, account_id, box))
-
-    async def remove_box(self, account_id: int, name: str) -> None:
-        await self._change(lambda c: credential_rows.remove_box(c, account_id, name))
 
     # --- mailboxes --------------------------------------------------------------------------
 
@@ -284,7 +80,7 @@ class SqlStore:
     async def deliver(self, messages: Messages) -> list[Placed]:
         arrivals = await self._arrivals(messages)
         try:
-            placed: list[Placed] = await self._writer.do(_Delivery(arrivals))
+            placed: list[Placed] = await self._writer.do(Delivery(arrivals))
         except Exception:
             await self._discard(arrivals)
             raise
@@ -414,26 +210,6 @@ class SqlStore:
             return (await self.mailbox(mailbox)).highest_modseq
 
         return await self._waiters.wait(mailbox_id, modseq, highest)
-
-
-def _insert(transaction: Transaction, run: Sequence[_Delivery]) -> list[list[Placed]]:
-    placed = iter(message_rows.add(transaction, [a for d in run for a in d.arrivals]))
-    return [[next(placed) for _ in delivery.arrivals] for delivery in run]
-
-
-def _data_version(connection: Connection) -> int:
-    """Stays the same over our own commits on this connection."""
-    return int(driver(connection).execute("PRAGMA data_version").fetchone()[0])
-
-
-def _deliveries(works: Sequence[_Work], start: int) -> list[_Delivery]:
-    """The unbroken run of deliveries from `start` on."""
-    run: list[_Delivery] = []
-    for work in works[start:]:
-        if not isinstance(work, _Delivery):
-            break
-        run.append(work)
-    return run
 
 
 async def open_store(folder: Path, macs: RowMacs, space: FreeSpace, clock: Clock = now) -> SqlStore:
