@@ -30,12 +30,12 @@ class Source:
 
     def existing(self, address: str) -> str:
         """The passphrase of an account. NoSecret where nobody can be asked."""
-        return self._given() if self.given else _ask(f"Passphrase of {address}: ")
+        return self.written() if self.given else _ask(f"Passphrase of {address}: ")
 
     def new(self, address: str) -> str:
         """A passphrase about to be set: asked for twice, and not too short."""
         if self.given:
-            chosen = self._given()
+            chosen = self.written()
         else:
             chosen = _ask(f"New passphrase for {address}: ")
             if len(chosen) >= LEAST_NEW and _ask("The same again: ") != chosen:
@@ -44,7 +44,8 @@ class Source:
             raise WrongSecret(f"A new passphrase has at least {LEAST_NEW} characters.")
         return chosen
 
-    def _given(self) -> str:
+    def written(self) -> str:
+        """What the descriptor or file holds, where one is given. LocalFault, NoSecret."""
         if self.descriptor is not None:
             return _read(self.descriptor, f"descriptor {self.descriptor}")
         assert self.file is not None
@@ -67,14 +68,14 @@ def _read(descriptor: int, name: str) -> str:
     except OSError as fault:
         raise LocalFault(f"{name} cannot be read: {fault.strerror}.") from fault
     if len(octets) > READ_CAP:
-        raise LocalFault(f"{name} holds more than a passphrase.")
+        raise LocalFault(f"{name} holds more than a secret.")
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError:
         raise LocalFault(f"{name} does not hold UTF-8 text.") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise NoSecret(f"{name} holds no passphrase.")
+        raise NoSecret(f"{name} holds no secret.")
     return text
 
 
