@@ -52,6 +52,7 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         seconds = time.monotonic() - began
         answer = _answer(unlocked.settings.address, counts, new, seconds, mine)
         answer["keys_behind"], alarm = _check_history(unlocked, stores, ask=mine)
+        alarm = (_share_state(unlocked, stores) if mine else None) or alarm
         answer["notices"] = len(notices.pending(stores.state))
         missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
     show(answer, _text(answer), as_json)
@@ -98,6 +99,20 @@ def _check_history(unlocked: Unlocked, stores: Stores, *, ask: bool) -> tuple[bo
     except Alarm as alarm:
         return history.behind, alarm
     return history.behind, None
+
+
+def _share_state(unlocked: Unlocked, stores: Stores) -> Alarm | None:
+    """What is wrong with the state at the server; that it does not take ours can wait."""
+    from e2email_client.api import AccountApi
+    from e2email_client.failure import BadServer, Offline, Refused
+    from e2email_client.shared_state import SharedState
+
+    try:
+        with suppress(Offline, Refused, BadServer):
+            SharedState(unlocked, stores.state).sync(AccountApi(unlocked.server), unlocked.login)
+    except Alarm as alarm:
+        return alarm
+    return None
 
 
 def _answer(
