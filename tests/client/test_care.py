@@ -1,5 +1,6 @@
 """What is due, and that it is said once a day."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from e2email_client.local.cache import open_state
 from e2email_client.shared_state import SharedState
 from e2email_crypto.statement import Policy
 from e2email_crypto.vault import Custody, StoreKeys, Vault
+from support.machine import Machine
 
 NOW = 1_795_334_400
 VAULT = Vault(
@@ -114,3 +116,13 @@ def test_one_line_a_day(state: SharedState) -> None:
 def test_the_secret_is_not_in_the_state(state: SharedState) -> None:
     all_done(state)
     assert b"sixteen octets" not in state.export()
+
+
+def test_sync_says_it_once_a_day_and_status_always(machine: Machine) -> None:
+    first, second = (json.loads(machine.run("sync", "--json").out) for _ in range(2))
+    assert first["reminder"].endswith("e2email-backup create FILE")
+    assert second["reminder"] is None
+    status = machine.run("status", "--offline").text
+    assert "REMINDER: There is no backup of this account yet: e2email-backup create FILE" in status
+    said = json.loads(machine.run("status", "--offline", "--json").out)["reminders"]
+    assert [one["kind"] for one in said] == ["backup", "paper", "drill"]

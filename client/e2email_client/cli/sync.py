@@ -54,6 +54,7 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         answer["keys_behind"], alarm = _check_history(unlocked, stores, ask=mine)
         alarm = (_share_state(unlocked, stores) if mine else None) or alarm
         answer["notices"] = len(notices.pending(stores.state))
+        answer["reminder"] = _reminder(unlocked, stores)
         missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
     show(answer, _text(answer), as_json)
     if alarm:
@@ -115,6 +116,16 @@ def _share_state(unlocked: Unlocked, stores: Stores) -> Alarm | None:
     return None
 
 
+def _reminder(unlocked: Unlocked, stores: Stores) -> str | None:
+    """What keeps the account from being lost and is due, once a day."""
+    from e2email_client import care
+    from e2email_client.shared_state import SharedState
+
+    state, now = SharedState(unlocked, stores.state), int(time.time())
+    due = care.once_a_day(state, care.due(state, unlocked.vault, now), now)
+    return due.line if due else None
+
+
 def _answer(
     account: str, counts: list[Count], new: dict[str, int], seconds: float, synced: bool
 ) -> dict[str, Any]:
@@ -140,6 +151,8 @@ def _text(answer: dict[str, Any]) -> str:
         lines.append(BEHIND)
     if answer["notices"]:
         lines.append(f"NOTICE: {answer['notices']}; e2email status shows what.")
+    if answer["reminder"]:
+        lines.append(f"REMINDER: {answer['reminder']}")
     return "\n".join(lines)
 
 
