@@ -24,6 +24,11 @@ class Copying:
         self._target, self._first = target.id, now.uidnext
         self._mails = contents.email_ids(cache, local.id, uids)
 
+    @property
+    def mails(self) -> Iterable[str]:
+        """Email ids of what is copied."""
+        return self._mails.values()
+
     def arrived(self) -> tuple[list[int], list[int]] | None:
         """(UIDs here, UIDs there), parallel, if each mail has come to the target since. To be
         asked when that is listed."""

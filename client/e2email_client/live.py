@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -183,6 +183,11 @@ class Live:
             seen=self._seen,
             room=self._room,
         )
+
+    def expect(self, mailbox: str, email_ids: Iterable[str]) -> None:
+        """A program of this machine is about to copy or move these there. Blocks."""
+        if self._seen is not None:
+            self._seen.carried.expect(mailbox, email_ids)
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[Sync]:

@@ -14,6 +14,7 @@ from e2email_client.history import is_behind
 from e2email_client.local import browse, notices
 from e2email_client.local.bound import FREE
 from e2email_client.local.browse import Count
+from e2email_client.local.carried import Carried, Elsewhere
 from e2email_client.local.entries import State
 from e2email_client.local.notices import Notice
 from e2email_client.local.seen import Seen
@@ -42,6 +43,7 @@ class Standing:
     waiting: int  # changes that the server does not have yet
     refused: list[str]  # others that never came there, and why
     notices: list[Notice]
+    elsewhere: list[Elsewhere]  # mail that something else than this machine moved or copied
     kept: int  # mails that are only here, until notices are acknowledged
     disk: Disk
     keys_behind: bool  # mail is sealed to keys that this machine does not have
@@ -62,6 +64,7 @@ def look(unlocked: Unlocked, stores: Stores) -> Standing:
         waiting=len(journal.pending()),
         refused=[one.said for one in journal.entries(State.REFUSED)],
         notices=notices.pending(stores.state),
+        elsewhere=Carried(stores.state).elsewhere(),
         kept=kept[0][0] if keeps else 0,
         disk=_disk(unlocked, stores),
         keys_behind=is_behind(unlocked.statement, unlocked.vault),

@@ -18,8 +18,9 @@ from e2email_client.failure import BadServer, Refused
 from e2email_client.filling import Filling, Progress, Report
 from e2email_client.local import contents, mailboxes, names
 from e2email_client.local.bound import Room
+from e2email_client.local.carried import known as known_mails
 from e2email_client.local.cipher import Database
-from e2email_client.local.contents import Reused
+from e2email_client.local.contents import Reused, Skeleton
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.pending import NOTHING, Pending
 from e2email_client.local.seen import Seen
@@ -397,6 +398,9 @@ class Sync:
         known = await asyncio.to_thread(contents.known_from, self._cache, local.id, first)
         listed: set[int] = set()
         async for batch in remote.skeletons(first):
+            if self._seen is not None and local.complete:
+                fresh = [one for one in batch if one.uid not in known]
+                await asyncio.to_thread(self._appeared, self._seen, local.name, fresh)
             await asyncio.to_thread(contents.add, self._cache, local.id, batch, self._pending)
             listed.update(one.uid for one in batch)
             if new := len(listed - known.keys()):
@@ -405,6 +409,17 @@ class Sync:
         if gone:
             await asyncio.to_thread(contents.tell, self._cache, local.id, (), gone)
         return max(listed, default=local.uidnext - 1)
+
+    def _appeared(self, seen: Seen, name: str, fresh: Sequence[Skeleton]) -> None:
+        """Of what is new in a mailbox: mail that lay somewhere before, or lies here twice."""
+        there = known_mails(self._cache, [one.email_id for one in fresh])
+        again = []
+        for one in fresh:
+            if one.email_id in there:
+                again.append(one.email_id)
+            there.add(one.email_id)
+        if again:
+            seen.carried.seen(name, again)
 
     async def sealed(self, local: Mailbox, uid: int) -> bytes | None:
         """The record as the server serves it, unopened."""

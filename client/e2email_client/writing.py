@@ -172,6 +172,7 @@ class Writing:
     ) -> tuple[int, list[int], list[int]]:
         """(UIDVALIDITY there, UIDs here, UIDs there)."""
         copying = await asyncio.to_thread(Copying, self._cache, local, uids, target)
+        await asyncio.to_thread(self._live.expect, target.name, copying.mails)
         sent, copied = False, None
         try:
             async with self._turn(local) as remote:

@@ -13,7 +13,10 @@ from e2email_client.cli._options import Access, access_options, json_option, sho
 from e2email_client.cli.sync import BEHIND
 
 if TYPE_CHECKING:
+    from e2email_client.care import Reminder
     from e2email_client.standing import Standing
+    from e2email_client.stores import Stores
+    from e2email_client.unlock import Unlocked
 
 
 @click.command("status", short_help="How the account stands.")
@@ -30,6 +33,7 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
 
     from e2email_client.cli._store import opened_whole
     from e2email_client.local import notices
+    from e2email_client.local.carried import Carried
     from e2email_client.standing import look, reachable
     from e2email_client.stores import open_journal
 
@@ -42,11 +46,20 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
             "reachable": None if offline else why is None,
             "unreachable": why,
             **asdict(found),
+            "reminders": [asdict(one) for one in _reminders(unlocked, stores)],
         }
         show(answer, _text(answer, found), as_json)
         if acknowledge:
             notices.acknowledge(stores.state, [one.id for one in found.notices])
+            Carried(stores.state).acknowledge(found.elsewhere)
             open_journal(unlocked, stores).acknowledge()
+
+
+def _reminders(unlocked: Unlocked, stores: Stores) -> list[Reminder]:
+    from e2email_client import care
+    from e2email_client.shared_state import SharedState
+
+    return care.due(SharedState(unlocked, stores.state), unlocked.vault, int(time.time()))
 
 
 def _text(answer: dict[str, Any], found: Standing) -> str:
@@ -78,6 +91,13 @@ def _text(answer: dict[str, Any], found: Standing) -> str:
     for one in found.notices:
         where = f" in {clean.line(one.mailbox)}" if one.mailbox else ""
         lines.append(f"NOTICE of {_when(one.time)}{where}: {clean.line(one.text, len(one.text))}")
+    for two in found.elsewhere:
+        lines.append(
+            f"Since {_when(two.since)} {two.count} known messages appeared in"
+            f" {clean.line(two.mailbox)} again: copied or moved by another of your devices or"
+            " programs, or else by the server."
+        )
+    lines += [f"REMINDER: {one['text']} {one['command']}" for one in answer["reminders"]]
     return "\n".join(lines)
 
 

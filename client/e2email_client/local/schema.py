@@ -215,4 +215,22 @@ CREATE TABLE shared_seen (
 INSERT INTO shared_seen VALUES (1, 0, x'', 0, 0, 0);
 """
 
-STATE_STEPS = (_PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS, _SHARED)
+# local/carried.py: mail that appears a second time.
+_CARRIED = """
+CREATE TABLE carried (                         -- copied or moved by a program of this machine
+  id INTEGER PRIMARY KEY,
+  mailbox TEXT NOT NULL,                       -- where to
+  email_id TEXT NOT NULL,
+  time INTEGER NOT NULL
+);
+CREATE INDEX carried_mail ON carried (mailbox, email_id);
+CREATE TABLE elsewhere (                       -- by nobody here, and not acknowledged
+  mailbox TEXT PRIMARY KEY,
+  count INTEGER NOT NULL,
+  since INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+STATE_STEPS = (
+    _PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS, _SHARED, _CARRIED,
+)  # fmt: skip

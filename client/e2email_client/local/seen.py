@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import notices
+from .carried import Carried
 from .cipher import Database
 from .mailboxes import Mailbox
 from .notices import Kind
@@ -74,6 +75,7 @@ class Seen:
 
     def __init__(self, state: Database) -> None:
         self._state = state
+        self.carried = Carried(state)
 
     def above(self, name: str, said: Counters, local: Mailbox | None = None) -> bool:
         """Whether more than this was seen of the same mailbox. `local`: what is listed here."""
