@@ -130,7 +130,9 @@ class SealedMailbox:
         return [self._message(stored) for stored in found]
 
     def _message(self, stored: StoredMessage) -> SealedMessage:
-        read = partial(self._store.body, self._shared.mailbox_id, stored.entry.uid)
+        read = partial(
+            self._store.body, self._shared.mailbox_id, stored.entry.uid, serial=stored.serial
+        )
         body = Body(read, stored.body)
         return SealedMessage(known_of(stored.entry), stored.head, body, self._shared.layouts)
 

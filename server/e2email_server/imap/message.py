@@ -29,8 +29,11 @@ _LISTED = ENVELOPE_FIELD.lower()  # the field that our client lists a mailbox by
 
 Result = TypeVar("Result")
 
-Layouts = MutableMapping[int, Part]
-"""Part trees of verbatim messages by uid: only scanning the whole gives them."""
+Layouts = MutableMapping[tuple[int, int], Part]
+"""Part trees of verbatim messages by uid and size: only scanning the whole gives them.
+
+Resealing changes nothing of such a message but the length of our field in front.
+"""
 
 
 class MetaMessage:
@@ -185,12 +188,13 @@ class SealedMessage(MetaMessage):
         return span(await self._layout(), section)
 
     async def _layout(self) -> Part:
-        known = self._layouts.get(self.uid)
+        place = self.uid, self.size
+        known = self._layouts.get(place)
         if known is None:
             if len(self._layouts) >= LAYOUTS:
                 self._layouts.clear()
             octets = await self._read(0, self._rendered.size)
-            known = self._layouts[self.uid] = await _scanned(octets, lambda: scan(octets))
+            known = self._layouts[place] = await _scanned(octets, lambda: scan(octets))
         return known
 
     async def _octets(self, start: int, count: int) -> bytes | Stream:

@@ -59,7 +59,7 @@ class SharedMailbox:
         self.uidnext = 1
         self.modseq = 0
         self.deleted = False
-        self.layouts: dict[int, Part] = {}  # of verbatim messages, by uid
+        self.layouts: dict[tuple[int, int], Part] = {}  # of verbatim messages, by uid and size
         self._store = store
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
@@ -174,8 +174,9 @@ class SharedMailbox:
     def _apply(self, changes: StoreChanges) -> None:
         self._entries = self._longer(changes)
         for uid in changes.vanished:
-            self.messages.pop(uid, None)
-            self.layouts.pop(uid, None)
+            gone = self.messages.pop(uid, None)
+            if gone is not None:
+                self.layouts.pop((uid, gone.size), None)
         self.messages.update(_by_uid(changes.entries))
         news = [(entry.modseq, entry.uid) for entry in changes.entries]
         # an expunge has no modseq here; the newest is not too early for anybody

@@ -49,7 +49,7 @@ class SealedMaildrop:
         if not found:
             raise Vanished
         (one,) = found
-        read = partial(self._store.body, self._access.inbox, uid)
+        read = partial(self._store.body, self._access.inbox, uid, serial=one.serial)
         return SealedMessage(known_of(one.entry), one.head, Body(read, one.body), {})
 
     async def delete(self, uids: Sequence[int]) -> None:

@@ -4,19 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from e2email_protocol.sealed.record import Record, RecordHead
-from e2email_server.store.errors import DiskFull, MessageGone, NotFound, RecordTaken
+from e2email_protocol.sealed.reseal import digest
+from e2email_server.store.errors import Conflict, DiskFull, MessageGone, NotFound, RecordTaken
 from e2email_server.store.memory_base import Memory, MemoryMailbox, MemoryMessage
 from e2email_server.store.names import DELETED, flags_text, select_changes
 from e2email_server.store.types import (
     Changes,
     Copied,
     Entry,
+    Envelope,
     FlagOp,
     Flags,
     FlagsStored,
+    Held,
     Messages,
     NewMessage,
     Placed,
+    Resealed,
     StoredMessage,
     one_by_one,
     same_record,
@@ -119,15 +123,65 @@ class Mail(Memory):
     ) -> list[StoredMessage]:
         box = self._mailboxes.get(mailbox_id)
         return [
-            StoredMessage(m.entry, _head(m.record), m.record.body if bodies else None)
+            StoredMessage(m.entry, _head(m.record), m.record.body if bodies else None, m.serial)
             for m in (box.chosen(uids) if box else ())
         ]
 
-    async def body(self, mailbox_id: int, uid: int, start: int, count: int) -> bytes:
+    async def body(
+        self, mailbox_id: int, uid: int, start: int, count: int, serial: int | None = None
+    ) -> bytes:
         box = self._mailboxes.get(mailbox_id)
         if box is None or uid not in box.messages:
             raise NotFound("no such message")
+        if serial not in (None, box.messages[uid].serial):
+            raise NotFound("the message was resealed meanwhile")
         return box.messages[uid].record.body[start : start + count]
+
+    async def held(self, account_id: int, record_id: bytes) -> Held:
+        box, message = self._shown(account_id, record_id)[0]
+        head = _head(message.record)
+        return Held(box.row.mailbox_id, StoredMessage(message.entry, head, None, message.serial))
+
+    async def envelopes(self, account_id: int, after: bytes, count: int) -> list[Envelope]:
+        shown = {
+            message.record.record_id: message.record.envelope
+            for box in self._of_account(account_id)
+            for message in box.messages.values()
+        }
+        return [Envelope(*one) for one in sorted(shown.items()) if one[0] > after][:count]
+
+    async def reseal(self, account_id: int, record: Resealed) -> None:
+        self._require_room()
+        shown = self._shown(account_id, record.record_id)
+        old = shown[0][1].record
+        if digest(old.envelope) != record.old:
+            raise Conflict("another form of the record is stored")
+        body = old.body if record.body is None else record.body
+        new = replace(old, envelope=record.envelope, body=body, body_size=len(body), crc=record.crc)
+        modseqs = {box.row.mailbox_id: box.bump() for box in {id(b): b for b, _ in shown}.values()}
+        for box, message in shown:
+            message.record, message.serial = new, message.serial + 1
+            message.entry = replace(
+                message.entry,
+                size=record.size,
+                header_size=record.header_size,
+                modseq=modseqs[box.row.mailbox_id],
+            )
+        self._tell(*modseqs)
+
+    def _shown(
+        self, account_id: int, record_id: bytes
+    ) -> list[tuple[MemoryMailbox, MemoryMessage]]:
+        """Every message of the account that shows this record, at least one. Raises NotFound."""
+        found = [
+            (box, message)
+            for box in self._of_account(account_id)
+            for message in box.messages.values()
+            if message.record.record_id == record_id
+        ]
+        if not found:
+            raise NotFound("no such record")
+        return found
 
     async def store_flags(
         self,

@@ -97,7 +97,7 @@ def vanished(connection: Connection, mailbox_id: int, since: int) -> list[int]:
 def stored(
     connection: Connection, mailbox_id: int, uids: Sequence[int], with_bodies: bool
 ) -> list[StoredMessage]:
-    query = select(*_ENTRY, *_HEAD).join(records, records.c.id == messages.c.record)
+    query = select(*_ENTRY, *_HEAD, records.c.id).join(records, records.c.id == messages.c.record)
     if with_bodies:
         query = query.add_columns(bodies.c.octets).outerjoin(
             bodies, bodies.c.id == messages.c.record
@@ -114,15 +114,20 @@ def _stored(row: Any, with_body: bool) -> StoredMessage:
         )
     except ValueError as error:
         raise StoreFailed(f"message row {row[0]} is damaged") from error
-    return StoredMessage(_entry(row), head, row[16] if with_body else None)
+    return StoredMessage(_entry(row), head, row[17] if with_body else None, row[16])
 
 
 def body(
-    connection: Connection, mailbox_id: int, uid: int, start: int, count: int
+    connection: Connection,
+    mailbox_id: int,
+    uid: int,
+    start: int,
+    count: int,
+    serial: int | None,
 ) -> bytes | BodyFile:
     """A range of a body, or the file where it lies. Raises NotFound."""
     row = connection.execute(
-        select(func.substr(bodies.c.octets, start + 1, count), body_files.c.name)
+        select(func.substr(bodies.c.octets, start + 1, count), body_files.c.name, messages.c.record)
         .select_from(messages)
         .outerjoin(bodies, bodies.c.id == messages.c.record)
         .outerjoin(body_files, body_files.c.id == messages.c.record)
@@ -130,6 +135,8 @@ def body(
     ).one_or_none()
     if row is None:
         raise NotFound("no such message")
+    if serial not in (None, row[2]):
+        raise NotFound("the message was resealed meanwhile")
     if row[1] is not None:
         return BodyFile(row[1])
     if row[0] is None:

@@ -83,7 +83,7 @@ _SET_COUNTERS = "UPDATE mailboxes SET uidnext = ?, highest_modseq = ? WHERE id =
 _READ_COUNTERS = (
     "SELECT id, uidvalidity, uidnext, highest_modseq, account_id FROM mailboxes WHERE id IN "
 )
-_MAX_RECORD = "SELECT coalesce(max(id), 0) FROM records"
+MAX_RECORD = "SELECT coalesce(max(id), 0) FROM records"
 
 
 class Counters:
@@ -132,7 +132,7 @@ def add(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Placed]:
     """Insert them all with a handful of statements, however many they are."""
     connection = transaction.connection
     counters = Counters(transaction, *(one.mailbox_id for one in arrivals))
-    first = driver(connection).execute(_MAX_RECORD).fetchone()[0] + 1
+    first = driver(connection).execute(MAX_RECORD).fetchone()[0] + 1
     placed = [counters.place(one.mailbox_id) for one in arrivals]
     numbered = list(enumerate(arrivals, first))
     _insert(connection, records, [_record_row(n, a.record) for n, a in numbered])

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from e2email_server.clock import Clock, now
-from e2email_server.store import mailbox_rows, message_reads, message_rows
+from e2email_server.store import mailbox_rows, message_reads, message_rows, record_rows
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.errors import DiskFull, NotFound
 from e2email_server.store.message_rows import Arrival, arrival
@@ -20,13 +20,16 @@ from e2email_server.store.types import (
     Changes,
     Copied,
     Counts,
+    Envelope,
     FlagOp,
     Flags,
     FlagsStored,
+    Held,
     Mailbox,
     Messages,
     NewMessage,
     Placed,
+    Resealed,
     StoredMessage,
     one_by_one,
 )
@@ -164,9 +167,11 @@ class SqlStore(SqlAccounts):
     ) -> list[StoredMessage]:
         return await self._read(lambda c: message_reads.stored(c, mailbox_id, uids, bodies))
 
-    async def body(self, mailbox_id: int, uid: int, start: int, count: int) -> bytes:
+    async def body(
+        self, mailbox_id: int, uid: int, start: int, count: int, serial: int | None = None
+    ) -> bytes:
         def read(c: Connection) -> bytes:
-            found = message_reads.body(c, mailbox_id, uid, start, count)
+            found = message_reads.body(c, mailbox_id, uid, start, count, serial)
             return found if isinstance(found, bytes) else self._from_file(found.name, start, count)
 
         return await self._read(read)
@@ -176,6 +181,24 @@ class SqlStore(SqlAccounts):
             return self._blobs.read(name, start, count)
         except FileNotFoundError:
             raise NotFound("the body was removed meanwhile") from None
+
+    async def held(self, account_id: int, record_id: bytes) -> Held:
+        return await self._read(lambda c: record_rows.held(c, account_id, record_id))
+
+    async def envelopes(self, account_id: int, after: bytes, count: int) -> list[Envelope]:
+        return await self._read(lambda c: record_rows.envelopes(c, account_id, after, count))
+
+    async def reseal(self, account_id: int, record: Resealed) -> None:
+        self._require_room()
+        body: bytes | str | None = record.body
+        if record.body is not None and len(record.body) > BODY_IN_ROW:
+            body = await self._file(record.body)
+        try:
+            await self._write(lambda t: record_rows.reseal(t, account_id, record, body))
+        except Exception:
+            if isinstance(body, str):
+                await asyncio.to_thread(self._blobs.unlink, [body])
+            raise
 
     async def store_flags(
         self,
