@@ -1,11 +1,10 @@
 """The only door to PGPy: making version 4 keys of our own. Never given anything from outside.
 
-PGPy verifies nothing, ignores expiry and revocation, and corrupts some keys it saves again; it is
-here because it alone can add and revoke subkeys. Imported by keyedit only, never in the server.
+PGPy verifies nothing, ignores expiry and revocation, and corrupts some keys it saves again. So it
+makes new keys and is given none. Imported where keys are made only, never in the server.
 """
 
 import warnings
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 with warnings.catch_warnings():
@@ -21,17 +20,6 @@ with warnings.catch_warnings():
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A key made just now: secret key and certificate, both binary."""
-
-    tsk: bytes
-    cert: bytes
-
-    def __repr__(self) -> str:
-        return "Made(…)"
-
-
 # Explicit, or senders fall back to 3DES, which others then refuse to open. Uncompressed, so that
 # nobody compresses what they encrypt to us: lengths tell content, and bombs need a decompressor.
 _PREFERENCES = {
@@ -41,8 +29,8 @@ _PREFERENCES = {
 }
 
 
-def ed25519_cv25519(user_id: str, created: int) -> Made:
-    """A version 4 key: Ed25519 certifies and signs, Cv25519 encrypts; features SEIPDv1 only."""
+def ed25519_cv25519(user_id: str, created: int) -> bytes:
+    """A secret key of version 4: Ed25519 certifies and signs, Cv25519 encrypts; SEIPDv1 only."""
     born = datetime.fromtimestamp(created, UTC)
     key = pgpy.PGPKey.new(PubKeyAlgorithm.EdDSA, EllipticCurveOID.Ed25519, created=born)
     subkey = pgpy.PGPKey.new(PubKeyAlgorithm.ECDH, EllipticCurveOID.Curve25519, created=born)
@@ -51,4 +39,10 @@ def ed25519_cv25519(user_id: str, created: int) -> Made:
     key.add_subkey(
         subkey, usage={KeyFlags.EncryptCommunications, KeyFlags.EncryptStorage}, created=born
     )
-    return Made(bytes(key), bytes(key.pubkey))
+    return bytes(key)
+
+
+def cv25519(created: int) -> bytes:
+    """A secret key packet of version 4: Cv25519, bound to nothing."""
+    born = datetime.fromtimestamp(created, UTC)
+    return bytes(pgpy.PGPKey.new(PubKeyAlgorithm.ECDH, EllipticCurveOID.Curve25519, created=born))

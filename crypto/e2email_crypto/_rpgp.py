@@ -79,6 +79,25 @@ def _bindings(parsed: Any) -> Bindings:
     return Bindings(subkeys, valid, frozenset(str(h) for h in hashes))
 
 
+def self_signed(octets: bytes) -> bool:
+    """Whether the one signature at the end of a primary key and a part is the primary key's own.
+
+    Arithmetic alone. A key binding with signing rights needs its back signature to be right, too.
+    """
+    try:
+        parsed = _call(composed.SignedPublicKey.from_bytes, octets)
+        return _call(_signatures, parsed) == 1 and _call(parsed.verify_bindings) is None
+    except LibraryRefused:
+        return False
+
+
+def _signatures(parsed: Any) -> int:
+    details = parsed.details
+    found = len(details.revocation_signatures) + len(details.direct_signatures)
+    signed = (*details.users, *details.user_attributes, *parsed.public_subkeys)
+    return found + sum(len(part.signatures) for part in signed)
+
+
 def _subkey(primary: Any, sub: Any) -> Subkey:
     good = []
     for signature in sub.signatures:
@@ -143,12 +162,12 @@ class SecretKey:
         return bytes(_call(made.to_bytes))
 
 
-def new_v6(user_id: str, created: int) -> tuple[bytes, bytes]:
-    """(secret key, certificate) of version 6: Ed25519 certifies and signs, X25519 encrypts."""
+def new_v6(user_id: str, created: int) -> bytes:
+    """A secret key of version 6: Ed25519 certifies and signs, X25519 encrypts."""
     return _call(_new_v6, user_id, created)
 
 
-def _new_v6(user_id: str, created: int) -> tuple[bytes, bytes]:
+def _new_v6(user_id: str, created: int) -> bytes:
     subkey = composed.SubkeyParamsBuilder().version(6).key_type(composed.KeyType.x25519())
     subkey = subkey.can_encrypt(composed.EncryptionCaps.all()).created_at(created)
     key = composed.SecretKeyParamsBuilder().version(6).key_type(composed.KeyType.ed25519())
@@ -159,7 +178,7 @@ def _new_v6(user_id: str, created: int) -> tuple[bytes, bytes]:
     key = key.preferred_aead_algorithms([("aes256", "ocb"), ("aes128", "ocb")])
     key = key.preferred_compression_algorithms(["uncompressed"])
     made = key.primary_user_id(user_id).subkey(subkey.build()).generate()
-    return made.to_bytes(), made.to_public_key().to_bytes()
+    return bytes(made.to_bytes())
 
 
 def _packet(body: bytes) -> bytes:

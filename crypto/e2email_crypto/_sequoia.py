@@ -117,9 +117,3 @@ def verify(data: bytes, signature: bytes, certs: Sequence[bytes]) -> tuple[str, 
 def _signer(result: Any) -> tuple[str, str]:
     valid = result.valid_sigs[0]
     return valid.certificate.upper(), valid.signing_key.upper()
-
-
-def revocation(tsk: bytes) -> bytes:
-    """A binary revocation signature of the whole key, no reason given, made now."""
-    key = _call(pysequoia.Tsk.from_bytes, tsk)
-    return _call(lambda: bytes(key.extract_certificate().revoke(key.certifier())))

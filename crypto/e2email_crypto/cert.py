@@ -233,3 +233,11 @@ def key_of(cert: bytes, issuer: str) -> bytes | None:
     except (KeyRefused, BadMessage):
         return None
     return next((b for f, b in found if issuer in (f.fingerprint, f.key_id)), None)
+
+
+def names(user_id: str, address: str) -> bool:
+    """Whether a user id is `address` or `name <address>`; ASCII letters in either case."""
+    text = user_id.rstrip()
+    if text.endswith(">"):
+        text = text[text.rfind("<") + 1 : -1]
+    return text.strip().encode().lower() == address.encode().lower()

@@ -38,7 +38,7 @@ def recipient(cert: bytes, now: int) -> Recipient:
     """
     found = read_packets(cert)
     info = examine(found, now)
-    _judge_primary(info, now)
+    judge_primary(info, now)
     usable = [s for s in info.subkeys if s.state is SubkeyState.USABLE]
     if not usable:
         raise KeyRefused(_why_none(info))
@@ -52,7 +52,8 @@ def recipient(cert: bytes, now: int) -> Recipient:
     return Recipient(info.fingerprint, key_ids, reduced, _nearest_expiry(info, both))
 
 
-def _judge_primary(info: CertInfo, now: int) -> None:
+def judge_primary(info: CertInfo, now: int) -> None:
+    """Raises KeyRefused with what is wrong of the certificate as a whole at `now`."""
     if info.created > now + CLOCK_SKEW:
         raise KeyRefused(Refusal.NOT_YET_VALID)
     if info.revoked:

@@ -1,103 +1,262 @@
-"""The life of a user's own OpenPGP key, on the client only. Every result is judged before use.
+"""The life of a user's own OpenPGP key, on the client only. docs/specs/openpgp-keys.md.
 
-`compat` keys (version 4, SEIPDv1) are read by every OpenPGP program; `modern` ones (version 6,
-AEAD) by those that know RFC 9580.
+Every edit keeps all packets octet for octet, adds new ones behind what they belong to, and is
+proved before it is returned; else BadKey, and nothing has changed. Times are seconds since 1970.
 """
 
-import time
 from dataclasses import dataclass
-from typing import Literal
+from enum import Enum
 
-from . import _rpgp, _sequoia, gate, packets, seal
-from .cert import MAX_CERT_PACKETS, inspect_cert, verify_signed_by
-from .errors import BadKey, CryptoError, KeyRefused, Refusal
+from . import cert as certs
+from . import gate, identity, keyproof, keytree, ownkey, packets, selfsig
+from .cert import SubkeyState
+from .errors import BadKey, BadMessage, KeyRefused, Refusal, SignatureInvalid
+from .identity import Identity, Profile, new_identity, sign_detached, successor
+from .keytree import (
+    CERTIFICATION_REVOCATION,
+    CERTIFICATIONS,
+    DIRECT,
+    FLAGS,
+    KEY_LIFETIME,
+    KEY_REVOCATION,
+    REASON,
+    SUBKEY_BINDING,
+    SUBKEY_REVOCATION,
+    Part,
+)  # fmt: skip
+from .ownkey import OwnKey
+from .selfsig import of_key, of_user_id
 
-Profile = Literal["compat", "modern"]
+__all__ = [
+    "Edited",
+    "Identity",
+    "Profile",
+    "Reason",
+    "add_address",
+    "apply_revocation",
+    "extend",
+    "new_identity",
+    "revoke",
+    "revoke_address",
+    "rotate_encryption",
+    "sign_detached",
+    "successor",
+]
 
-MAX_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
-MAX_NAME = 200  # octets; user id and name stay one line of a mail header
+_MAX_TIME = 2**32 - 1
+_ADDRESS_GONE = b"\x20"  # RFC 9580, 5.2.3.31
+# Mail was or may be sealed to a subkey in these states.
+_IN_USE = frozenset({
+    SubkeyState.USABLE, SubkeyState.EXPIRED, SubkeyState.NOT_YET_VALID, SubkeyState.WEAK,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """A new identity, all binary: secret key, certificate, revocation signature for the backup."""
+class Edited:
+    """An edited key, binary: secret key and certificate."""
 
     tsk: bytes
     cert: bytes
     fingerprint: str
-    revocation: bytes
 
     def __repr__(self) -> str:
-        return f"Identity({self.fingerprint}, …)"
+        return f"Edited({self.fingerprint}, …)"
 
 
-def new_identity(address: str, name: str, now: int, profile: Profile = "compat") -> Identity:
-    """Make a key for `name <address>` that never expires, created at `now` (seconds since 1970).
+class Reason(Enum):
+    """Why a key is revoked: the octet of RFC 9580, 5.2.3.31."""
 
-    Raises BadKey if the user id is unusable, or if what the library made does not pass: accepted by
-    the gate, opened and signed with by the other library, revocable.
+    UNSPECIFIED = 0
+    SUPERSEDED = 1
+    COMPROMISED = 2
+    RETIRED = 3
+
+
+def rotate_encryption(tsk: bytes, now: int, *, compromised: bool = False) -> Edited:
+    """A new Cv25519 subkey for mail to come; all others that encrypt are revoked, and kept.
+
+    As superseded, or as `compromised`. For version 4 keys; a modern one has a `successor`. Raises
+    BadKey, KeyRefused if the key as a whole is expired or revoked.
     """
-    _check_user_id(address, name)
-    user_id = f"{name} <{address}>" if name else f"<{address}>"
-    if profile == "compat":
-        from . import _pgpy  # 150 ms and 21 MB: only when such a key is made
+    key = _live(tsk, now)
+    if key.info.version != 4:
+        raise BadKey("a version 6 key is not rotated: it gets a successor")
+    signer, old = key.signer(), {s.fingerprint for s in key.info.subkeys if s.state in _IN_USE}
+    reason = Reason.COMPROMISED if compromised else Reason.SUPERSEDED
+    says = [(REASON, bytes([reason.value]))]
+    parts = [
+        mine.signed(signer.over(SUBKEY_REVOCATION, of_key(part.packet.body), says))
+        if part.is_subkey and packets.key_facts(part.packet.body).fingerprint in old
+        else mine
+        for mine, part in zip(key.parts, key.public, strict=True)
+    ]
+    after = key.changed([*parts, _encryption_subkey(signer)])
+    usable = [s.key_id for s in after.info.subkeys if s.state is SubkeyState.USABLE]
+    if gate.recipient(after.cert, now).key_ids != set(usable[-1:]) or len(usable) != 1:
+        raise BadKey("the rotated key is not sealed to its new subkey alone")
+    return _proved(key, after)
 
-        made = _pgpy.ed25519_cv25519(user_id, now)
-        tsk, cert = made.tsk, made.cert
-    else:
-        tsk, cert = _rpgp.new_v6(user_id, now)
-    now = max(now, int(time.time()))  # rpgp stamps its signatures with the system's clock
-    try:
-        identity = Identity(tsk, cert, _prove(tsk, cert, user_id, now), _sequoia.revocation(tsk))
-        _prove_revocation(identity, now)
-    except (CryptoError, _rpgp.LibraryRefused, _sequoia.LibraryRefused):
-        raise BadKey("the key just made does not pass its own checks") from None
-    return identity
+
+def _encryption_subkey(signer: selfsig.Signer) -> Part:
+    from . import _pgpy  # 150 ms and 21 MB: only when such a key is made
+
+    (made,) = packets.split(_pgpy.cv25519(signer.created), 1)
+    packet = packets.Packet(
+        packets.SECRET_SUBKEY, packets.packet(packets.SECRET_SUBKEY, made.body), made.body
+    )
+    public = ownkey.published([Part(packet)])[0].packet
+    bound = signer.over(SUBKEY_BINDING, of_key(public.body), [(FLAGS, keyproof.ENCRYPT)])
+    return Part(packet, (bound,))
 
 
-def sign_detached(tsk: bytes, data: bytes) -> bytes:
-    """A detached binary signature of `data` by the primary key of an unprotected secret key.
+def extend(tsk: bytes, expires: int | None, now: int) -> Edited:
+    """The key valid until `expires`, None for ever; an expired one, too.
 
-    Raises BadKey. Its counterpart is `cert.verify_signed_by`.
+    So are its subkeys that have not expired; where no encryption subkey has not, the newest of
+    them. Raises BadKey, KeyRefused if the key is revoked.
     """
+    key = ownkey.read(tsk, now)
+    _not_revoked(key)
+    if expires is not None and not now < expires <= _MAX_TIME:
+        raise BadKey("not a time to come")
+    if key.newest() >= now:  # of two signatures of one second, programs differ which decides
+        raise BadKey("the key was signed this very second: wait for the next")
+    signer, revived = key.signer(), _revived(key)
+    parts = [
+        mine.signed(*_renewed(key, part, signer, expires, revived))
+        for mine, part in zip(key.parts, key.public, strict=True)
+    ]
+    after = key.changed(parts)
+    if after.info.expires != expires:
+        raise BadKey("the key does not expire when it was asked to")
+    return _proved(key, after)
+
+
+def _revived(key: OwnKey) -> set[str]:
+    """Fingerprints of the subkeys that are to live as long as the key."""
+    alive = {s.fingerprint for s in key.info.subkeys if s.expires is None or s.expires > key.now}
+    if not any(s.state is SubkeyState.USABLE for s in key.info.subkeys):
+        expired = [s for s in key.info.subkeys if s.state is SubkeyState.EXPIRED]
+        alive |= {s.fingerprint for s in sorted(expired, key=lambda s: s.created)[-1:]}
+    return alive
+
+
+def _renewed(
+    key: OwnKey, part: Part, signer: selfsig.Signer, expires: int | None, revived: set[str]
+) -> list[packets.Packet]:
+    """The newest signature that says how long a part lives, once more with another end."""
+    own = [claims for _, claims in key.own(part)]
+    if not own or own[-1].kind in keytree.REVOCATIONS:
+        return []
+    kinds, over, created = _lifetime_kinds(part), b"", key.info.created
+    if part.is_user_id:
+        over = of_user_id(part.packet.body)
+    elif part.is_subkey:
+        facts = packets.key_facts(part.packet.body)
+        over, created = of_key(part.packet.body), facts.created
+        if facts.fingerprint not in revived or any(c.kind == SUBKEY_REVOCATION for c in own):
+            return []
+    old = next((c for c in reversed(own) if c.kind in kinds), None)
+    if old is None or (part.is_subkey and old.first(KEY_LIFETIME) is None):
+        return []
+    says = keytree.carried(old, KEY_LIFETIME)
+    if expires is not None:
+        says.append((KEY_LIFETIME, (expires - created).to_bytes(4)))
+    return [signer.over(old.kind, over, says)]
+
+
+def _lifetime_kinds(part: Part) -> range:
+    if part.is_subkey:
+        return range(SUBKEY_BINDING, SUBKEY_BINDING + 1)
+    return CERTIFICATIONS if part.is_user_id else range(DIRECT, DIRECT + 1)
+
+
+def add_address(tsk: bytes, address: str, name: str, now: int) -> Edited:
+    """The key with another user id, `name <address>`.
+
+    Raises BadKey if it is there, revoked or not, or unusable; KeyRefused if the key is.
+    """
+    key = _live(tsk, now)
+    text = identity.user_id(address, name)
+    if any(part.is_user_id and part.packet.body == text.encode() for part in key.parts):
+        raise BadKey("the key has or had this user id")
+    after = identity.with_user_id(key, text)
+    if set(after.info.user_ids) != {*key.info.user_ids, text}:
+        raise BadKey("the user id is not taken")
+    return _proved(key, after)
+
+
+def revoke_address(tsk: bytes, address: str, now: int) -> Edited:
+    """The key with every user id of `address` revoked. One of another address must stay.
+
+    Raises BadKey, KeyRefused if the key is expired or revoked.
+    """
+    key = _live(tsk, now)
+    gone = {text for text in key.info.user_ids if certs.names(text, address)}
+    if not gone:
+        raise BadKey("the key has no user id of this address")
+    if gone == set(key.info.user_ids):
+        raise BadKey("the last address of a key: revoke the key")
+    signer = key.signer()
+    says = [(REASON, _ADDRESS_GONE)]
+    parts = [
+        part.signed(signer.over(CERTIFICATION_REVOCATION, of_user_id(part.packet.body), says))
+        if part.is_user_id and part.packet.body.decode(errors="replace") in gone
+        else part
+        for part in key.parts
+    ]
+    after = key.changed(parts)
+    if set(after.info.user_ids) != set(key.info.user_ids) - gone:
+        raise BadKey("the user id is not revoked")
+    return _proved(key, after)
+
+
+def revoke(tsk: bytes, reason: Reason, now: int) -> Edited:
+    """The key revoked for ever; it opens mail as before.
+
+    Raises BadKey, KeyRefused if it is revoked already.
+    """
+    key = ownkey.read(tsk, now)
+    _not_revoked(key)
+    made = identity.revocation(key, bytes([reason.value]))
+    keyproof.revokes(key, made)
+    primary, *rest = key.parts
+    return _proved(key, key.changed([primary.signed(made), *rest]))
+
+
+def apply_revocation(cert: bytes, revocation: bytes) -> bytes:
+    """The certificate with a revocation signature of its key, as made at birth or by a program.
+
+    Raises KeyRefused if the certificate cannot be read, SignatureInvalid if the signature is no
+    revocation by its primary key.
+    """
+    primary, *rest = keytree.parts(certs.read_packets(cert))
     try:
-        return _rpgp.SecretKey(tsk).sign(data)
-    except _rpgp.LibraryRefused:
-        raise BadKey("no secret key that can sign") from None
+        (made,) = packets.split(revocation, 1)
+    except (BadMessage, ValueError):
+        raise SignatureInvalid("not one revocation signature") from None
+    own = keytree.own(primary.packet, Part(primary.packet, (made,)))
+    if [claims.kind for _, claims in own] != [KEY_REVOCATION]:
+        raise SignatureInvalid("not a revocation of this key")
+    if made.raw in [s.raw for s in primary.signatures]:
+        return cert
+    return keytree.raw([primary.signed(made), *rest])
 
 
-def _check_user_id(address: str, name: str) -> None:
-    """One address and one name that read back as such from `name <address>`."""
-    text = address + name
-    if not text.isprintable() or any(c in '<>()"' for c in text) or " " in address:
-        raise BadKey("a character that a user id cannot carry")
-    local, at, domain = address.rpartition("@")
-    if not (local and at and domain) or len(address.encode()) > MAX_ADDRESS:
-        raise BadKey("not a mail address")
-    if len(name.encode()) > MAX_NAME or name != name.strip():
-        raise BadKey("not a usable name")
+def _live(tsk: bytes, now: int) -> OwnKey:
+    key = ownkey.read(tsk, now)
+    gate.judge_primary(key.info, now)
+    return key
 
 
-def _prove(tsk: bytes, cert: bytes, user_id: str, now: int) -> str:
-    """The fingerprint of a key that works: both libraries read it, seal, open, sign and verify."""
-    info = inspect_cert(cert, now)
-    if info.forged or info.expires is not None or info.user_ids != (user_id,):
-        raise BadKey("the certificate does not say what was asked")
-    key = _rpgp.SecretKey(tsk)
-    probe = seal.seal(b"probe", [gate.recipient(cert, now)])
-    if key.decrypt(probe) != (b"probe", []):
-        raise BadKey("the key does not open what is sealed to it")
-    verify_signed_by(cert, b"probe", key.sign(b"probe"))
-    return info.fingerprint
+def _not_revoked(key: OwnKey) -> None:
+    if key.info.revoked:
+        raise KeyRefused(Refusal.REVOKED)
 
 
-def _prove_revocation(identity: Identity, now: int) -> None:
-    """The certificate with the revocation signature after its primary key is refused as revoked."""
-    primary = packets.split(identity.cert, MAX_CERT_PACKETS)[0].raw
-    revoked = primary + identity.revocation + identity.cert[len(primary) :]
-    try:
-        gate.recipient(revoked, now)
-    except KeyRefused as refused:
-        if refused.reason is Refusal.REVOKED:
-            return
-    raise BadKey("the revocation does not revoke")
+def _proved(before: OwnKey, after: OwnKey) -> Edited:
+    if after.info.forged and not before.info.forged:
+        raise BadKey("an edit that the libraries do not accept")
+    keyproof.kept(before, after)
+    keyproof.works(after)
+    return Edited(after.tsk, after.cert, after.info.fingerprint)

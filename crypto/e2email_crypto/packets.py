@@ -102,6 +102,18 @@ def split(data: bytes, max_packets: int) -> list[Packet]:
     return list(_packets(data, max_packets))
 
 
+def packet(tag: int, body: bytes) -> bytes:
+    """A packet with a header of the shortest length (RFC 9580, 4.2.1)."""
+    size = len(body)
+    if size < 192:
+        length = bytes([size])
+    elif size < 8384:
+        length = (size - 192 + (192 << 8)).to_bytes(2)
+    else:
+        length = b"\xff" + size.to_bytes(4)
+    return bytes([0xC0 | tag]) + length + body
+
+
 def _packets(data: bytes, max_packets: int) -> Iterator[Packet]:
     at = count = 0
     while at < len(data):

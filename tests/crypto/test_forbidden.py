@@ -15,7 +15,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("crypto", "protocol", "server", "client")
-DOORS = {"nacl": "_sodium", "pysequoia": "_sequoia", "openpgp": "_rpgp", "pgpy": "_pgpy"}
+DOORS = {
+    "nacl": "_sodium",
+    "pysequoia": "_sequoia",
+    "openpgp": "_rpgp",
+    "pgpy": "_pgpy",
+}
 
 Rule = Callable[[str, str, ast.AST], bool]
 
@@ -42,8 +47,12 @@ def library_outside_its_door(room: str, module: str, node: ast.AST) -> bool:
 
 
 def door_opened_by_another(room: str, module: str, node: ast.AST) -> bool:
-    """PGPy verifies nothing and corrupts keys: keyedit only. rpgp has no policy: these only."""
-    allowed = {"_pgpy": {"keyedit"}, "_rpgp": {"cert", "keyedit", "verify", "worker"}}
+    """PGPy verifies nothing and corrupts keys: it makes them. rpgp has no policy: these only."""
+    allowed = {
+        "_pgpy": {"identity", "keyedit"},
+        "_rpgp": {"cert", "identity", "keyproof", "keytree", "verify", "worker"},
+        "_openssl": {"selfsig", "secretpacket", "secretlock"},
+    }
     return any(
         door in (name, source.rsplit(".")[-1]) and module not in users
         for source, name in imported(node)
@@ -73,11 +82,11 @@ def decrypts_by_pysequoia_or_pgpy(room: str, module: str, node: ast.AST) -> bool
 
 
 def decrypts_in_this_process(room: str, module: str, node: ast.AST) -> bool:
-    """A bomb aborts the process it is opened in; keyedit opens its own probe only."""
+    """A bomb aborts the process it is opened in; keyproof opens its own probe only."""
     return (
         room == "crypto"
         and called(node) == "decrypt"
-        and module not in ("_rpgp", "worker", "keyedit")
+        and module not in ("_rpgp", "_openssl", "_slip39", "worker", "keyproof")
     )
 
 

@@ -1,8 +1,10 @@
 """New identities: what they say of themselves, and that everybody can use them."""
 
+from dataclasses import replace
+
 import pytest
 
-from e2email_crypto import _rpgp, _sequoia, keyedit, packets
+from e2email_crypto import _rpgp, _sequoia, identity, keyedit, packets, secretpacket
 from e2email_crypto.cert import inspect_cert
 from e2email_crypto.errors import BadKey, KeyRefused, Refusal
 from e2email_crypto.gate import recipient
@@ -114,16 +116,26 @@ def test_unusable_user_ids(address: str, name: str, profile) -> None:
         new_identity(address, name, NOW, profile)
 
 
+def exchanged(one: bytes, other: bytes) -> bytes:
+    """A secret key whose subkey's secret is another key's: what KOpenPGP does."""
+    first, second = (packets.split(tsk, 9) for tsk in (one, other))
+    (at,) = (i for i, p in enumerate(first) if p.tag == packets.SECRET_SUBKEY)
+    public, secret = secretpacket.parse(first[at]), secretpacket.parse(second[at])
+    mixed = replace(public, rest=secret.rest).raw()
+    return b"".join([*(p.raw for p in first[:at]), mixed, *(p.raw for p in first[at + 1 :])])
+
+
 def test_a_library_that_makes_a_bad_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = (new_identity("ann@example.org", "Ann", NOW, "modern") for _ in range(2))
-    for made in ((one.tsk, other.cert), (one.tsk[:-1], one.cert), (one.tsk, one.cert[:-1])):
+    for made in (exchanged(one.tsk, other.tsk), one.tsk[:-1], one.cert):
         monkeypatch.setattr(_rpgp, "new_v6", lambda *_, made=made: made)
         with pytest.raises(BadKey):
             new_identity("ann@example.org", "Ann", NOW, "modern")
-    monkeypatch.setattr(_rpgp, "new_v6", lambda *_: (one.tsk, one.cert))
+    monkeypatch.setattr(_rpgp, "new_v6", lambda *_: one.tsk)
     with pytest.raises(BadKey):
         new_identity("ben@example.org", "Ben", NOW, "modern")
-    monkeypatch.setattr(_sequoia, "revocation", lambda _: other.revocation)
+    (wrong,) = packets.split(other.revocation, 1)
+    monkeypatch.setattr(identity, "revocation", lambda *_: wrong)
     with pytest.raises(BadKey):
         new_identity("ann@example.org", "Ann", NOW, "modern")
 
