@@ -125,3 +125,40 @@ class WordsInvalid(CryptoError):
         super().__init__(cause + where)
         self.advice = advice
         self.positions = positions
+
+
+class ShareFault(StrEnum):
+    """Why shares give no secret."""
+
+    MISTYPED = "mistyped"
+    FOREIGN = "foreign"  # right in itself, and not as this program makes them
+    OTHER_SET = "other-set"
+    TWICE = "twice"
+    TOO_FEW = "too-few"
+    TOO_MANY = "too-many"
+
+
+class ShareInvalid(CryptoError):
+    """Shares that give no secret. Neither text nor repr holds a word of them.
+
+    `shares` in question and `positions` of words begin at 1; `missing` is how many more are
+    needed. `advice` as in WordsInvalid.
+    """
+
+    def __init__(
+        self,
+        fault: ShareFault,
+        cause: str,
+        advice: str,
+        shares: tuple[int, ...] = (),
+        positions: tuple[int, ...] = (),
+        missing: int = 0,
+    ) -> None:
+        where = f"share {', '.join(map(str, shares))}: " if shares else ""
+        words = f" (word {', '.join(map(str, positions))})" if positions else ""
+        super().__init__(where + cause + words)
+        self.fault = fault
+        self.advice = advice
+        self.shares = shares
+        self.positions = positions
+        self.missing = missing
