@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from e2email_client import state_document
+from e2email_client import contact_form, state_document
 from e2email_client.aside import aside
 from e2email_client.failure import Alarm, ClientError, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.judge import judged
 from e2email_client.local import notices
 from e2email_client.local.cipher import Database
-from e2email_client.state_document import DocumentInvalid, Entry
+from e2email_client.state_document import CONTACTS, DocumentInvalid, Entry, Rules, newest
 from e2email_crypto import vault
 from e2email_protocol import account as messages
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RULES: Final[Rules] = {CONTACTS: contact_form.join}
 PATH: Final = "/v1/state"
 CONFLICT, NOT_FOUND = "conflict", "not-found"
 PAYLOAD_MAX: Final = vault.STATE_MAX - 64 * 1024  # the box around it, generously
@@ -89,11 +90,12 @@ class SharedState:
         change: Callable[[Any | None], Any | None],
         now: int,
         *,
-        quiet: bool = False,
+        matters: Callable[[], bool] = lambda: True,
     ) -> Any | None:
         """`change` gets the value and gives the new one, in one transaction. The value after it.
 
-        `quiet`: other devices may hear of it with the next change that matters.
+        Where it does not matter (asked afterwards) other devices hear of it with the next one
+        that does.
         """
         assert section in state_document.SECTIONS
         if not 0 < len(key) <= state_document.KEY_MAX:
@@ -107,10 +109,10 @@ class SharedState:
                     return before.value
                 # later than what it replaces, whatever the clock says
                 made = Entry(max(now, before.changed + 1), value)
-                made = state_document.join(section, before, made)
+                made = RULES.get(section, newest)(before, made)
             _write(writer, section, key, made)
             _bounded(writer)
-            if not quiet:
+            if matters():
                 writer.execute("UPDATE shared_seen SET generation = generation + 1")
             return made.value
 
@@ -234,7 +236,7 @@ class SharedState:
         """Merge into what is here. What `payload`, which the server has, lacks has to be sent."""
         with self._state.write() as writer:
             known = _document(lambda sql, *args: writer.execute(sql, *args).fetchall())
-            merged = state_document.merge(known, found)
+            merged = state_document.merge(known, found, RULES)
             for at, entry in merged.items():
                 if at not in known or known[at].rank != entry.rank:
                     _write(writer, *at, entry)
@@ -259,10 +261,17 @@ class SharedState:
 
 
 def _decoded(payload: bytes) -> dict[tuple[str, str], Entry]:
+    """A document whose contacts can be read."""
     try:
-        return state_document.decode(payload)
+        document = state_document.decode(payload)
+        for (section, key), entry in document.items():
+            if section == CONTACTS and entry.value is not None:
+                contact_form.decode(key, entry.value)
     except DocumentInvalid as fault:
         raise Alarm(f"The account's state is {fault}; perhaps a newer e2email wrote it.") from fault
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Alarm("A contact in the account's state cannot be read.") from None
+    return document
 
 
 def _read(changed: int, value: str) -> Entry:

@@ -39,28 +39,21 @@ class Entry:
 
 # (section, key) → entry; what was removed stays, else an older device would bring it back
 Document = Mapping[tuple[str, str], Entry]
-Rule = Callable[[Entry, Entry], Entry]
+# For sections whose entries hold more than one change, in place of `newest`. Such a rule commutes,
+# associates and is idempotent.
+Rules = Mapping[str, Callable[[Entry, Entry], Entry]]
 
 
 def newest(one: Entry, other: Entry) -> Entry:
     return max(one, other, key=lambda entry: entry.rank)
 
 
-# Sections whose entries hold more than one change. A rule commutes, associates and is idempotent.
-RULES: Final[dict[str, Rule]] = {}
-
-
-def join(section: str, one: Entry, other: Entry) -> Entry:
-    """What both devices know of one key."""
-    return RULES.get(section, newest)(one, other)
-
-
-def merge(one: Document, other: Document) -> dict[tuple[str, str], Entry]:
+def merge(one: Document, other: Document, rules: Rules) -> dict[tuple[str, str], Entry]:
     """What both know. The order of merging, and how often, makes no difference."""
     merged = dict(one)
     for at, entry in other.items():
         known = merged.get(at)
-        merged[at] = entry if known is None else join(at[0], known, entry)
+        merged[at] = entry if known is None else rules.get(at[0], newest)(known, entry)
     return merged
 
 

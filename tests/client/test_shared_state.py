@@ -147,7 +147,7 @@ async def test_what_says_nothing_new_is_not_sent(devices, running):
     await one.sync()
     first = await box(running)
     one.put("a", 1, 9)
-    one.shared.update("settings", "seen", lambda _: 7, 5, quiet=True)
+    one.shared.update("settings", "seen", lambda _: 7, 5, matters=lambda: False)
     assert not one.shared.dirty
     await one.sync()
     await two.sync()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2email_client import state_document
 from e2email_client.state_document import (
     KEY_MAX,
     SECTIONS,
@@ -14,12 +15,15 @@ from e2email_client.state_document import (
     Entry,
     decode,
     encode,
-    merge,
 )
 
 AT = st.tuples(st.sampled_from(("devices", "care", "settings")), st.sampled_from("abc"))
 VALUES = st.none() | st.integers(0, 3) | st.text(max_size=3) | st.dictionaries(st.text(), st.none())
 DOCUMENTS = st.dictionaries(AT, st.builds(Entry, st.integers(0, 4), VALUES), max_size=6)
+
+
+def merge(one, other):
+    return state_document.merge(one, other, {})
 
 
 @given(DOCUMENTS, DOCUMENTS)

@@ -12,7 +12,7 @@ def write() -> None:
 
     def merged(name: str, about: str, one: dict, other: dict) -> None:
         given = {"one": encode(one).decode(), "other": encode(other).decode()}
-        case("state", name, about, given, "ok", merged=encode(merge(one, other)).decode())
+        case("state", name, about, given, "ok", merged=encode(merge(one, other, {})).decode())
 
     empty = {"sections": {name: {} for name in SECTIONS}, "version": 1}
     full = {A: Entry(1_750_000_000, {"of": [1, None, "ü"]}), B: Entry(2**53 - 1, None)}
