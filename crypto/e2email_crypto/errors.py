@@ -109,6 +109,10 @@ class OtherAccount(SecretError):
     """The box belongs to another account or another server name."""
 
 
+class Expired(SecretError):
+    """Whole and authentic, and only meant for a time that is over."""
+
+
 class KdfRefused(SecretError):
     """Key derivation parameters below the floor or above the ceiling."""
 

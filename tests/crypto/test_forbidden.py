@@ -20,6 +20,8 @@ DOORS = {
     "pysequoia": "_sequoia",
     "openpgp": "_rpgp",
     "pgpy": "_pgpy",
+    "mnemonic": "_wordlist",
+    "shamir_mnemonic": "_slip39",
 }
 
 Rule = Callable[[str, str, ast.AST], bool]
