@@ -22,6 +22,8 @@ from e2email_protocol.jsonform import Form, FormInvalid
 STEP_SECONDS = 20.0
 # A whole exchange, whatever trickles in: 11 MiB on a line of 1 Mbit/s.
 EXCHANGE_SECONDS = 120.0
+# Of a larger request: the same line.
+OCTETS_A_SECOND = 128 * 1024
 
 # The server, or a proxy in front of it, says: later. Often in HTML.
 UNAVAILABLE = frozenset({502, 503, 504})
@@ -103,10 +105,13 @@ class AccountApi:
         method: str,
         path: str,
         reply: type[Reply],
-        body: Form | None = None,
+        body: Form | bytes | None = None,
         login: Login | None = None,
     ) -> Reply:
-        """One exchange of messages. docs/specs/account-api.md lists paths and messages."""
+        """One exchange of messages. docs/specs/account-api.md lists paths and messages.
+
+        What is no message there goes as octets.
+        """
         status, octets = self._exchange(method, path, body, login)
         try:
             if status in UNAVAILABLE:
@@ -133,19 +138,22 @@ class AccountApi:
         return BadServer(f"The server at {self.server.url} {what}.")
 
     def _exchange(
-        self, method: str, path: str, body: Form | None, login: Login | None
+        self, method: str, path: str, body: Form | bytes | None, login: Login | None
     ) -> tuple[int, bytes]:
         connection = _Connection(self.server)
-        guard = threading.Timer(EXCHANGE_SECONDS, connection.abort)
+        sent = body.encode() if isinstance(body, Form) else body
+        seconds = EXCHANGE_SECONDS + len(sent or b"") / OCTETS_A_SECOND
+        guard = threading.Timer(seconds, connection.abort)
         guard.daemon = True
         guard.start()
         try:
             headers = {"Accept": "application/json"}
             if body is not None:
-                headers["Content-Type"] = "application/json"
+                kind = "json" if isinstance(body, Form) else "octet-stream"
+                headers["Content-Type"] = f"application/{kind}"
             if login is not None:
                 headers["Authorization"] = login.header
-            connection.request(method, path, body.encode() if body else None, headers)
+            connection.request(method, path, sent, headers)
             return self._read(connection.getresponse())
         except ssl.SSLCertVerificationError as fault:
             raise self._bad(

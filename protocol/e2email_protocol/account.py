@@ -59,9 +59,7 @@ PAIRING_CAP: Final = 1408 * 1024
 PAIRINGS_CAP: Final = 5
 # Twelve words are typed within minutes; a message that lies longer only waits for a thief.
 PAIRING_SECONDS: Final = 3600
-# A sealed mail in its rendered form: the largest that is taken in, sealed and armored.
-RECORD_CAP: Final = 75 * 1024 * 1024
-RECORD_REQUEST_CAP: Final = 101 * 1024 * 1024
+# Envelopes that the server looks at for one reply, some 2 MiB of them.
 RECORDS_PAGE: Final = 1000
 REPLY_CAP: Final = STATE_REQUEST_CAP
 
@@ -302,18 +300,14 @@ class Revocation(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordReseal(Form):
-    """PUT /v1/records/{id}: the record under other keys, if what is stored has the digest `old`."""
-
-    old: bytes = member(Octets(32, 32))
-    record: bytes = member(Octets(RECORD_CAP, 1), show=False)
-
-
-@dataclass(frozen=True, slots=True)
 class RecordList(Form):
-    """GET /v1/records: record ids in order, at most a page."""
+    """GET /v1/records: record ids in order, at most a page, and perhaps none.
+
+    `after`: ask for what is behind it; null where this is the end.
+    """
 
     records: tuple[str, ...] = member(Many(RECORD_ID, RECORDS_PAGE))
+    after: str | None = member(Perhaps(RECORD_ID))
 
 
 @dataclass(frozen=True, slots=True)
