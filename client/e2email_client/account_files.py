@@ -45,7 +45,7 @@ def establish(home: Home, kept: Kept, keyring: KeyringStore | None) -> None:
     folder = home.accounts / f".new-{secrets.token_hex(8)}"
     private_folder(folder)
     try:
-        write(AccountPaths(folder), kept, keyring)
+        _write(AccountPaths(folder), kept, keyring)
         _name(folder, home.account(kept.settings.address).folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -60,7 +60,7 @@ def _name(folder: Path, final: Path) -> None:
         raise LocalFault(f"The folder {final} cannot be made: {fault.strerror}.") from fault
 
 
-def write(paths: AccountPaths, kept: Kept, keyring: KeyringStore | None) -> None:
+def _write(paths: AccountPaths, kept: Kept, keyring: KeyringStore | None) -> None:
     """All files, each whole; the settings last, since their counters speak of the others."""
     if kept.ca is not None:
         write_private(paths.ca, kept.ca)

@@ -8,7 +8,7 @@ from e2email_client.failure import Alarm, LocalFault, NotSetUp
 from e2email_client.files import read_private, write_private
 from e2email_client.paths import AccountPaths, Home
 
-FORMAT = 1
+FORMAT = 2
 # Bodies of some 100,000 mails. Envelopes are kept whatever this says.
 CACHE_MIB = 4096
 CACHE_MIB_LEAST = 16
@@ -35,6 +35,7 @@ class Settings:
     statement_digest: str  # hex
     own_ca: bool = False
     cache_mib: int = CACHE_MIB  # how much mail is kept on this machine
+    passphrase_generation: int = 1  # of the newest passphrase slot that was seen here
 
     def encode(self) -> bytes:
         lines = [f"format = {FORMAT}"]
@@ -52,7 +53,6 @@ class Settings:
             raise LocalFault(f"{path}: not a TOML file ({fault}).") from None
         if found.pop("format", None) != FORMAT:
             raise LocalFault(f"{path}: format is not {FORMAT}; this program is too old or new.")
-        found.setdefault("cache_mib", CACHE_MIB)  # accounts of earlier versions have none
         for spec in fields(cls):
             if type(found.get(spec.name)) is not spec.type:
                 raise LocalFault(f"{path}: {spec.name} is missing or of a wrong type.")
@@ -74,6 +74,7 @@ def save(paths: AccountPaths, settings: Settings) -> None:
         if (
             settings.vault_version < known.vault_version
             or settings.statement_sequence < known.statement_sequence
+            or settings.passphrase_generation < known.passphrase_generation
         ):
             raise Alarm("Something older than what this device has seen was about to be kept.")
     write_private(paths.settings, settings.encode())

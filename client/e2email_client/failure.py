@@ -34,6 +34,18 @@ class Alarm(ClientError):
     exit_code = 5
 
 
+class Behind(Alarm):
+    """A key of the account put another in place, which this machine does not have yet."""
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(
+            f"The account's key was changed on another machine: new mail is sealed to "
+            f"{fingerprint}, which your own key put in place and this machine does not have yet. "
+            "Run e2email account refresh here; until then new mail cannot be opened."
+        )
+        self.fingerprint = fingerprint
+
+
 class Offline(ClientError):
     """The server was not reached, or did not answer in time."""
 

@@ -48,6 +48,21 @@ class AccountPaths:
         return self.folder / "history.lock"
 
     @property
+    def change_lock(self) -> Path:
+        """Held by the program that changes keys, slots or devices; empty."""
+        return self.folder / "change.lock"
+
+    @property
+    def pending(self) -> Path:
+        """Files of a change that the server may have taken or not (staging)."""
+        return self.folder / "change.pending"
+
+    @property
+    def ready(self) -> Path:
+        """Files of a change that the server took, on their way to their places."""
+        return self.folder / "change.ready"
+
+    @property
     def replay_lock(self) -> Path:
         """Held by the program that sends what the journal holds; empty."""
         return self.folder / "replay.lock"

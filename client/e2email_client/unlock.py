@@ -1,27 +1,30 @@
 """From files and a secret to an open account. No network: what is needed lies on this machine."""
 
+import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from e2email_client import config
+from e2email_client import config, staging
 from e2email_client.api import Login, Server, read_url
 from e2email_client.config import Settings
-from e2email_client.failure import Alarm, LocalFault, WrongSecret
+from e2email_client.failure import Alarm, Behind, LocalFault, WrongSecret
 from e2email_client.files import read_private, write_private
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
-from e2email_crypto import blob, kdf, slot, statement, vault
+from e2email_crypto import blob, cert, kdf, slot, statement, vault
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import KdfRefused
+from e2email_crypto.packets import key_facts
 from e2email_crypto.slot import AccountKey, SlotKind
-from e2email_crypto.statement import Statement
+from e2email_crypto.statement import Authority, Entry, Statement
 from e2email_crypto.vault import Vault
 from e2email_protocol import account as messages
 
 PASSPHRASE = "passphrase"  # noqa: S105  # a kind of slot
+RECOVERY = "recovery"
 KEYRING = "keyring"
 _DEVICE_LABEL = b"e2email v1 device"
 
@@ -60,10 +63,11 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
 
     A passphrase named on the command line is used; else the keyring's key; else a person is asked.
     """
+    staging.finish(paths)
     settings = config.load(paths)
-    key = None if source.given else _by_keyring(paths, settings, keyring)
+    key = None if source.given else by_keyring(paths, settings, keyring)
     if key is None:
-        key = _by_passphrase(paths, settings, source.existing(settings.address))
+        key = by_passphrase(paths, settings, source.existing(settings.address))
     opened = open_vault(read_private(paths.vault), key, settings)
     entries = read_statements(paths)
     newest, _ = verify_history(entries, opened, settings.address)
@@ -101,22 +105,80 @@ def open_vault(box: bytes, key: AccountKey, settings: Settings) -> Vault:
     return opened
 
 
+def listed_certificates(opened: Vault) -> Mapping[str, bytes]:
+    """By fingerprint: what mail may be sealed to. Our own, and those of other devices' own keys."""
+    known = {one.fingerprint: one.certificate for one in opened.identities}
+    for certificate in opened.recipients:
+        known[fingerprint_of(certificate)] = certificate
+    return known
+
+
+def fingerprint_of(certificate: bytes) -> str:
+    """Computed from its primary key, whatever it is called."""
+    with judged("A certificate in the vault"):
+        return key_facts(cert.read_packets(certificate)[0].body).fingerprint
+
+
 def verify_history(
     entries: Sequence[bytes], opened: Vault, address: str
 ) -> tuple[Statement, bytes]:
-    """(newest statement, its digest): the chain holds, and seals to keys of this vault only."""
-    own = {one.fingerprint: one.certificate for one in opened.identities}
+    """(newest statement, its digest): the chain holds, and seals to keys of this vault only.
+
+    Raises Alarm; Behind, an Alarm too, where a key that is in this vault vouched for one that is
+    not: another machine changed the account's keys, and its vault is the newer one.
+    """
+    known = listed_certificates(opened)
+    check_forced(entries, opened)
+    try:
+        newest = _chain(entries, known, opened, address)
+    except Alarm:
+        _check_behind(entries, known, opened, address)
+        raise
+    if foreign := sorted(newest.fingerprints - known.keys()):
+        raise Behind(foreign[0])
+    return newest, Entry.decode(entries[-1]).digest
+
+
+def _chain(
+    entries: Sequence[bytes], known: Mapping[str, bytes], opened: Vault, address: str
+) -> Statement:
     with judged("The key history"):
-        newest = statement.verify_chain(entries, own.values(), address, accepted=opened.accepted)
-    if foreign := sorted(newest.fingerprints - own.keys()):
-        raise Alarm(
-            f"Someone else can read new mail: the server seals to the key {foreign[0]}, "
-            "which is not of this account."
-        )
-    return newest, statement.Entry.decode(entries[-1]).digest
+        return statement.verify_chain(entries, known.values(), address, accepted=opened.accepted)
 
 
-def _by_keyring(
+def _check_behind(
+    entries: Sequence[bytes], known: Mapping[str, bytes], opened: Vault, address: str
+) -> None:
+    """Raise Behind if the chain holds up to an entry that lists a key which is not in the vault.
+
+    What follows that entry may be signed by that key, and cannot be verified here.
+    """
+    for count, octets in enumerate(entries, 1):
+        with judged("The key history"):
+            listed = statement.decode(Entry.decode(octets).statement).fingerprints
+        if foreign := sorted(listed - known.keys()):
+            _chain(entries[:count], known, opened, address)
+            raise Behind(foreign[0])
+
+
+def check_forced(entries: Sequence[bytes], opened: Vault) -> None:
+    """Alarm for an administrator's override that the owner has not looked at."""
+    for octets in entries:
+        with judged("The key history"):
+            entry = Entry.decode(octets)
+            said = statement.decode(entry.statement)
+        if entry.authority is Authority.FORCED and entry.digest not in opened.accepted:
+            when = dt.datetime.fromtimestamp(said.time, dt.UTC)
+            raise Alarm(
+                f"The server's administrator replaced this account's key by force: entry "
+                f"{said.sequence} of its history, dated {when:%Y-%m-%d %H:%M} UTC, names the key "
+                f"{min(said.fingerprints)} and is signed by nobody. Unless you asked for it, "
+                "someone else reads your new mail. If you did: e2email account accept-override "
+                f"{entry.digest.hex()}"
+            )
+
+
+def by_keyring(
     paths: AccountPaths, settings: Settings, keyring: KeyringStore | None
 ) -> AccountKey | None:
     """None: no keyring, no slot, or a keyring that holds another key; the passphrase opens it."""
@@ -133,17 +195,36 @@ def _by_keyring(
         return None
 
 
-def _by_passphrase(paths: AccountPaths, settings: Settings, passphrase: str) -> AccountKey:
-    params = passphrase_params(paths, settings)
-    octets = read_private(paths.slot(PASSPHRASE))
-    wrap = derive(passphrase, params, settings.address, settings.server_name).wrap
+def by_passphrase(paths: AccountPaths, settings: Settings, passphrase: str) -> AccountKey:
+    """WrongSecret, Alarm. Where a change of the passphrase was cut off, either one does."""
+    path = paths.slot(PASSPHRASE)
+    octets = read_private(path)
+    try:
+        return open_slot(octets, passphrase, settings)
+    except WrongSecret:
+        newer = staging.staged(paths, path.name)
+        if newer is None:
+            raise
+        return open_slot(newer, passphrase, settings)
+
+
+def open_slot(octets: bytes, passphrase: str, settings: Settings) -> AccountKey:
+    """A passphrase slot, if it is not older than what this device has seen."""
+    address, server_name = settings.address, settings.server_name
+    wrap = derive(passphrase, slot_params(octets, settings), address, server_name).wrap
     with judged("The passphrase slot"):
-        return slot.unwrap(octets, wrap, settings.address, settings.server_name)
+        return slot.unwrap(
+            octets, wrap, address, server_name, at_least=settings.passphrase_generation
+        )
 
 
 def passphrase_params(paths: AccountPaths, settings: Settings) -> kdf.Params:
     """How the slot on this machine stretches the passphrase."""
-    octets = read_private(paths.slot(PASSPHRASE))
+    return slot_params(read_private(paths.slot(PASSPHRASE)), settings)
+
+
+def slot_params(octets: bytes, settings: Settings) -> kdf.Params:
+    """How a passphrase slot stretches the passphrase."""
     with judged("The passphrase slot"):
         params = slot.inspect(octets, settings.address, settings.server_name).params
     if params is None:
@@ -177,9 +258,12 @@ def read_statements(paths: AccountPaths) -> list[bytes]:
 
 
 def write_device(paths: AccountPaths, key: AccountKey, device: ThisDevice) -> None:
+    write_private(paths.device, sealed_device(key, device))
+
+
+def sealed_device(key: AccountKey, device: ThisDevice) -> bytes:
     content = device.token if device.key is None else f"{device.token}\n{device.key.seed.hex()}"
-    box = blob.seal_chunks(_device_key(key), b"", [content.encode()])
-    write_private(paths.device, b"".join(box))
+    return b"".join(blob.seal_chunks(_device_key(key), b"", [content.encode()]))
 
 
 def read_device(paths: AccountPaths, key: AccountKey) -> ThisDevice:

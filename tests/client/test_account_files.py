@@ -67,7 +67,7 @@ BROKEN = {
     "no TOML": (b"format = ", "not a TOML file"),
     "not UTF-8": (b"\xff", "not a TOML file"),
     "no format": (b"", "format"),
-    "newer format": (SETTINGS.encode().replace(b"format = 1", b"format = 2"), "format"),
+    "newer format": (SETTINGS.encode().replace(b"format = 2", b"format = 3"), "format"),
     "a number as text": (
         SETTINGS.encode().replace(b"imaps_port = 993", b'imaps_port = "993"'),
         "imaps_port",

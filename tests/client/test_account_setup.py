@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from e2email_client import config
-from e2email_client.account import Done, Wish, create, join
+from e2email_client.account import Done, Wish, create
+from e2email_client.joining import join
 from e2email_client.failure import Alarm, BadServer, ClientError, LocalFault, Refused, WrongSecret
 from e2email_client.passphrase import Source
 from e2email_client.paths import Home
@@ -290,12 +291,17 @@ async def put_vault(running: Running, octets: bytes, version: int) -> None:
 
 async def joined(running: Running, home: Path) -> ClientError:
     """What joining says; nothing may be written."""
-    before = sorted((path, path.read_bytes()) for path in home.rglob("*") if path.is_file())
+    before = contents(home)
     with pytest.raises(ClientError) as caught:
         await asyncio.to_thread(join, wish(running, home), NOW)
-    after = sorted((path, path.read_bytes()) for path in home.rglob("*") if path.is_file())
-    assert before == after
+    assert contents(home) == before
     return caught.value
+
+
+def contents(home: Path) -> dict[Path, bytes]:
+    """All files but locks, which are empty and tell nothing."""
+    files = (path for path in home.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path: path.read_bytes() for path in files}
 
 
 async def test_an_older_vault_is_an_alarm(running: Running, tmp_path: Path) -> None:
@@ -406,7 +412,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "slot with other parameters": (slot_with_other_parameters, "stretched"),
     "own key swapped": (swapped_key, "key history"),
     "a key added": (added_key, "key history"),
-    "a forced entry": (forced_entry, "key history"),
+    "a forced entry": (forced_entry, "by force"),
     "no key history": (no_history, "key history"),
 }
 
@@ -438,7 +444,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[kdf.Params]:
         found.append(params)
         return kdf.split(passphrase, PARAMS, address, name)
 
-    monkeypatch.setattr("e2email_client.account.derive", derive)
+    monkeypatch.setattr("e2email_client.owner.derive", derive)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`cache_mib` in account.toml: there by default, bounded, and what Room goes by."""
+"""`cache_mib` in account.toml: bounded, and what Room goes by."""
 
 from dataclasses import replace
 
@@ -8,13 +8,6 @@ from e2email_client import config
 from e2email_client.failure import LocalFault
 from e2email_client.stores import open_room, open_stores
 from support.machine import Machine
-
-
-def test_accounts_of_earlier_versions_have_none(machine: Machine) -> None:
-    octets = machine.unlocked.settings.encode()
-    without = b"".join(one for one in octets.splitlines(True) if b"cache_mib" not in one)
-    assert without != octets
-    assert config.Settings.decode(without, "x").cache_mib == config.CACHE_MIB
 
 
 @pytest.mark.parametrize("value", [b"15", b"0", b"-1", b'"many"', b"4.5", b"true"])

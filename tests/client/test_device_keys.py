@@ -9,61 +9,25 @@ from typing import Any
 import pytest
 
 from e2email_client import config, history
-from e2email_client.account import Wish, create, join
 from e2email_client.api import AccountApi
 from e2email_client.failure import Alarm, ClientError, Offline, Refused
 from e2email_client.history import History
-from e2email_client.passphrase import Source
 from e2email_client.paths import Home
-from e2email_client.unlock import ThisDevice, Unlocked, read_statements, unlock, write_device
-from e2email_crypto import kdf, keyedit, statement
+from e2email_client.unlock import ThisDevice, Unlocked, read_statements, write_device
+from e2email_crypto import keyedit, statement
 from e2email_crypto.arrival import ArrivalKey
-from e2email_crypto.statement import Entry, Policy, Statement
+from e2email_crypto.statement import Entry, Statement
 from e2email_server.store.types import Statement as StoredStatement
-from support.account_server import ALICE, PARAMS, PASSPHRASE, Running, account_server
+from support.account_server import ALICE, Running, account_server
 from support.machine import Done
 from support.machine import Machine as Shown
-
-NOW = 1_750_000_000
+from support.owner import NOW, Machine
 
 
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     async with account_server() as started:
         yield started
-
-
-class Machine:
-    """One of alice's, by its home."""
-
-    def __init__(self, running: Running, home: Path) -> None:
-        self.running = running
-        self.home = home
-        self.wish = Wish(
-            Home(home), ALICE, running.server, "laptop", PASSPHRASE, None, kdf.M_KIB_MIN
-        )
-
-    async def create(self) -> "Machine":
-        invite = await self.running.accounts.invite(ALICE)
-        args = self.wish, invite, "Alice", Policy.SEALED, NOW, PARAMS
-        await asyncio.to_thread(create, *args)
-        return self
-
-    async def join(self, now: int = NOW + 10) -> "Machine":
-        await asyncio.to_thread(join, self.wish, now)
-        return self
-
-    @property
-    def unlocked(self) -> Unlocked:
-        secret = self.home.parent / "passphrase"
-        secret.write_text(PASSPHRASE + "\n")
-        return unlock(Home(self.home).account(ALICE), Source(file=secret), None)
-
-    @property
-    def key(self) -> ArrivalKey:
-        found = self.unlocked.device_key
-        assert found is not None
-        return found
 
 
 @pytest.fixture

@@ -73,10 +73,11 @@ def command(
     With --invite a new account is made, and its keys on this machine. Without, an account that
     exists is fetched from its server with its passphrase; doing so again fetches what changed.
     """
-    from e2email_client.account import Wish, create, join
+    from e2email_client.account import Wish, create
     from e2email_client.api import read_url
     from e2email_client.failure import LocalFault
     from e2email_client.files import read_private
+    from e2email_client.joining import join
     from e2email_crypto.statement import Policy
 
     if invite is None and (name or policy):
