@@ -6,13 +6,14 @@ often, in its section "settings". One line a day is said, with the command that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from e2email_client.failure import LocalFault
+from e2email_client.shared_state import SharedState
 from e2email_crypto.vault import Custody, Vault
 
 CARE, SETTINGS = "care", "settings"
@@ -65,47 +66,29 @@ class Reminder:
         return f"{self.text} {self.command}"
 
 
-class State(Protocol):
-    """What is needed of shared_state.SharedState."""
-
-    def get(self, section: str) -> dict[str, Any]: ...
-
-    def put(self, section: str, key: str, value: Any | None, now: int) -> None: ...
-
-    def update(
-        self,
-        section: str,
-        key: str,
-        change: Callable[[Any | None], Any | None],
-        now: int,
-        *,
-        quiet: bool = False,
-    ) -> Any | None: ...
-
-
 def recovery_name(secret: bytes | None) -> str:
     """Tells one recovery secret from another. 128 random bits are not found from it."""
     return sha256(_RECOVERY_LABEL + secret).hexdigest()[:16] if secret else ""
 
 
-def record(state: State, kind: Kind, vault: Vault, now: int) -> None:
+def record(state: SharedState, kind: Kind, vault: Vault, now: int) -> None:
     """It was done now, with this vault. LocalFault."""
     done = Done(now, vault.counter, recovery_name(vault.recovery))
     state.put(CARE, kind.value, asdict(done), now)
 
 
-def done(state: State, kind: Kind) -> Done | None:
+def done(state: SharedState, kind: Kind) -> Done | None:
     """What is not understood was not done."""
     return _done(state.get(CARE).get(kind.value))
 
 
-def often(state: State) -> Often:
+def often(state: SharedState) -> Often:
     known = state.get(SETTINGS)
     values = {one.name: known.get(one.name, one.default) for one in fields(Often)}
     return Often(**{name: _days(value, name) for name, value in values.items()})
 
 
-def set_often(state: State, wanted: Mapping[str, int], now: int) -> None:
+def set_often(state: SharedState, wanted: Mapping[str, int], now: int) -> None:
     """`wanted`: names of Often's fields. LocalFault."""
     for name, days in wanted.items():
         if not 0 <= days <= DAYS_MAX:
@@ -113,7 +96,7 @@ def set_often(state: State, wanted: Mapping[str, int], now: int) -> None:
         state.put(SETTINGS, name, days, now)
 
 
-def due(state: State, vault: Vault, now: int) -> list[Reminder]:
+def due(state: SharedState, vault: Vault, now: int) -> list[Reminder]:
     """What is due, the most urgent first."""
     limits = often(state)
     return [
@@ -123,7 +106,7 @@ def due(state: State, vault: Vault, now: int) -> list[Reminder]:
     ]
 
 
-def once_a_day(state: State, found: list[Reminder], now: int) -> Reminder | None:
+def once_a_day(state: SharedState, found: list[Reminder], now: int) -> Reminder | None:
     """The first of `found`, unless one was said today on any device that was heard of."""
     if not found:
         return None
@@ -133,7 +116,7 @@ def once_a_day(state: State, found: list[Reminder], now: int) -> Reminder | None
         before.append(day)
         return today
 
-    state.update(CARE, _TOLD, tell, now, quiet=True)
+    state.update(CARE, _TOLD, tell, now, matters=lambda: False)
     return None if before[-1] == today else found[0]
 
 

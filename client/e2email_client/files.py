@@ -2,6 +2,9 @@
 
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2email_client.failure import LocalFault
@@ -64,6 +67,31 @@ def read_private(path: Path) -> bytes:
     if len(content) > FILE_CAP:
         raise LocalFault(f"The file {path} is too large to be ours.")
     return content
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder of 0700 to be filled, which gets the name `path` when all went well.
+
+    Else nothing is left. Who fills it makes its files durable. LocalFault, also where something of
+    that name is there.
+    """
+    if path.exists():
+        raise LocalFault(f"{path} exists already; name a folder that does not.")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        new.mkdir(mode=0o700, parents=True)
+        yield new
+        for folder, _, _ in os.walk(new):
+            sync_folder(Path(folder))
+        new.rename(path)
+        sync_folder(path.absolute().parent)
+    except OSError as fault:
+        shutil.rmtree(new, ignore_errors=True)
+        raise LocalFault(f"The folder {path} cannot be written: {fault.strerror}.") from fault
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
 
 
 def sync_folder(path: Path) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from e2email_client.export import folder_name
-from e2email_client.failure import LocalFault
-from e2email_client.files import sync_folder
+from e2email_client.files import new_folder
 
 # https://cr.yp.to/proto/maildir.html; P as nmh and mutt use it
 _MAILDIR_FLAGS = {"\\Seen": "S", "\\Answered": "R", "\\Flagged": "F", "\\Draft": "D",
@@ -76,26 +73,8 @@ KINDS: Mapping[str, Callable[[Path], Folders]] = {"maildir": Maildirs, "mbox": M
 @contextmanager
 def writing(folder: Path, kind: str) -> Iterator[Folders]:
     """`folder` is named when all of it is there; it must not exist. LocalFault."""
-    if folder.exists():
-        raise LocalFault(f"{folder} exists already; name a folder that does not.")
-    new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    try:
-        new.mkdir(mode=0o700, parents=True)
+    with new_folder(folder) as new:
         yield KINDS[kind](new)
-        _sync(new)
-        new.rename(folder)
-        sync_folder(folder.absolute().parent)
-    except OSError as fault:
-        shutil.rmtree(new, ignore_errors=True)
-        raise LocalFault(f"The folder {folder} cannot be written: {fault.strerror}.") from fault
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-
-
-def _sync(root: Path) -> None:
-    for folder, _, _ in os.walk(root):
-        sync_folder(Path(folder))
 
 
 @contextmanager

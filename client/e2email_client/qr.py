@@ -1,4 +1,4 @@
-"""QR codes for terminals, text files and paper. Error correction M: a crease or a stain is no loss.
+"""QR codes for terminals, text files and paper.
 
 ISO/IEC 18004. Nothing here knows what a code says.
 """
@@ -14,6 +14,9 @@ from e2email_client.failure import LocalFault
 # and a screen of 24 lines has no room for more.
 QUIET_PAPER = 4
 QUIET_SCREEN = 2
+# Error correction: a crease or a stain of paper is no loss; a screen has neither.
+LEVEL_PAPER = "m"
+LEVEL_SCREEN = "l"
 _BLOCKS = {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}
 
 
@@ -43,12 +46,12 @@ class Matrix:
                     start = None
 
 
-def matrix(text: str) -> Matrix:
+def matrix(text: str, level: str = LEVEL_PAPER) -> Matrix:
     """LocalFault for more than one code can hold (some 2,300 octets)."""
     import segno
 
     try:
-        made = segno.make(text, error="m", boost_error=False, micro=False)
+        made = segno.make(text, error=level, boost_error=False, micro=False)
     except segno.DataOverflowError:
         raise LocalFault("That is too much for one QR code.") from None
     return Matrix(tuple(tuple(bool(module) for module in row) for row in made.matrix))

@@ -32,8 +32,10 @@ def test_the_blocks_are_read_back(text: str, quiet: int) -> None:
     assert decoded(picture(qr.lines(qr.matrix(text), quiet))) == [text]
 
 
-def test_fourteen_words_fit_a_terminal_of_80_by_24() -> None:
-    lines = qr.lines(qr.matrix(WORDS))
+@pytest.mark.parametrize("text", [WORDS, " ".join(["ACADEMIC"] * 20)])
+def test_words_and_shares_fit_a_terminal_of_80_by_24(text: str) -> None:
+    lines = qr.lines(qr.matrix(text, qr.LEVEL_SCREEN))
+    assert decoded(picture(lines)) == [text]
     assert len(lines) <= 23  # one is the prompt's
     assert max(map(len, lines)) <= 80
 
