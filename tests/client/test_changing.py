@@ -90,14 +90,14 @@ async def test_it_is_behind_also_where_the_new_key_signed_since(
 ) -> None:
     """The entries of a key that is not here cannot be verified here."""
     await first.change(lambda change: rotate(change, other))
-    await first.change(lambda change: publish(change, None, added_address, NOW + 40))
+    await first.change(lambda change: publish(change, None, added_device, NOW + 40))
     entries = [one.octets for one in await first.running.store.statements(1, 1, 9)]
     with pytest.raises(Behind):
         verify_history(entries, second.unlocked.vault, ALICE)
 
 
-def added_address(before: Statement) -> Statement:
-    return replace(before, addresses=(*before.addresses, "a@example.test"))
+def added_device(before: Statement) -> Statement:
+    return replace(before, device_keys=(*before.device_keys, b"d" * 32))
 
 
 async def test_a_server_that_withholds_the_newer_vault(
@@ -114,7 +114,7 @@ async def test_the_newest_is_taken_before_anything_is_changed(
     first: Machine, second: Machine, other: Any
 ) -> None:
     await first.change(lambda change: rotate(change, other))
-    named = await second.change(lambda change: publish(change, None, added_address, NOW + 40))
+    named = await second.change(lambda change: publish(change, None, added_device, NOW + 40))
     assert named.statement.sequence == 4
     assert named.statement.fingerprints == {other.fingerprint}
 
@@ -151,13 +151,13 @@ async def test_another_machine_was_faster_with_the_history(
     first: Machine, second: Machine, other: Any
 ) -> None:
     def both(change: Change) -> Change:
-        theirs = second.change(lambda one: publish(one, None, added_address, NOW + 40))
+        theirs = second.change(lambda one: publish(one, None, added_device, NOW + 40))
         asyncio.run_coroutine_threadsafe(theirs, loop).result()
         return rotate(change, other)
 
     loop = asyncio.get_running_loop()
     changed = await first.change(both)
-    assert changed.statement.addresses == (ALICE, "a@example.test")
+    assert b"d" * 32 in changed.statement.device_keys
     assert changed.statement.fingerprints == {other.fingerprint}
 
 
