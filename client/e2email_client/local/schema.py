@@ -231,6 +231,16 @@ CREATE TABLE elsewhere (                       -- by nobody here, and not acknow
 ) WITHOUT ROWID;
 """
 
+# Contacts known from received mail alone: learned.py.
+_LEARNED = """
+CREATE TABLE learned (
+  address TEXT PRIMARY KEY,
+  value TEXT NOT NULL,                         -- JSON, contact_form.py
+  octets INTEGER NOT NULL                      -- of the value
+) WITHOUT ROWID;
+"""
+
 STATE_STEPS = (
     _PROXY, _SEEN, _APP_PASSWORD, _JOURNAL, _SYNCED, _IMPORTED, _MARKS, _SHARED, _CARRIED,
+    _LEARNED,
 )  # fmt: skip
