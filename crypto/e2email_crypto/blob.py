@@ -8,6 +8,7 @@ only there is it known to be whole.
 from collections.abc import Callable, Iterable, Iterator
 
 from . import _sodium, _wire
+from ._pieces import Pieces
 from .errors import Damaged, UnknownVersion
 
 VERSION = 1
@@ -21,7 +22,7 @@ _FRAME = CHUNK + _sodium.STREAM_FRAME_EXTRA
 def seal_chunks(key: bytes, aad: bytes, plaintext: Iterable[bytes]) -> Iterator[bytes]:
     """The box in pieces. `plaintext` comes in pieces of any size, `aad` says what it belongs to."""
     header, push = _sodium.stream_sealer(_checked(key))
-    ad, source = _wire.pack(_HEAD, aad), _Octets(plaintext)
+    ad, source = _wire.pack(_HEAD, aad), Pieces(plaintext)
     yield _HEAD + header
     chunk = source.take(CHUNK)
     while following := source.take(CHUNK):
@@ -42,7 +43,7 @@ def open_chunks(key: bytes, aad: bytes, box: Iterable[bytes]) -> Iterator[bytes]
     Raises UnknownVersion and Damaged: also for a wrong key or aad, and, after whole chunks were
     given, for a box that was cut at the border of a chunk.
     """
-    source = _Octets(box)
+    source = Pieces(box)
     pull = _sodium.stream_opener(_checked(key), _stream_header(source.take(_HEAD_SIZE)))
     ad = _wire.pack(_HEAD, aad)
     first, final = True, False
@@ -85,25 +86,3 @@ def _open_frame(
     if tag != _sodium.STREAM_MESSAGE:
         raise Damaged("a chunk of an unknown kind")
     return chunk, False
-
-
-class _Octets:
-    """Reads pieces of any size as one stream; views, so that a 50 MB piece is not copied whole."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._view = memoryview(b"")
-
-    def take(self, size: int) -> bytes:
-        """`size` octets, fewer only at the end."""
-        taken: list[memoryview] = []
-        while size:
-            if not self._view:
-                piece = next(self._pieces, None)
-                if piece is None:
-                    break
-                self._view = memoryview(piece)
-            taken.append(self._view[:size])
-            self._view = self._view[size:]
-            size -= len(taken[-1])
-        return b"".join(taken)
