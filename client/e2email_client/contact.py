@@ -191,7 +191,9 @@ class Contact:
         return replace(self, known=known)
 
     def told(self, time: int, what: str, fingerprint: str) -> "Contact":
-        return replace(self, events=_newest((*self.events, Event(time, what, fingerprint))))
+        # in the order in which they were told, also those of one second
+        at = max([time, *(one.time + 1 for one in self.events)])
+        return replace(self, events=_newest((*self.events, Event(at, what, fingerprint))))
 
     def join(self, other: "Contact") -> "Contact":
         """What both devices know."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from e2email_crypto import cert, gate
-from e2email_crypto.errors import BadKey, KeyRefused, Refusal
+from e2email_crypto.errors import KeyRefused, OtherKey, Refusal
 from e2email_crypto.gate import Recipient
-from e2email_protocol.address import BadAddress, parse_address
-
-# RFC 9580, 5.11: by convention `Name <address>`, or the address alone
-_ANGLE: Final = re.compile(r"<([^<>]*)>\s*\Z")
+from e2email_protocol.address import parse_address
 
 SAID: Final = {
     Refusal.TOO_BIG: "is too big: above 64 KiB",
@@ -45,7 +41,7 @@ def judge(certificate: bytes, address: str | None, now: int) -> Judged:
         info = cert.examine(cert.read_packets(certificate), now)
     except KeyRefused as refused:
         return Judged("", b"", refused.reason, theirs=False)
-    theirs = address is None or address in map(owner_of, info.user_ids)
+    theirs = address is None or any(cert.names(one, address) for one in info.user_ids)
     return Judged(info.fingerprint, certificate, refusal(certificate, now), theirs)
 
 
@@ -72,9 +68,8 @@ def merged(known: bytes, news: bytes) -> bytes:
     if known == news:
         return known
     try:
-        octets: bytes = cert.merge(known, news)
-        return octets
-    except (BadKey, KeyRefused):
+        return cert.merge(known, news)
+    except (OtherKey, KeyRefused):
         return known
 
 
@@ -82,12 +77,3 @@ def canonical(address: str) -> str:
     """The one form of an address in which contacts are named. Raises BadAddress."""
     local, domain = parse_address(address).key
     return f"{local}@{domain}"
-
-
-def owner_of(user_id: str) -> str:
-    """The address that a user id names, in canonical form; empty where it names none."""
-    angle = _ANGLE.search(user_id)
-    try:
-        return canonical(angle[1] if angle else user_id.strip())
-    except BadAddress:
-        return ""
