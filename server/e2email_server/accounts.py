@@ -1,20 +1,32 @@
 """The rules of accounts: registration by invite, boxes, key history, tokens. Knows no HTTP."""
 
-import asyncio
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from e2email_crypto import token as tokens
 from e2email_protocol import account as messages
 from e2email_protocol.jsonform import FormInvalid
-from e2email_server.clock import Clock
-from e2email_server.keycheck import check
-from e2email_server.logins import Logins, TryLater
-from e2email_server.store.api import Store
+from e2email_server.account_boxes import (
+    RECOVERY,
+    SLOT,
+    SLOTS,
+    STATE,
+    VAULT,
+    AccountBoxes,
+    slot_boxes,
+    stored_kdf,
+)
+from e2email_server.account_keys import AccountKeys
+from e2email_server.logins import TryLater
 from e2email_server.store.errors import NotFound
-from e2email_server.store.types import Account, Box, Invite, Kdf, NewAccount, NewToken
-from e2email_server.throttle import Throttle
+from e2email_server.store.types import (
+    Account,
+    Box,
+    Invite,
+    NewAccount,
+    NewToken,
+    Recipient,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +36,6 @@ INVITE_SECONDS = 7 * 86_400
 # What our client asks for; an address without an account is answered the same (crypto/kdf.py).
 USUAL_T, USUAL_M_KIB = 3, 256 * 1024
 
-VAULT = "vault"
-STATE = "state"
-SLOT = "slot:"
 # The one box that is no secret: a word that anybody may ask for who knows the address.
 AUTOCONFIG = "autoconfig"
 
@@ -37,26 +46,29 @@ class InviteRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A valid invite: the address it is for, and the hash it is stored under."""
+    """A valid invite: the address it is for, the account whose keys end, its stored hash."""
 
     address: str
     invite_hash: bytes = field(repr=False)
+    replaces: int | None = None
 
 
-class Accounts:
+class Accounts(AccountKeys, AccountBoxes):
     """What the account API may do to the store. Store errors pass through."""
 
-    def __init__(self, store: Store, logins: Logins, throttle: Throttle, clock: Clock) -> None:
-        self._store = store
-        self._logins = logins
-        self._throttle = throttle
-        self._clock = clock
+    async def invite(self, address: str, *, replace: bool = False) -> str:
+        """A token that registers this address once within a week.
 
-    async def invite(self, address: str) -> str:
-        """A token that registers this address once within a week. Raises AlreadyExists."""
+        With `replace` the account is there, and whoever has the token gives it new keys and
+        logins. Raises AlreadyExists, with `replace` NotFound.
+        """
         invite, now = tokens.generate(INVITE_PREFIX), self._clock()
-        kept = Invite(address.lower(), now, now + INVITE_SECONDS)
+        address = address.lower()
+        replaces = (await self._store.account(address)).account_id if replace else None
+        kept = Invite(address, now, now + INVITE_SECONDS, replaces)
         await self._store.invite(kept, self._logins.token_hash(invite))
+        if replace:
+            log.warning("account %s may be begun anew by an invite", address)
         return invite
 
     async def invited(self, invite: str, peer: str) -> Invited:
@@ -69,39 +81,54 @@ class Accounts:
             raise TryLater(wait)
         invite_hash = self._logins.token_hash(invite)
         try:
-            return Invited((await self._store.find_invite(invite_hash)).address, invite_hash)
+            found = await self._store.find_invite(invite_hash)
         except NotFound:
             self._throttle.failed("invite " + peer, peer)
             log.info("invite refused, peer %s", peer)
             raise InviteRefused("invite refused") from None
+        return Invited(found.address, invite_hash, found.replaces)
+
+    async def invited_history(self, invited: Invited, first: int) -> messages.Statements:
+        """What the registration continues: nothing unless the invite replaces an account."""
+        if invited.replaces is None:
+            return messages.Statements((), ())
+        return await self.statements(await self._store.account_by_id(invited.replaces), first)
 
     async def register(self, wish: messages.Registration, invited: Invited) -> messages.AccountInfo:
-        """Raises InviteRefused, KeysRefused, FormInvalid, TryLater, AlreadyExists."""
+        """Raises InviteRefused, KeysRefused, FormInvalid, TryLater, AlreadyExists, Conflict."""
         address = wish.address.lower()
         if address != invited.address:
             raise InviteRefused("invite refused")
-        published = await asyncio.to_thread(
-            check, wish.statement, [wish.certificate], address, self._clock()
-        )
-        boxes = [Box(SLOT + one.kind, one.version, one.wrapped) for one in wish.slots]
-        if len({box.name for box in boxes}) != len(boxes):
-            raise FormInvalid("a kind of slot occurs twice")
-        account = NewAccount(
-            address=address,
-            policy=published.policy,
-            kdf=_kdf(wish.kdf),
-            auth_hash=await self._logins.hash_auth(wish.auth),
-            certificates=published.certificates,
-            statement=published.statement,
-            boxes=(*([Box(VAULT, 1, wish.vault)] if wish.vault else []), *boxes),
-        )
-        try:
-            await self._store.register(account, invited.invite_hash)
-        except NotFound:
-            # somebody used the invite since we looked
-            raise InviteRefused("invite refused") from None
-        log.info("account %s registered", address)
-        return messages.AccountInfo(address, 1, 1, 0, _versions(boxes), False)
+        boxes = _boxes(wish)
+        auth_hash = await self._logins.hash_auth(wish.auth)
+        async with self._changing:
+            old = await self._replaced(invited)
+            published = await self._judged(
+                address, wish.statement, [wish.certificate], old, forced=old is not None
+            )
+            account = NewAccount(
+                address=address,
+                policy=published.policy,
+                kdf=stored_kdf(wish.kdf),
+                auth_hash=auth_hash,
+                certificates=published.certificates,
+                statement=published.statement,
+                boxes=boxes,
+                recovery_hash=wish.recovery and self._logins.recovery_hash(wish.recovery),
+            )
+            try:
+                made = await self._store.register(account, invited.invite_hash)
+            except NotFound:
+                # somebody used the invite since we looked
+                raise InviteRefused("invite refused") from None
+        if old is None:
+            log.info("account %s registered", address)
+        else:
+            log.warning("account %s begun anew by an invite", address)
+        return await self.info(made)
+
+    async def _replaced(self, invited: Invited) -> Recipient | None:
+        return None if invited.replaces is None else await self._store.recipient(invited.address)
 
     async def login_parameters(self, address: str) -> messages.KdfParameters:
         """The account's, or made-up ones that stay the same for an address without an account."""
@@ -125,17 +152,12 @@ class Accounts:
             newest.sequence if newest else 0,
             versions.get(VAULT, 0),
             versions.get(STATE, 0),
-            _versions(boxes),
-            False,
+            tuple(
+                messages.SlotVersion(name.removeprefix(SLOT), versions[name])
+                for name in sorted(SLOTS.intersection(versions))
+            ),
+            await self._store.has_recovery(account.account_id),
         )
-
-    async def box(self, account: Account, name: str) -> Box:
-        """Raises NotFound."""
-        return await self._store.box(account.account_id, name)
-
-    async def put_box(self, account: Account, name: str, version: int, octets: bytes) -> None:
-        """Raises Conflict."""
-        await self._store.put_box(account.account_id, Box(name, version, octets))
 
     async def autoconfig(self, address: str) -> str:
         """One of messages.AUTOCONFIG; for an address without an account the usual one."""
@@ -151,61 +173,6 @@ class Accounts:
         boxes = {box.name: box.version for box in await self._store.boxes(account.account_id)}
         version = boxes.get(AUTOCONFIG, 0) + 1
         await self.put_box(account, AUTOCONFIG, version, choice.encode("ascii"))
-
-    async def slots(self, account: Account) -> messages.Slots:
-        boxes = await self._store.boxes(account.account_id)
-        return messages.Slots(
-            tuple(
-                messages.Slot(box.name.removeprefix(SLOT), box.version, box.octets)
-                for box in boxes
-                if box.name.startswith(SLOT)
-            )
-        )
-
-    async def put_slot(self, account: Account, wish: messages.NewSlot) -> None:
-        """A passphrase slot changes together with the login. Raises Conflict, FormInvalid."""
-        if wish.slot is None:
-            raise FormInvalid("a slot is missing")
-        box = Box(SLOT + wish.slot.kind, wish.slot.version, wish.slot.wrapped)
-        if (wish.slot.kind == "passphrase") != (wish.login is not None):
-            raise FormInvalid("a passphrase slot has a login, others have none")
-        if wish.login is None:
-            await self._store.put_box(account.account_id, box)
-            return
-        hashed = await self._logins.hash_auth(wish.login.auth)
-        await self._store.set_auth(account.account_id, hashed, _kdf(wish.login.kdf), box)
-        log.info("account %s changed its passphrase", account.address)
-
-    async def statements(self, account: Account, first: int) -> messages.Statements:
-        page = await self._store.statements(account.account_id, first, messages.STATEMENTS_PAGE)
-        in_use = (await self._store.recipient(account.address)).certificates
-        return messages.Statements(
-            tuple(one.octets for one in page), tuple(one.octets for one in in_use)
-        )
-
-    async def publish(
-        self, account: Account, entry: bytes, certificates: tuple[bytes, ...] | None
-    ) -> None:
-        """Append to the key history; with certificates None, the present ones stay.
-
-        Raises KeysRefused, Conflict.
-        """
-        old = await self._store.recipient(account.address)
-        if certificates is None:
-            certificates = tuple(one.octets for one in old.certificates)
-        published = await asyncio.to_thread(
-            check,
-            entry,
-            certificates,
-            account.address,
-            self._clock(),
-            old.statement,
-            old.certificates,
-        )
-        await self._store.publish(
-            account.account_id, published.certificates, published.statement, published.policy
-        )
-        log.info("account %s published statement %d", account.address, published.statement.sequence)
 
     async def new_token(self, account: Account, wish: messages.TokenRequest) -> messages.NewToken:
         """Raises LimitReached. The token is in this answer and nowhere else."""
@@ -241,13 +208,16 @@ class Accounts:
         await self._store.remove_token(account.account_id, token_id)
 
 
-def _versions(boxes: Iterable[Box]) -> tuple[messages.SlotVersion, ...]:
-    return tuple(
-        messages.SlotVersion(box.name.removeprefix(SLOT), box.version)
-        for box in boxes
-        if box.name.startswith(SLOT)
-    )
-
-
-def _kdf(message: messages.KdfParameters) -> Kdf:
-    return Kdf(message.t, message.m_kib, message.salt)
+def _boxes(wish: messages.Registration) -> tuple[Box, ...]:
+    """Vault and slots, all or, in paranoid custody, none. Raises FormInvalid."""
+    slots = slot_boxes(wish.slots)
+    if wish.vault is None:
+        if slots:
+            raise FormInvalid("slots are there, and no vault for them")
+        return ()
+    if not slots:
+        raise FormInvalid("a vault is there, and no slot for it")
+    recovers = SLOT + RECOVERY in {box.name for box in slots}
+    if recovers != (wish.recovery is not None):
+        raise FormInvalid("a recovery slot has recovery")
+    return (Box(VAULT, 1, wish.vault), *slots)

@@ -30,6 +30,9 @@ HASHES_AT_ONCE = 2
 HASHES_WAITING = 100
 SECONDS_A_DAY = 86_400
 
+RECOVERY = "recovery"
+RECOVERY_PREFIX = "e2r_"
+
 Result = TypeVar("Result")
 
 
@@ -47,7 +50,7 @@ class TryLater(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody who has proved an account. `kind` is "auth", "device" or "app"."""
+    """Somebody who has proved an account. `kind` is "auth", "recovery", "device" or "app"."""
 
     account: Account
     kind: str
@@ -82,6 +85,10 @@ class Logins:
         """What the store looks tokens and invites up by."""
         return tokens.token_hash(token, self._token_key)
 
+    def recovery_hash(self, auth: bytes) -> bytes:
+        """What is stored in place of a recovery secret's `auth`: 128 bits cannot be guessed."""
+        return self.token_hash(RECOVERY_PREFIX + auth.hex())
+
     async def hash_auth(self, auth: bytes) -> str:
         """What is stored in place of `auth`. Raises TryLater."""
         return (await self._slowly(lambda: auth_hash.hash_auth(auth))).hex()
@@ -113,6 +120,24 @@ class Logins:
         self._throttle.welcome("device " + peer, peer)
         await self._used(found)
         return Identity(account, found.kind, found.scopes, found.token_id)
+
+    async def by_recovery(self, token: str, peer: str) -> Identity:
+        """The account of a recovery secret, shown as a bearer that names no address."""
+        self._look("recovery " + peer, peer)
+        account = await self._recovered(token)
+        if account is None or not account.enabled:
+            self._throttle.failed("recovery " + peer, peer)
+            raise self._refused("recovery secret", peer)
+        self._throttle.welcome("recovery " + peer, peer)
+        log.info("account %s opened by its recovery secret, peer %s", account.address, peer)
+        return Identity(account, RECOVERY, frozenset())
+
+    async def _recovered(self, token: str) -> Account | None:
+        try:
+            account_id = await self._store.find_recovery(self.token_hash(token))
+            return await self._store.account_by_id(account_id)
+        except NotFound:
+            return None
 
     async def check_login(self, address: str, secret: str, peer: str) -> Identity:
         """A login over IMAP, POP3 or submission, by app password or device token.

@@ -39,6 +39,7 @@ class Parts:
     recipients: Recipients
     sealing: Sealing
     memory: MemoryBudget
+    uploads: Share
     imap: Backend
     pop3: Pop3Backend
 
@@ -68,23 +69,20 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
     sealing = Sealing(keys.arrival)
     stack.callback(sealing.close)
     memory = MemoryBudget(SmtpLimits.from_config(limits))
+    recipients = Recipients(store, settings, clock.now)
     appending = Appending(store, sealing, keys.arrival, clock.now, limits.message_size)
+    uploads = Share(memory, appending.literal_limit)
     return Parts(
         settings,
         keys,
         store,
         ServerTls(settings),
         logins,
-        Accounts(store, logins, throttle, clock.now),
-        Recipients(store, settings, clock.now),
+        Accounts(store, logins, throttle, clock.now, recipients.owner),
+        recipients,
         sealing,
         memory,
-        Backend(
-            store,
-            logins,
-            SharedMailboxes(store),
-            appending,
-            Share(memory, appending.literal_limit),
-        ),
+        uploads,
+        Backend(store, logins, SharedMailboxes(store), appending, uploads),
         Pop3Backend(store, logins),
     )

@@ -464,23 +464,26 @@ async def test_a_lost_race_leaves_the_old_login(alice: Running) -> None:
     await call(alice, "GET", "/v1/slots", m.Slots, login=ALICE_LOGIN)
 
 
-async def test_recovery_slot_has_no_login_and_passphrase_slot_has_one(alice: Running) -> None:
+def slot_wishes() -> list[m.NewSlot]:
+    """What belongs together and is apart."""
     login = m.NewLogin(b"N" * 32, m.KdfParameters(4, PARAMS.m_kib, b"t" * 16))
-    for wish in (
-        m.NewSlot(m.Slot("passphrase", 2, b"x"), None, None),
-        m.NewSlot(m.Slot("recovery", 1, b"x"), login, None),
-    ):
+    passphrase, recovery = m.Slot("passphrase", 2, b"x"), m.Slot("recovery", 1, b"x")
+    return [
+        m.NewSlot(passphrase, None, None),
+        m.NewSlot(passphrase, None, b"R" * 32),
+        m.NewSlot(passphrase, login, b"R" * 32),
+        m.NewSlot(recovery, None, None),
+        m.NewSlot(recovery, login, None),
+        m.NewSlot(recovery, login, b"R" * 32),
+        m.NewSlot(None, None, None),
+    ]
+
+
+async def test_a_slot_comes_with_its_own_login_and_no_other(alice: Running) -> None:
+    for wish in slot_wishes():
         assert await refused(alice, "PUT", "/v1/slots", Ok, wish, ALICE_LOGIN) == "bad-request"
-    await call(
-        alice,
-        "PUT",
-        "/v1/slots",
-        Ok,
-        m.NewSlot(m.Slot("recovery", 1, b"r"), None, None),
-        ALICE_LOGIN,
-    )
     slots = (await call(alice, "GET", "/v1/slots", m.Slots, login=ALICE_LOGIN)).slots
-    assert [one.kind for one in slots] == ["passphrase", "recovery"]
+    assert [(one.kind, one.version) for one in slots] == [("passphrase", 1)]
 
 
 async def test_history_goes_on(alice: Running) -> None:
@@ -576,7 +579,7 @@ async def test_wrong_type_is_refused(running: Running) -> None:
         status, _, octets = await asyncio.to_thread(
             raw, running, "POST", "/v1/login-parameters", b"{}", Content_Type=kind
         )
-        assert (status, code(octets)) == (415, "not-json")
+        assert (status, code(octets)) == (415, "other-type")
 
 
 @pytest.mark.parametrize(

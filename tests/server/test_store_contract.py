@@ -23,6 +23,7 @@ from e2email_server.store.errors import (
 )
 from e2email_server.store.memory import MemoryStore
 from e2email_server.store.names import MAX_FLAGS
+from e2email_server.store.pairing_rows import MAX_PAIRINGS
 from e2email_server.store.types import (
     DEFAULT_MAILBOXES,
     Account,
@@ -31,7 +32,11 @@ from e2email_server.store.types import (
     FlagOp,
     Invite,
     Kdf,
+    Login,
+    NewAccount,
     NewToken,
+    Pairing,
+    Rewrap,
     Statement,
 )
 from support.store_data import TestClock, append_one, message, new_account, record, sql_store
@@ -175,15 +180,184 @@ async def test_an_account_is_disabled(store: Store, alice: Account) -> None:
     assert not (await store.account(alice.address)).enabled
 
 
-async def test_a_passphrase_change_is_one_step(store: Store, alice: Account) -> None:
-    kdf = Kdf(4, 65536, b"t" * 16)
-    with pytest.raises(Conflict):
-        await store.set_auth(alice.account_id, "new", kdf, Box("slots", 1, b"lost race"))
-    assert (await store.account(alice.address)).auth_hash == alice.auth_hash
-    await store.set_auth(alice.account_id, "new", kdf, Box("slots", 2, b"rewrapped"))
+OTHER_LOGIN = Login("new", Kdf(4, 65536, b"t" * 16))
+
+
+async def test_boxes_and_logins_change_in_one_step(store: Store, alice: Account) -> None:
+    change = Rewrap(
+        (Box("slots", 2, b"rewrapped"), Box("vault", 2, b"boxed anew"), Box("state", 1, b"s")),
+        frozenset({"other"}),
+        OTHER_LOGIN,
+        b"R" * 32,
+    )
+    await store.rewrap(alice.account_id, change)
     changed = await store.account(alice.address)
-    assert (changed.auth_hash, changed.kdf) == ("new", kdf)
-    assert (await store.box(alice.account_id, "slots")).octets == b"rewrapped"
+    assert (changed.auth_hash, changed.kdf) == ("new", OTHER_LOGIN.kdf)
+    assert await store.find_recovery(b"R" * 32) == alice.account_id
+    boxes = {box.name: box for box in await store.boxes(alice.account_id)}
+    assert boxes == {box.name: box for box in change.boxes}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "absent"),
+    [
+        ((Box("slots", 2, b"x"), Box("vault", 1, b"late")), frozenset[str]()),
+        ((Box("slots", 2, b"x"), Box("vault", 3, b"early")), frozenset[str]()),
+        ((Box("slots", 2, b"x"), Box("state", 2, b"never first")), frozenset[str]()),
+        ((Box("slots", 2, b"x"),), frozenset({"vault"})),
+    ],
+)
+async def test_a_lost_race_changes_nothing(
+    store: Store, alice: Account, boxes: tuple[Box, ...], absent: frozenset[str]
+) -> None:
+    before = await store.boxes(alice.account_id)
+    with pytest.raises(Conflict):
+        await store.rewrap(alice.account_id, Rewrap(boxes, absent, OTHER_LOGIN, b"R" * 32))
+    assert await store.account(alice.address) == alice
+    assert await store.boxes(alice.account_id) == before
+    assert not await store.has_recovery(alice.account_id)
+
+
+async def test_what_is_not_named_stays(store: Store, alice: Account) -> None:
+    await store.rewrap(alice.account_id, Rewrap(recovery_hash=b"R" * 32))
+    await store.rewrap(alice.account_id, Rewrap((Box("slots", 2, b"x"),)))
+    assert await store.account(alice.address) == alice
+    assert await store.has_recovery(alice.account_id)
+    await store.rewrap(alice.account_id, Rewrap(recovery_hash=b"S" * 32))
+    assert await store.find_recovery(b"S" * 32) == alice.account_id
+    with pytest.raises(NotFound):
+        await store.find_recovery(b"R" * 32)
+
+
+# --- certificates ---------------------------------------------------------------------------
+
+FIRST, SECOND, THIRD = ("AB" * 20, "CD" * 20, "EF" * 20)
+
+
+async def test_past_certificates_stay_in_their_newest_form(store: Store, alice: Account) -> None:
+    first = (await store.recipient(alice.address)).certificates[0]
+    second = Certificate(SECOND, b"second")
+    for sequence, certificates in enumerate(
+        (
+            [second, Certificate(THIRD, b"third")],
+            [Certificate(SECOND, b"second, renewed")],
+            [Certificate(FIRST, b"first, back"), Certificate(SECOND, b"second, again")],
+        ),
+        2,
+    ):
+        statement = Statement(sequence, b"s")
+        await store.publish(alice.account_id, certificates, statement, Policy.SEALED)
+        ever = await store.certificates(alice.account_id)
+        assert ever[: len(certificates)] == certificates
+        assert tuple(certificates) == (await store.recipient(alice.address)).certificates
+        assert len({one.fingerprint for one in ever}) == len(ever)
+        if sequence == 2:
+            assert ever[2:] == [first]
+    assert ever[2:] == [Certificate(THIRD, b"third")]
+    assert await store.certificates(9999) == []
+
+
+async def test_a_certificate_takes_another_form(store: Store, alice: Account) -> None:
+    await store.publish(
+        alice.account_id, [Certificate(SECOND, b"new")], Statement(2, b"two"), Policy.SEALED
+    )
+    for fingerprint in (FIRST, SECOND):
+        epoch = store.epoch
+        await store.revise(alice.account_id, Certificate(fingerprint, b"revoked"))
+        assert store.epoch != epoch
+    ever = await store.certificates(alice.account_id)
+    assert ever == [Certificate(SECOND, b"revoked"), Certificate(FIRST, b"revoked")]
+    assert (await store.recipient(alice.address)).certificates == (ever[0],)
+    bob = await store.register(new_account("bob@example.test"), None)
+    for account, fingerprint in ((alice, THIRD), (bob, SECOND)):
+        with pytest.raises(NotFound):
+            await store.revise(account.account_id, Certificate(fingerprint, b"x"))
+
+
+# --- an account begun anew ------------------------------------------------------------------
+
+
+def anew(address: str = "alice@example.test", sequence: int = 2) -> NewAccount:
+    return replace(
+        new_account(address),
+        policy=Policy.BASELINE,
+        kdf=OTHER_LOGIN.kdf,
+        auth_hash="new",
+        certificates=(Certificate(SECOND, b"new"),),
+        statement=Statement(sequence, b"forced"),
+        boxes=(Box("slots", 1, b"new slots"),),
+        recovery_hash=b"N" * 32,
+    )
+
+
+async def equipped(store: Store, alice: Account, clock: TestClock) -> None:
+    """With mail, and one of everything that shall end."""
+    await store.deliver([message(alice.inbox)])
+    await store.add_token(NewToken(alice.account_id, "app", "phone", frozenset(), b"t" * 32))
+    await store.add_pairing(pairing(alice, clock))
+    await store.rewrap(alice.account_id, Rewrap((Box("state", 1, b"s"),), recovery_hash=b"R" * 32))
+
+
+async def test_an_account_begins_anew_and_keeps_its_mail(
+    store: Store, alice: Account, clock: TestClock
+) -> None:
+    await equipped(store, alice, clock)
+    invite = Invite(alice.address, clock(), clock() + 60, alice.account_id)
+    await store.invite(invite, b"h" * 32)
+    assert await store.find_invite(b"h" * 32) == invite
+    epoch = store.epoch
+    made = await store.register(anew(), b"h" * 32)
+    assert store.epoch != epoch
+    assert (made.account_id, made.inbox, made.created) == (
+        alice.account_id,
+        alice.inbox,
+        alice.created,
+    )
+    assert (made.auth_hash, made.kdf, made.policy) == ("new", OTHER_LOGIN.kdf, Policy.BASELINE)
+    assert await store.boxes(made.account_id) == [Box("slots", 1, b"new slots")]
+    assert await store.tokens(made.account_id) == []
+    assert await store.find_recovery(b"N" * 32) == made.account_id
+    for gone in (store.find_recovery(b"R" * 32), store.take_pairing(b"p" * 32)):
+        with pytest.raises(NotFound):
+            await gone
+    history = await store.statements(made.account_id, 1, 9)
+    assert [entry.octets for entry in history] == [b"statement 1", b"forced"]
+    assert [one.fingerprint for one in await store.certificates(made.account_id)] == [SECOND, FIRST]
+    assert len((await store.entries(made.inbox)).entries) == 1
+    with pytest.raises(NotFound):
+        await store.find_invite(b"h" * 32)
+
+
+@pytest.mark.parametrize("fault", ["not the next statement", "no such invite"])
+async def test_an_account_that_does_not_begin_anew_is_as_it_was(
+    store: Store, alice: Account, clock: TestClock, fault: str
+) -> None:
+    await equipped(store, alice, clock)
+    invite = Invite(alice.address, clock(), clock() + 60, alice.account_id)
+    await store.invite(invite, b"h" * 32)
+    boxes = await store.boxes(alice.account_id)
+    if fault == "no such invite":
+        with pytest.raises(NotFound):
+            await store.register(anew(), b"i" * 32)
+    else:
+        with pytest.raises(Conflict):
+            await store.register(anew(sequence=3), b"h" * 32)
+        assert await store.find_invite(b"h" * 32) == invite
+    assert await store.account(alice.address) == alice
+    assert await store.boxes(alice.account_id) == boxes
+    assert len(await store.tokens(alice.account_id)) == 1
+    assert await store.find_recovery(b"R" * 32) == alice.account_id
+    assert len(await store.statements(alice.account_id, 1, 9)) == 1
+    await store.take_pairing(b"p" * 32)
+
+
+async def test_only_its_own_account_begins_anew(
+    store: Store, alice: Account, clock: TestClock
+) -> None:
+    bob = await store.register(new_account("bob@example.test"), None)
+    for address, replaces in ((alice.address, bob.account_id), ("carol@example.test", 9999)):
+        with pytest.raises(NotFound):
+            await store.invite(Invite(address, clock(), clock() + 60, replaces), b"h" * 32)
 
 
 # --- credentials ----------------------------------------------------------------------------
@@ -226,10 +400,49 @@ async def test_a_box_is_swapped_at_the_right_version_only(
     assert await store.box(alice.account_id, "vault") == Box("vault", 2, b"next")
 
 
-async def test_a_box_is_removed(store: Store, alice: Account) -> None:
-    await store.remove_box(alice.account_id, "vault")
+async def test_boxes_are_removed(store: Store, alice: Account) -> None:
+    await store.remove_boxes(alice.account_id, {"vault", "never there"})
+    assert [box.name for box in await store.boxes(alice.account_id)] == ["slots"]
+    await store.remove_boxes(alice.account_id, {"vault", "slots"})
+    assert await store.boxes(alice.account_id) == []
+    await store.put_box(alice.account_id, Box("vault", 1, b"counted from the beginning"))
+
+
+def pairing(account: Account, clock: TestClock, name: bytes = b"p") -> Pairing:
+    return Pairing(account.account_id, clock() + 600, name * 32, b"message")
+
+
+async def test_a_pairing_is_taken_once(store: Store, alice: Account, clock: TestClock) -> None:
+    await store.add_pairing(pairing(alice, clock))
+    assert await store.take_pairing(b"p" * 32) == pairing(alice, clock)
     with pytest.raises(NotFound):
-        await store.box(alice.account_id, "vault")
+        await store.take_pairing(b"p" * 32)
+
+
+async def test_an_expired_pairing_is_none(store: Store, alice: Account, clock: TestClock) -> None:
+    await store.add_pairing(pairing(alice, clock))
+    assert await store.sweep_pairings() == 0
+    clock.time += 600
+    with pytest.raises(NotFound):
+        await store.take_pairing(b"p" * 32)
+    await store.sweep_pairings()
+    clock.time -= 600
+    with pytest.raises(NotFound):
+        await store.take_pairing(b"p" * 32)
+
+
+async def test_few_pairings_are_open(store: Store, alice: Account, clock: TestClock) -> None:
+    bob = await store.register(new_account("bob@example.test"), None)
+    for number in range(MAX_PAIRINGS):
+        await store.add_pairing(pairing(alice, clock, b"%d" % number))
+    await store.add_pairing(pairing(alice, clock, b"0"))  # the same again
+    await store.add_pairing(pairing(bob, clock, b"b"))
+    with pytest.raises(Conflict):
+        await store.add_pairing(pairing(bob, clock, b"0"))
+    with pytest.raises(LimitReached):
+        await store.add_pairing(pairing(alice, clock, b"x"))
+    clock.time += 600
+    await store.add_pairing(pairing(alice, clock, b"x"))
 
 
 # --- mailboxes ------------------------------------------------------------------------------

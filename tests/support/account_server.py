@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,11 +16,15 @@ from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Policy
 from e2email_protocol import account as messages
 from e2email_server.accounts import Accounts
-from e2email_server.api.app import build
+from e2email_server.api.everything import application
 from e2email_server.api.listen import HttpsListener
 from e2email_server.logins import Logins
+from e2email_server.recipients import Recipients
+from e2email_server.smtp.budget import MemoryBudget, Share
+from e2email_server.smtp.limits import Limits
 from e2email_server.store.memory import MemoryStore
 from e2email_server.throttle import Throttle
+from support.residents import house
 
 NAME = "mail.example.test"
 ALICE = "alice@example.test"
@@ -52,6 +56,7 @@ class Running:
     arrival: ArrivalKey
     ca: trustme.CA
     listener: HttpsListener
+    memory: MemoryBudget
 
     async def register(self, address: str = ALICE) -> None:
         """An account without the network."""
@@ -82,6 +87,7 @@ async def account_server(
     arrival: ArrivalKey | None = None,
     successors: tuple[bytes, ...] = (),
     names: tuple[str, ...] = (),
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
 ) -> AsyncIterator[Running]:
     """`names` are those of the TLS certificate, the first one also the server's own."""
 
@@ -93,15 +99,20 @@ async def account_server(
     ticks, arrival = Ticks(), arrival or ArrivalKey.generate()
     throttle = Throttle(ticks)
     logins = Logins(store, b"k" * 32, throttle, clock)
-    accounts = Accounts(store, logins, throttle, clock)
+    recipients = Recipients(store, house(aliases=aliases or {}), clock)
+    accounts = Accounts(store, logins, throttle, clock, recipients.owner)
     info = messages.ServerInfo(name, messages.API_VERSION, arrival.public, successors, PORTS)
-    app = build(accounts, logins, store, info, lambda: ["example.test"])
+    memory = MemoryBudget(Limits())
+    share = Share(memory, 1 << 20)
+    app = application(store, accounts, logins, recipients, share, info, clock, ticks)
     listener = HttpsListener(app, "127.0.0.1", 0, server_tls(*(names or (name,))))
     await listener.start()
     ca = authority().cert_pem.bytes()
     server = Server("127.0.0.1", listener.port, name, ca)
     try:
-        yield Running(server, store, accounts, logins, ticks, arrival, authority(), listener)
+        yield Running(
+            server, store, accounts, logins, ticks, arrival, authority(), listener, memory
+        )
     finally:
         await listener.stop(5)
         logins.close()

@@ -1,6 +1,6 @@
 """The routes. Each handler: who is it, what do they want, one call, one answer."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,12 +8,17 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from e2email_protocol import account as messages
-from e2email_protocol.account import QUESTION_CAP, STATE_REQUEST_CAP, ServerInfo
-from e2email_protocol.jsonform import FormInvalid
-from e2email_server.accounts import STATE, VAULT, Accounts
+from e2email_protocol.account import (
+    ACCOUNT_KEY_REQUEST_CAP,
+    QUESTION_CAP,
+    STATE_REQUEST_CAP,
+    ServerInfo,
+)
+from e2email_server.account_boxes import STATE, VAULT
+from e2email_server.accounts import INVITE_PREFIX, Accounts
 from e2email_server.api.autoconfig import of_proxy, of_server
 from e2email_server.api.reply import ApiError, message, no_content
-from e2email_server.api.request import invite, owner, owner_or_device, peer, read
+from e2email_server.api.request import invite, number, owner, owner_or_device, peer, read
 from e2email_server.api.resource import Resource
 from e2email_server.logins import Logins
 from e2email_server.store.api import Store
@@ -54,6 +59,11 @@ class AccountApi:
         await self._accounts.put_box(who.account, VAULT, wish.version, wish.vault)
         return no_content()
 
+    async def delete_vault(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        await self._accounts.remove_vault(who.account)
+        return no_content()
+
     async def get_slots(self, request: Request) -> Response:
         who = await owner(request, self._logins)
         return message(await self._accounts.slots(who.account))
@@ -62,6 +72,27 @@ class AccountApi:
         who = await owner(request, self._logins)
         await self._accounts.put_slot(who.account, await read(request, messages.NewSlot))
         return no_content()
+
+    async def delete_slots(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        await self._accounts.remove_slots(who.account)
+        return no_content()
+
+    async def put_account_key(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.NewAccountKey, ACCOUNT_KEY_REQUEST_CAP)
+        await self._accounts.replace_account_key(who.account, wish)
+        return no_content()
+
+    async def put_pairing(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.NewPairing)
+        await self._accounts.put_pairing(who.account, request.path_params["pairing_id"], wish)
+        return no_content()
+
+    async def post_pairing(self, request: Request) -> Response:
+        pairing_id = request.path_params["pairing_id"]
+        return message(await self._accounts.take_pairing(pairing_id, peer(request)))
 
     async def get_state(self, request: Request) -> Response:
         who = await owner_or_device(request, self._logins)
@@ -75,8 +106,12 @@ class AccountApi:
         return no_content()
 
     async def get_statements(self, request: Request) -> Response:
+        first = number(request.query_params.get("from", "1"))
+        token = invite(request)
+        if token.startswith(INVITE_PREFIX):
+            invited = await self._accounts.invited(token, peer(request))
+            return message(await self._accounts.invited_history(invited, first))
         who = await owner_or_device(request, self._logins)
-        first = _number(request.query_params.get("from", "1"))
         return message(await self._accounts.statements(who.account, first))
 
     async def post_statement(self, request: Request) -> Response:
@@ -89,6 +124,12 @@ class AccountApi:
         who = await owner(request, self._logins)
         wish = await read(request, messages.NewCertificates)
         await self._accounts.publish(who.account, wish.statement, wish.certificates)
+        return no_content()
+
+    async def put_revocation(self, request: Request) -> Response:
+        who = await owner(request, self._logins)
+        wish = await read(request, messages.Revocation)
+        await self._accounts.revoke(who.account, wish.certificate)
         return no_content()
 
     async def get_autoconfig(self, request: Request) -> Response:
@@ -112,16 +153,9 @@ class AccountApi:
 
     async def delete_token(self, request: Request) -> Response:
         who = await owner(request, self._logins)
-        token_id = _number(request.path_params["token_id"])
+        token_id = number(request.path_params["token_id"])
         await self._accounts.remove_token(who.account, token_id)
         return no_content()
-
-
-def _number(text: str) -> int:
-    """A positive number that SQLite holds."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
-        raise FormInvalid("a number is expected in the path")
-    return int(text)
 
 
 def build(
@@ -130,8 +164,12 @@ def build(
     store: Store,
     info: ServerInfo,
     domains: Callable[[], Collection[str]],
+    more: Mapping[str, Resource],
 ) -> ASGIApp:
-    """The application. `info` names the ports that are really open; `domains` are asked anew."""
+    """The application. `info` names the ports that are really open; `domains` are asked anew.
+
+    `more`: resources by path that other modules make (records, directory, wkd).
+    """
     api = AccountApi(accounts, logins, info)
 
     async def health(_request: Request) -> Response:
@@ -150,17 +188,21 @@ def build(
         "/v1/accounts": Resource(post=api.register),
         "/v1/login-parameters": Resource(post=api.login_parameters),
         "/v1/account": Resource(get=api.account),
-        "/v1/vault": Resource(get=api.get_vault, put=api.put_vault),
-        "/v1/slots": Resource(get=api.get_slots, put=api.put_slot),
+        "/v1/vault": Resource(get=api.get_vault, put=api.put_vault, delete=api.delete_vault),
+        "/v1/slots": Resource(get=api.get_slots, put=api.put_slot, delete=api.delete_slots),
+        "/v1/account-key": Resource(put=api.put_account_key),
+        "/v1/pairings/{pairing_id}": Resource(put=api.put_pairing, post=api.post_pairing),
         "/v1/state": Resource(get=api.get_state, put=api.put_state),
         "/v1/statements": Resource(get=api.get_statements, post=api.post_statement),
         "/v1/certificates": Resource(put=api.put_certificates),
+        "/v1/revocation": Resource(put=api.put_revocation),
         "/v1/autoconfig": Resource(get=api.get_autoconfig, put=api.put_autoconfig),
         "/v1/tokens": Resource(get=api.get_tokens, post=api.post_token),
         "/v1/tokens/{token_id}": Resource(delete=api.delete_token),
         "/health": Resource(get=health),
         "/.well-known/autoconfig/mail/config-v1.1.xml": Resource(get=settings),
         "/mail/config-v1.1.xml": Resource(get=settings),
+        **more,
     }
     routes = [Route(path, resource) for path, resource in resources.items()]
     return Router(routes, redirect_slashes=False, default=Resource())

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from e2email_protocol.account import ADDRESS_CAP, AUTH_LENGTH, REQUEST_CAP
-from e2email_protocol.jsonform import Form
+from e2email_protocol.jsonform import Form, FormInvalid
 from e2email_server.api.reply import ApiError
-from e2email_server.logins import Identity, LoginRefused, Logins
+from e2email_server.logins import RECOVERY_PREFIX, Identity, LoginRefused, Logins
 
 # The largest body on a line of 1 Mbit/s takes 90 s.
 BODY_SECONDS: Final = 120.0
@@ -27,15 +27,29 @@ def peer(request: Request) -> str:
 
 async def read(request: Request, form: type[Wish], cap: int = REQUEST_CAP) -> Wish:
     """The message in the body. Raises ApiError, FormInvalid."""
-    # a browser cannot send this type to another site without asking first
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise ApiError(415, "not-json", "The body must be application/json.")
+    return form.decode(await octets(request, "application/json", cap, BODY_SECONDS))
+
+
+def number(text: str) -> int:
+    """A positive number that SQLite holds. Raises FormInvalid."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
+        raise FormInvalid("a number is expected in the path")
+    return int(text)
+
+
+async def octets(request: Request, kind: str, cap: int, seconds: float) -> bytes:
+    """The body, which must be of this type. Raises ApiError.
+
+    No browser sends one of ours to another site without asking first.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != kind:
+        raise ApiError(415, "other-type", f"The body must be {kind}.")
     declared = request.headers.get("content-length", "0")
     if not declared.isascii() or not declared.isdigit() or int(declared[:20]) > cap:
         raise _too_large()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return form.decode(await _body(request, cap))
+        async with asyncio.timeout(seconds):
+            return await _body(request, cap)
     except TimeoutError:
         raise ApiError(408, "too-slow", "The request took too long.") from None
     except ClientDisconnect:
@@ -56,8 +70,13 @@ def _too_large() -> ApiError:
 
 
 async def owner(request: Request, logins: Logins) -> Identity:
-    """Who proves the account afresh by `auth`. Raises LoginRefused, TryLater, ApiError."""
+    """Who proves the account afresh: by `auth` or by the recovery secret.
+
+    Raises LoginRefused, TryLater, ApiError.
+    """
     scheme, credential = _authorization(request)
+    if scheme == "bearer" and credential.startswith(RECOVERY_PREFIX):
+        return await logins.by_recovery(credential, peer(request))
     if scheme == "bearer":
         raise ApiError(403, "login-needed", "This needs the passphrase, not a device token.")
     if scheme != "basic":
@@ -67,9 +86,9 @@ async def owner(request: Request, logins: Logins) -> Identity:
 
 
 async def owner_or_device(request: Request, logins: Logins) -> Identity:
-    """Who proves the account by `auth` or by a device token."""
+    """Who proves the account afresh or by a device token."""
     scheme, credential = _authorization(request)
-    if scheme == "bearer":
+    if scheme == "bearer" and not credential.startswith(RECOVERY_PREFIX):
         return await logins.by_device(credential, peer(request))
     return await owner(request, logins)
 

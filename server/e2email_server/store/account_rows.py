@@ -1,25 +1,25 @@
-"""Accounts, certificates and statements in SQL. Functions over a connection; no threads here."""
+"""Accounts in SQL, and what changes together with one. Over a connection; no threads here."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from e2email_crypto.token import Field
 from e2email_protocol.sealed.record import Policy
-from e2email_server.store import credential_rows
-from e2email_server.store.errors import AlreadyExists, Conflict, NotFound
+from e2email_server.store import credential_rows, key_rows, pairing_rows
+from e2email_server.store.errors import AlreadyExists, NotFound
 from e2email_server.store.mailbox_rows import create_defaults
 from e2email_server.store.rowmac import RowMacs
-from e2email_server.store.schema import accounts, certificates, mailboxes, statements
+from e2email_server.store.schema import accounts, mailboxes
 from e2email_server.store.types import (
     Account,
-    Box,
     Certificate,
     Kdf,
     NewAccount,
     Recipient,
+    Rewrap,
     Statement,
 )
 
@@ -79,43 +79,11 @@ def everyone(connection: Connection, macs: RowMacs) -> list[Account]:
 
 def recipient(connection: Connection, macs: RowMacs, address: str) -> Recipient:
     account = find(connection, macs, address)
-    newest = (
-        select(statements)
-        .where(statements.c.account_id == account.account_id)
-        .order_by(statements.c.sequence.desc())
-        .limit(1)
+    return Recipient(
+        account,
+        key_rows.in_use(connection, macs, account.account_id),
+        key_rows.newest(connection, macs, account.account_id),
     )
-    row = connection.execute(newest).one_or_none()
-    statement = None if row is None else _statement(macs, row)
-    return Recipient(account, _certificates(connection, macs, account.account_id), statement)
-
-
-def _certificates(
-    connection: Connection, macs: RowMacs, account_id: int
-) -> tuple[Certificate, ...]:
-    mine = select(certificates).where(certificates.c.account_id == account_id)
-    result = []
-    for row in connection.execute(mine.order_by(certificates.c.id)):
-        macs.check("certificates", (row.account_id, row.fingerprint, row.octets), row.mac)
-        result.append(Certificate(row.fingerprint, row.octets))
-    return tuple(result)
-
-
-def _statement(macs: RowMacs, row: Row[Any]) -> Statement:
-    macs.check("statements", (row.account_id, row.sequence, row.octets), row.mac)
-    return Statement(row.sequence, row.octets)
-
-
-def history(
-    connection: Connection, macs: RowMacs, account_id: int, first: int, count: int
-) -> list[Statement]:
-    page = (
-        select(statements)
-        .where(statements.c.account_id == account_id, statements.c.sequence >= first)
-        .order_by(statements.c.sequence)
-        .limit(count)
-    )
-    return [_statement(macs, row) for row in connection.execute(page)]
 
 
 def register(
@@ -125,30 +93,41 @@ def register(
     invite_hash: bytes | None,
     now: int,
 ) -> Account:
+    replaces = None
     if invite_hash is not None:
-        credential_rows.use_invite(connection, macs, invite_hash, account.address, now)
-    account_id = _insert(connection, account, now)
-    _sign(connection, macs, account_id)
-    create_defaults(connection, account_id, now)
-    _replace_certificates(connection, macs, account_id, account.certificates)
+        invite = credential_rows.use_invite(connection, macs, invite_hash, account.address, now)
+        replaces = invite.replaces
+    if replaces is None:
+        account_id = _insert(connection, account, now)
+        _sign(connection, macs, account_id)
+        create_defaults(connection, account_id, now)
+    else:
+        account_id = replaces
+        _clear(connection, macs, account_id, account)
+    key_rows.replace(connection, macs, account_id, account.certificates)
     if account.statement is not None:
-        _add_statement(connection, macs, account_id, account.statement)
+        key_rows.add_statement(connection, macs, account_id, account.statement)
     for box in account.boxes:
         credential_rows.put_box(connection, account_id, box)
+    if account.recovery_hash is not None:
+        credential_rows.set_recovery(connection, macs, account_id, account.recovery_hash)
     return find(connection, macs, account.address)
 
 
+def _clear(connection: Connection, macs: RowMacs, account_id: int, new: NewAccount) -> None:
+    """Of an account that begins anew nothing stays but its mail and its history."""
+    _change(connection, macs, account_id, policy=new.policy.value, **_login(new.kdf, new.auth_hash))
+    credential_rows.drop(connection, account_id)
+    pairing_rows.drop(connection, account_id)
+
+
 def _insert(connection: Connection, account: NewAccount, now: int) -> int:
-    kdf = account.kdf
     row = {
         "address": account.address,
         "policy": account.policy.value,
         "enabled": True,
         "created": now,
-        "kdf_t": kdf and kdf.t,
-        "kdf_m_kib": kdf and kdf.m_kib,
-        "kdf_salt": kdf and kdf.salt,
-        "auth_hash": account.auth_hash,
+        **_login(account.kdf, account.auth_hash),
         "mac": b"",
         "last_uidvalidity": 0,
     }
@@ -158,6 +137,16 @@ def _insert(connection: Connection, account: NewAccount, now: int) -> int:
         raise AlreadyExists("an account with that address exists") from None
     assert inserted.inserted_primary_key is not None
     return int(inserted.inserted_primary_key[0])
+
+
+def _login(kdf: Kdf | None, auth_hash: str) -> dict[str, object]:
+    """The columns of it."""
+    return {
+        "kdf_t": kdf and kdf.t,
+        "kdf_m_kib": kdf and kdf.m_kib,
+        "kdf_salt": kdf and kdf.salt,
+        "auth_hash": auth_hash,
+    }
 
 
 def _sign(connection: Connection, macs: RowMacs, account_id: int) -> None:
@@ -173,7 +162,8 @@ def _change(connection: Connection, macs: RowMacs, account_id: int, **values: ob
     if row is None:
         raise NotFound("no such account")
     macs.check("accounts", _account_fields(row), row.mac)
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+    if values:
+        connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
     _sign(connection, macs, account_id)
 
 
@@ -186,57 +176,19 @@ def publish(
     policy: Policy,
 ) -> None:
     _change(connection, macs, account_id, policy=policy.value)
-    _add_statement(connection, macs, account_id, statement)
-    _replace_certificates(connection, macs, account_id, new)
-
-
-def _add_statement(
-    connection: Connection, macs: RowMacs, account_id: int, statement: Statement
-) -> None:
-    newest = select(func.max(statements.c.sequence)).where(statements.c.account_id == account_id)
-    if statement.sequence != (connection.execute(newest).scalar() or 0) + 1:
-        raise Conflict("the statement is not the next one")
-    fields = (account_id, statement.sequence, statement.octets)
-    connection.execute(
-        insert(statements).values(
-            account_id=account_id,
-            sequence=statement.sequence,
-            octets=statement.octets,
-            mac=macs.make("statements", fields),
-        )
-    )
-
-
-def _replace_certificates(
-    connection: Connection, macs: RowMacs, account_id: int, new: Sequence[Certificate]
-) -> None:
-    connection.execute(delete(certificates).where(certificates.c.account_id == account_id))
-    for certificate in new:
-        fields = (account_id, certificate.fingerprint, certificate.octets)
-        connection.execute(
-            insert(certificates).values(
-                account_id=account_id,
-                fingerprint=certificate.fingerprint,
-                octets=certificate.octets,
-                mac=macs.make("certificates", fields),
-            )
-        )
+    key_rows.add_statement(connection, macs, account_id, statement)
+    key_rows.replace(connection, macs, account_id, new)
 
 
 def set_enabled(connection: Connection, macs: RowMacs, account_id: int, enabled: bool) -> None:
     _change(connection, macs, account_id, enabled=enabled)
 
 
-def set_auth(
-    connection: Connection, macs: RowMacs, account_id: int, auth_hash: str, kdf: Kdf, slots: Box
-) -> None:
-    _change(
-        connection,
-        macs,
-        account_id,
-        auth_hash=auth_hash,
-        kdf_t=kdf.t,
-        kdf_m_kib=kdf.m_kib,
-        kdf_salt=kdf.salt,
-    )
-    credential_rows.put_box(connection, account_id, slots)
+def rewrap(connection: Connection, macs: RowMacs, account_id: int, change: Rewrap) -> None:
+    login = change.login
+    _change(connection, macs, account_id, **(_login(login.kdf, login.auth_hash) if login else {}))
+    credential_rows.require_absent(connection, account_id, change.absent)
+    for box in change.boxes:
+        credential_rows.put_box(connection, account_id, box)
+    if change.recovery_hash is not None:
+        credential_rows.set_recovery(connection, macs, account_id, change.recovery_hash)

@@ -4,7 +4,7 @@ Two implementations pass one contract test: `sql.SqlStore` and `memory.MemorySto
 may raise Failure; Refusals are named. No method keeps a read transaction open across an await.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from e2email_protocol.sealed.record import Policy
@@ -15,18 +15,22 @@ from e2email_server.store.types import (
     Changes,
     Copied,
     Counts,
+    Envelope,
     FlagOp,
     Flags,
     FlagsStored,
+    Held,
     Invite,
-    Kdf,
     Mailbox,
     Messages,
     NewAccount,
     NewMessage,
     NewToken,
+    Pairing,
     Placed,
     Recipient,
+    Resealed,
+    Rewrap,
     Statement,
     StoredMessage,
     Token,
@@ -48,7 +52,11 @@ class AccountStore(Protocol):
     async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
         """Make the account with its default mailboxes and use up the invite, all or nothing.
 
-        Raises NotFound (no such invite for this address, or expired), AlreadyExists.
+        With an invite that replaces, the account is there and its mail stays: its key history goes
+        on with `account.statement`, everything else of it is replaced, tokens and pairings end.
+
+        Raises NotFound (no such invite for this address, or expired), AlreadyExists, Conflict (not
+        the next statement).
         """
         ...
 
@@ -72,6 +80,14 @@ class AccountStore(Protocol):
         """A page of the key history from sequence `first` on, in order."""
         ...
 
+    async def certificates(self, account_id: int) -> list[Certificate]:
+        """All that the key history ever had, those in use first, each in its newest form."""
+        ...
+
+    async def revise(self, account_id: int, certificate: Certificate) -> None:
+        """Another form of a certificate that is here, in use or past. Raises NotFound."""
+        ...
+
     async def publish(
         self,
         account_id: int,
@@ -87,10 +103,11 @@ class AccountStore(Protocol):
 
     async def set_enabled(self, account_id: int, enabled: bool) -> None: ...
 
-    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
-        """Change the passphrase: hash, parameters and slots in one transaction.
+    async def rewrap(self, account_id: int, change: Rewrap) -> None:
+        """Change boxes and logins together.
 
-        Raises Conflict when `slots.version` is not the stored one plus one.
+        Raises NotFound, and Conflict when a box has not the stored version plus one, or one that
+        must be absent is there.
         """
         ...
 
@@ -99,7 +116,32 @@ class CredentialStore(Protocol):
     """Invites, tokens and the boxes that only the client can open."""
 
     async def invite(self, invite: Invite, invite_hash: bytes) -> None:
-        """Keep an invite; an older one for the address ends. Raises AlreadyExists (account)."""
+        """Keep an invite; an older one for the address ends.
+
+        Raises AlreadyExists (an account with the address, and not `replaces`), NotFound (the one
+        to replace has another address).
+        """
+        ...
+
+    async def find_recovery(self, recovery_hash: bytes) -> int:
+        """The account that a recovery secret logs in to. Raises NotFound."""
+        ...
+
+    async def has_recovery(self, account_id: int) -> bool: ...
+
+    async def add_pairing(self, pairing: Pairing) -> None:
+        """Keep it; expired ones of all accounts go. The same one again replaces it.
+
+        Raises LimitReached, and Conflict when another account has one under this hash.
+        """
+        ...
+
+    async def take_pairing(self, pairing_hash: bytes) -> Pairing:
+        """Give it and forget it. Raises NotFound, also for an expired one."""
+        ...
+
+    async def sweep_pairings(self) -> int:
+        """Remove what has expired; how many."""
         ...
 
     async def find_invite(self, invite_hash: bytes) -> Invite:
@@ -134,7 +176,9 @@ class CredentialStore(Protocol):
         """Raises Conflict unless `box.version` is the stored version plus one (a new box: 1)."""
         ...
 
-    async def remove_box(self, account_id: int, name: str) -> None: ...
+    async def remove_boxes(self, account_id: int, names: Collection[str]) -> None:
+        """Those of them that are there."""
+        ...
 
 
 class MailboxStore(Protocol):
@@ -219,8 +263,29 @@ class MessageStore(Protocol):
         """The records of those UIDs that exist, by UID. The caller bounds how many it asks for."""
         ...
 
-    async def body(self, mailbox_id: int, uid: int, start: int, count: int) -> bytes:
-        """A range of the binary body, cut at its end. Raises NotFound (expunged meanwhile)."""
+    async def body(
+        self, mailbox_id: int, uid: int, start: int, count: int, serial: int | None = None
+    ) -> bytes:
+        """A range of the binary body, cut at its end.
+
+        Raises NotFound: expunged meanwhile, or resealed since `serial` was read.
+        """
+        ...
+
+    async def held(self, account_id: int, record_id: bytes) -> Held:
+        """The record, wherever in the account it is shown. Raises NotFound."""
+        ...
+
+    async def envelopes(self, account_id: int, after: bytes, count: int) -> list[Envelope]:
+        """So many records with an id above `after`, by id, each once."""
+        ...
+
+    async def reseal(self, account_id: int, record: Resealed) -> None:
+        """Exchange both messages of a record, everywhere it is shown, in one commit.
+
+        Its messages get a modseq and keep everything else. Raises NotFound, Conflict (`old` is not
+        what is stored), DiskFull.
+        """
         ...
 
     async def store_flags(

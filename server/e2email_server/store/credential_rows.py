@@ -1,12 +1,13 @@
-"""Invites, tokens and boxes in SQL."""
+"""Invites, recovery logins, tokens and boxes in SQL."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from e2email_server.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from e2email_server.store.rowmac import RowMacs
-from e2email_server.store.schema import accounts, boxes, invites, tokens
+from e2email_server.store.schema import accounts, boxes, invites, recoveries, tokens
 from e2email_server.store.types import Box, Invite, NewToken, Token
 
 MAX_TOKENS = 200  # per account: every device and program of a person; protocol's TOKENS_CAP
@@ -15,37 +16,88 @@ MAX_TOKENS = 200  # per account: every device and program of a person; protocol'
 # --- invites --------------------------------------------------------------------------------
 
 
+def _invite_fields(row: Row[Any]) -> tuple[int | str | bytes, ...]:
+    """Without `replaces` where it is null: those of before that column stay good."""
+    fields = (row.hash, row.address, row.created, row.expires)
+    return fields if row.replaces is None else (*fields, row.replaces)
+
+
 def add_invite(connection: Connection, macs: RowMacs, invite: Invite, invite_hash: bytes) -> None:
     taken = select(accounts.c.id).where(accounts.c.address == invite.address)
-    if connection.execute(taken).first() is not None:
+    holder = connection.execute(taken).scalar()
+    if holder is not None and invite.replaces is None:
         raise AlreadyExists("an account with that address exists")
+    if holder != invite.replaces:
+        raise NotFound("no such account")
     connection.execute(delete(invites).where(invites.c.address == invite.address))
-    fields = (invite_hash, invite.address, invite.created, invite.expires)
     connection.execute(
         insert(invites).values(
             hash=invite_hash,
             address=invite.address,
             created=invite.created,
             expires=invite.expires,
-            mac=macs.make("invites", fields),
+            replaces=invite.replaces,
+            mac=b"",
         )
     )
+    this = invites.c.hash == invite_hash
+    row = connection.execute(select(invites).where(this)).one()
+    mac = macs.make("invites", _invite_fields(row))
+    connection.execute(update(invites).where(this).values(mac=mac))
 
 
 def find_invite(connection: Connection, macs: RowMacs, invite_hash: bytes, now: int) -> Invite:
     row = connection.execute(select(invites).where(invites.c.hash == invite_hash)).one_or_none()
     if row is None or row.expires <= now:
         raise NotFound("no such invite")
-    macs.check("invites", (row.hash, row.address, row.created, row.expires), row.mac)
-    return Invite(row.address, row.created, row.expires)
+    macs.check("invites", _invite_fields(row), row.mac)
+    return Invite(row.address, row.created, row.expires, row.replaces)
 
 
 def use_invite(
     connection: Connection, macs: RowMacs, invite_hash: bytes, address: str, now: int
-) -> None:
-    if find_invite(connection, macs, invite_hash, now).address != address:
+) -> Invite:
+    invite = find_invite(connection, macs, invite_hash, now)
+    if invite.address != address:
         raise NotFound("the invite is for another address")
     connection.execute(delete(invites).where(invites.c.hash == invite_hash))
+    return invite
+
+
+# --- recovery -------------------------------------------------------------------------------
+
+
+def find_recovery(connection: Connection, macs: RowMacs, recovery_hash: bytes) -> int:
+    this = recoveries.c.hash == recovery_hash
+    row = connection.execute(select(recoveries).where(this)).one_or_none()
+    if row is None:
+        raise NotFound("no such recovery")
+    macs.check("recoveries", (row.account_id, row.hash), row.mac)
+    return int(row.account_id)
+
+
+def has_recovery(connection: Connection, macs: RowMacs, account_id: int) -> bool:
+    this = recoveries.c.account_id == account_id
+    row = connection.execute(select(recoveries).where(this)).one_or_none()
+    if row is not None:
+        macs.check("recoveries", (row.account_id, row.hash), row.mac)
+    return row is not None
+
+
+def set_recovery(
+    connection: Connection, macs: RowMacs, account_id: int, recovery_hash: bytes
+) -> None:
+    connection.execute(delete(recoveries).where(recoveries.c.account_id == account_id))
+    mac = macs.make("recoveries", (account_id, recovery_hash))
+    connection.execute(
+        insert(recoveries).values(account_id=account_id, hash=recovery_hash, mac=mac)
+    )
+
+
+def drop(connection: Connection, account_id: int) -> None:
+    """Recovery, tokens and boxes of an account."""
+    for table in (recoveries, tokens, boxes):
+        connection.execute(delete(table).where(table.c.account_id == account_id))
 
 
 # --- tokens ---------------------------------------------------------------------------------
@@ -136,6 +188,12 @@ def put_box(connection: Connection, account_id: int, box: Box) -> None:
     )
 
 
-def remove_box(connection: Connection, account_id: int, name: str) -> None:
-    this = (boxes.c.account_id == account_id) & (boxes.c.name == name)
-    connection.execute(delete(boxes).where(this))
+def remove_boxes(connection: Connection, account_id: int, names: Collection[str]) -> None:
+    these = (boxes.c.account_id == account_id) & boxes.c.name.in_(names)
+    connection.execute(delete(boxes).where(these))
+
+
+def require_absent(connection: Connection, account_id: int, names: Collection[str]) -> None:
+    these = (boxes.c.account_id == account_id) & boxes.c.name.in_(names)
+    if connection.execute(select(boxes.c.name).where(these)).first() is not None:
+        raise Conflict("something is stored that is not named")

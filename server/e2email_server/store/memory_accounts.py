@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from e2email_protocol.sealed.record import Policy
-from e2email_server.store.errors import AlreadyExists, NotFound
+from e2email_server.store.errors import AlreadyExists, Conflict, NotFound
 from e2email_server.store.memory_base import MemoryAccount
 from e2email_server.store.memory_credentials import Credentials
 from e2email_server.store.types import (
     DEFAULT_MAILBOXES,
     Account,
-    Box,
     Certificate,
-    Kdf,
     NewAccount,
     Recipient,
+    Rewrap,
     Statement,
 )
 
@@ -23,21 +22,20 @@ class Accounts(Credentials):
     """See api.Store."""
 
     async def register(self, account: NewAccount, invite_hash: bytes | None) -> Account:
-        if invite_hash is not None and (
-            (await self.find_invite(invite_hash)).address != account.address
-        ):
+        invite = None if invite_hash is None else await self.find_invite(invite_hash)
+        if invite is not None and invite.address != account.address:
             raise NotFound("the invite is for another address")
-        if any(person.row.address == account.address for person in self._people.values()):
-            raise AlreadyExists("an account with that address exists")
-        person = self._person_of(account)
+        if invite is not None and invite.replaces is not None:
+            person = self._begun_anew(self._person(invite.replaces), account)
+        else:
+            person = self._made(account)
         self._invites.pop(invite_hash or b"", None)
-        self._people[person.row.account_id] = person
         self._epoch += 1
-        made = [self._make(person, name, use) for name, use in DEFAULT_MAILBOXES]
-        person.row = replace(person.row, inbox=made[0].mailbox_id)
         return person.row
 
-    def _person_of(self, account: NewAccount) -> MemoryAccount:
+    def _made(self, account: NewAccount) -> MemoryAccount:
+        if any(person.row.address == account.address for person in self._people.values()):
+            raise AlreadyExists("an account with that address exists")
         row = Account(
             self._next(),
             account.address,
@@ -49,10 +47,26 @@ class Accounts(Credentials):
             account.auth_hash,
         )
         person = MemoryAccount(row, account.certificates)
-        if account.statement is not None:
-            person.append(account.statement)
-        for box in account.boxes:
-            person.put(box)
+        _equip(person, account)
+        self._people[person.row.account_id] = person
+        made = [self._make(person, name, use) for name, use in DEFAULT_MAILBOXES]
+        person.row = replace(person.row, inbox=made[0].mailbox_id)
+        return person
+
+    def _begun_anew(self, person: MemoryAccount, account: NewAccount) -> MemoryAccount:
+        person.boxes, held = {}, person.boxes
+        try:
+            _equip(person, account)
+        except Conflict:
+            person.boxes = held
+            raise
+        person.use(account.certificates)
+        person.row = replace(
+            person.row, policy=account.policy, kdf=account.kdf, auth_hash=account.auth_hash
+        )
+        mine = person.row.account_id
+        self._tokens = {k: v for k, v in self._tokens.items() if v.account_id != mine}
+        self._pairings = {k: v for k, v in self._pairings.items() if v.account_id != mine}
         return person
 
     def _by_address(self, address: str) -> MemoryAccount:
@@ -88,7 +102,7 @@ class Accounts(Credentials):
     ) -> None:
         person = self._person(account_id)
         person.append(statement)
-        person.certificates = tuple(certificates)
+        person.use(certificates)
         person.row = replace(person.row, policy=policy)
         self._epoch += 1
 
@@ -97,8 +111,43 @@ class Accounts(Credentials):
         person.row = replace(person.row, enabled=enabled)
         self._epoch += 1
 
-    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
-        person = self._person(account_id)
-        person.put(slots)
-        person.row = replace(person.row, auth_hash=auth_hash, kdf=kdf)
+    async def certificates(self, account_id: int) -> list[Certificate]:
+        person = self._people.get(account_id)
+        return [*person.certificates, *person.past.values()] if person else []
+
+    async def revise(self, account_id: int, certificate: Certificate) -> None:
+        person, name = self._person(account_id), certificate.fingerprint
+        if name in person.past:
+            person.past[name] = certificate
+        elif name in {one.fingerprint for one in person.certificates}:
+            person.certificates = tuple(
+                certificate if one.fingerprint == name else one for one in person.certificates
+            )
+        else:
+            raise NotFound("no such certificate")
         self._epoch += 1
+
+    async def rewrap(self, account_id: int, change: Rewrap) -> None:
+        person = self._person(account_id)
+        if change.absent.intersection(person.boxes):
+            raise Conflict("something is stored that is not named")
+        for box in change.boxes:  # all or nothing
+            person.fits(box)
+        for box in change.boxes:
+            person.put(box)
+        if change.login is not None:
+            login = change.login
+            person.row = replace(person.row, auth_hash=login.auth_hash, kdf=login.kdf)
+        person.recovery_hash = change.recovery_hash or person.recovery_hash
+        self._epoch += 1
+
+
+def _equip(person: MemoryAccount, account: NewAccount) -> None:
+    """What registration brings beside the row. Raises Conflict, before anything is changed."""
+    for box in account.boxes:
+        person.fits(box)
+    if account.statement is not None:
+        person.append(account.statement)
+    for box in account.boxes:
+        person.put(box)
+    person.recovery_hash = account.recovery_hash

@@ -14,6 +14,7 @@ from e2email_server.store.types import (
     Entry,
     Invite,
     Mailbox,
+    Pairing,
     Placed,
     Statement,
     Token,
@@ -25,6 +26,7 @@ from e2email_server.store.waiters import Waiters
 class MemoryMessage:
     entry: Entry
     record: Record
+    serial: int = 0
 
 
 @dataclass(slots=True)
@@ -62,14 +64,28 @@ class MemoryAccount:
 
     row: Account
     certificates: tuple[Certificate, ...] = ()
+    past: dict[str, Certificate] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
     boxes: dict[str, Box] = field(default_factory=dict)
+    recovery_hash: bytes | None = None
     last_uidvalidity: int = 0
 
-    def put(self, box: Box) -> None:
+    def use(self, certificates: Iterable[Certificate]) -> None:
+        """Of a fingerprint there is one form, in use or past."""
+        held = {one.fingerprint: one for one in self.certificates}
+        self.certificates = tuple(certificates)
+        used = {one.fingerprint for one in self.certificates}
+        self.past = {
+            name: one for name, one in sorted({**self.past, **held}.items()) if name not in used
+        }
+
+    def fits(self, box: Box) -> None:
         stored = self.boxes.get(box.name)
         if box.version != (stored.version if stored else 0) + 1:
             raise Conflict("another version is stored")
+
+    def put(self, box: Box) -> None:
+        self.fits(box)
         self.boxes[box.name] = box
 
     def append(self, statement: Statement) -> None:
@@ -86,6 +102,7 @@ class Memory:
         self._people: dict[int, MemoryAccount] = {}
         self._invites: dict[bytes, Invite] = {}
         self._tokens: dict[bytes, Token] = {}
+        self._pairings: dict[bytes, Pairing] = {}
         self._mailboxes: dict[int, MemoryMailbox] = {}
         self._waiters = Waiters()
         self._last = 0

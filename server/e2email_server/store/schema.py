@@ -49,6 +49,25 @@ invites = Table(
     Column("address", String, nullable=False, unique=True),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("replaces", BigInteger),  # an account: its keys and logins end with the registration
+    Column("mac", LargeBinary, nullable=False),
+)
+
+recoveries = Table(
+    "recoveries",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("account_id", BigInteger, nullable=False, index=True),
+    Column("expires", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
 
@@ -61,6 +80,16 @@ certificates = Table(
     Column("octets", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
     UniqueConstraint("account_id", "fingerprint"),
+)
+
+# Of the key history, and not in use any more. A fingerprint is in one of the two tables.
+past_certificates = Table(
+    "past_certificates",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("octets", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
 )
 
 statements = Table(

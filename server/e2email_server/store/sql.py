@@ -236,11 +236,12 @@ class SqlStore(SqlAccounts):
 
 
 async def open_store(folder: Path, macs: RowMacs, space: FreeSpace, clock: Clock = now) -> SqlStore:
-    """Bring the schema up to date, open, sweep orphaned blobs.
+    """Bring the schema up to date, open, sweep orphaned blobs and expired pairings.
 
     The caller holds the lock of the data directory. Raises StoreUnusable, StoreFailed.
     """
     await asyncio.to_thread(migrate, folder / DATABASE)
     store = SqlStore(folder, macs, space, clock)
     await store.sweep()
+    await store.sweep_pairings()
     return store

@@ -1,19 +1,20 @@
 """The store on SQLite: accounts, their keys, credentials and boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from e2email_protocol.sealed.record import Policy
-from e2email_server.store import account_rows, credential_rows
+from e2email_server.store import account_rows, credential_rows, key_rows, pairing_rows
 from e2email_server.store.sql_base import Sql
 from e2email_server.store.types import (
     Account,
     Box,
     Certificate,
     Invite,
-    Kdf,
     NewAccount,
     NewToken,
+    Pairing,
     Recipient,
+    Rewrap,
     Statement,
     Token,
 )
@@ -43,9 +44,7 @@ class SqlAccounts(Sql):
         return await self._read(lambda c: account_rows.recipient(c, self._macs, address))
 
     async def statements(self, account_id: int, first: int, count: int) -> list[Statement]:
-        return await self._read(
-            lambda c: account_rows.history(c, self._macs, account_id, first, count)
-        )
+        return await self._read(lambda c: key_rows.history(c, self._macs, account_id, first, count))
 
     async def publish(
         self,
@@ -65,9 +64,15 @@ class SqlAccounts(Sql):
             lambda c: account_rows.set_enabled(c, self._macs, account_id, enabled)
         )
 
-    async def set_auth(self, account_id: int, auth_hash: str, kdf: Kdf, slots: Box) -> None:
+    async def rewrap(self, account_id: int, change: Rewrap) -> None:
+        await self._change_account(lambda c: account_rows.rewrap(c, self._macs, account_id, change))
+
+    async def certificates(self, account_id: int) -> list[Certificate]:
+        return await self._read(lambda c: key_rows.ever(c, self._macs, account_id))
+
+    async def revise(self, account_id: int, certificate: Certificate) -> None:
         await self._change_account(
-            lambda c: account_rows.set_auth(c, self._macs, account_id, auth_hash, kdf, slots)
+            lambda c: key_rows.revise(c, self._macs, account_id, certificate)
         )
 
     # --- credentials ------------------------------------------------------------------------
@@ -80,6 +85,26 @@ class SqlAccounts(Sql):
         return await self._read(
             lambda c: credential_rows.find_invite(c, self._macs, invite_hash, time)
         )
+
+    async def find_recovery(self, recovery_hash: bytes) -> int:
+        return await self._read(
+            lambda c: credential_rows.find_recovery(c, self._macs, recovery_hash)
+        )
+
+    async def has_recovery(self, account_id: int) -> bool:
+        return await self._read(lambda c: credential_rows.has_recovery(c, self._macs, account_id))
+
+    async def add_pairing(self, pairing: Pairing) -> None:
+        time = self._clock()
+        await self._change(lambda c: pairing_rows.add(c, self._macs, pairing, time))
+
+    async def take_pairing(self, pairing_hash: bytes) -> Pairing:
+        time = self._clock()
+        return await self._change(lambda c: pairing_rows.take(c, self._macs, pairing_hash, time))
+
+    async def sweep_pairings(self) -> int:
+        time = self._clock()
+        return await self._change(lambda c: pairing_rows.sweep(c, time))
 
     async def add_token(self, token: NewToken) -> Token:
         time = self._clock()
@@ -106,5 +131,5 @@ class SqlAccounts(Sql):
     async def put_box(self, account_id: int, box: Box) -> None:
         await self._change(lambda c: credential_rows.put_box(c, account_id, box))
 
-    async def remove_box(self, account_id: int, name: str) -> None:
-        await self._change(lambda c: credential_rows.remove_box(c, account_id, name))
+    async def remove_boxes(self, account_id: int, names: Collection[str]) -> None:
+        await self._change(lambda c: credential_rows.remove_boxes(c, account_id, names))

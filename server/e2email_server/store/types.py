@@ -36,6 +36,14 @@ class Kdf:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """What `auth` is checked against, and how the client derives it."""
+
+    auth_hash: str = field(repr=False)
+    kdf: Kdf = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """An OpenPGP certificate of an account. `fingerprint` is upper-case hex."""
 
@@ -97,15 +105,43 @@ class NewAccount:
     certificates: tuple[Certificate, ...] = ()
     statement: Statement | None = None
     boxes: tuple[Box, ...] = ()
+    recovery_hash: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrap:
+    """What the account key opens and what opens it, changed in one transaction.
+
+    Boxes named in `absent` must not be stored. `login` and `recovery_hash`: None leaves the old.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    absent: frozenset[str] = frozenset()
+    login: Login | None = None
+    recovery_hash: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """Leave to register one address. The token itself is not here, only its keyed hash."""
+    """Leave to register one address. The token itself is not here, only its keyed hash.
+
+    `replaces`: the account whose keys and logins end with this registration, and whose mail stays.
+    """
 
     address: str
     created: int
     expires: int
+    replaces: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What waits for a new device: opaque, given once, found by the keyed hash of its id."""
+
+    account_id: int
+    expires: int
+    pairing_hash: bytes = field(repr=False)
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +250,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """An entry with its record. `body` is None where it was not asked for or stands in a file."""
+    """An entry with its record. `body` is None where it was not asked for or stands in a file.
+
+    `serial` is another number once the record was resealed.
+    """
 
     entry: Entry
     head: RecordHead
     body: bytes | None = field(repr=False)
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +268,39 @@ class Changes:
     mailbox: Mailbox
     entries: tuple[Entry, ...]
     vanished: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record of an account, and one of the messages that show it."""
+
+    mailbox_id: int
+    message: StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope's OpenPGP message of a record."""
+
+    record_id: bytes
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """A record sealed anew: what is exchanged, and the sizes of its rendering.
+
+    `old` is the digest (sealed.reseal) of the form that it is made of. `body` is None where the
+    form is verbatim: it stays.
+    """
+
+    record_id: bytes
+    old: bytes
+    envelope: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
+    crc: int
+    size: int
+    header_size: int
 
 
 class FlagOp(Enum):
