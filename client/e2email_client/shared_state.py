@@ -121,6 +121,11 @@ class SharedState:
         """Whether something is here that the server does not have."""
         return self._seen().dirty
 
+    @property
+    def counter(self) -> int:
+        """Of the newest box that was seen; 0: none."""
+        return self._seen().counter
+
     def export(self) -> bytes:
         """The whole document, as it is boxed."""
         return state_document.encode(_document(self._state.read))

@@ -1,0 +1,239 @@
+"""Making a backup of an account, and opening one: what goes in, and whether it fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from e2email_client import backup_file, state_document
+from e2email_client.config import Settings
+from e2email_client.failure import Alarm, NotThere, WrongSecret
+from e2email_client.files import read_private
+from e2email_client.judge import judged
+from e2email_client.papers import secret_of
+from e2email_client.shared_state import SharedState
+from e2email_client.unlock import (
+    PASSPHRASE,
+    Unlocked,
+    derive,
+    listed_certificates,
+    open_vault,
+    read_statements,
+    verify_history,
+)
+from e2email_crypto import backup, recovery, slot
+from e2email_crypto.backup import Content, Head, Mail
+from e2email_crypto.gate import recipient
+from e2email_crypto.open import OpenPool
+from e2email_crypto.seal import seal
+from e2email_crypto.slot import AccountKey, SlotKind
+from e2email_crypto.statement import Statement
+from e2email_crypto.vault import Vault
+
+WHAT = "The backup"
+PROBE = b"e2email probe\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A backup that is open, and fits together: key, vault, key history. `mail` is not read yet."""
+
+    opened: backup.Opened
+    key: AccountKey = field(repr=False)
+    vault: Vault = field(repr=False)
+    statement: Statement
+    settings: Settings
+
+    @property
+    def head(self) -> Head:
+        return self.opened.head
+
+    @property
+    def content(self) -> Content:
+        return self.opened.content
+
+    def count(self, section: str) -> int:
+        """Entries of a section of the shared state, such as "contacts". Alarm."""
+        if self.content.state is None:
+            return 0
+        try:
+            known = state_document.decode(self.content.state)
+        except state_document.DocumentInvalid as fault:
+            raise Alarm(f"The state in the backup is {fault}.") from fault
+        return sum(at[0] == section and one.value is not None for at, one in known.items())
+
+
+def create(
+    unlocked: Unlocked,
+    state: SharedState,
+    path: Path,
+    now: int,
+    mail: Iterable[Mail] | None = None,
+    *,
+    words_only: bool = False,
+    force: bool = False,
+) -> int:
+    """Write the file, read it back, name it; its octets. LocalFault leaves nothing half-made."""
+    settings = unlocked.settings
+    held = content(unlocked, state)
+    names = settings.address, settings.server_name
+    made = backup.write(
+        unlocked.key, *names, now, _slots(unlocked, words_only=words_only), held, mail
+    )
+
+    def check(new: Path) -> None:
+        found = open_by_words(new, secret_of(unlocked))
+        if found.content != held or found.key != unlocked.key:
+            raise Alarm(f"{WHAT} does not read back as it was written.")
+        read_all(found)
+
+    return backup_file.put(path, made, check, force=force)
+
+
+def content(unlocked: Unlocked, state: SharedState) -> Content:
+    """All but mail, as it lies on this machine."""
+    settings, vault = unlocked.settings, unlocked.vault
+    payload = state.export()
+    return Content(
+        vault=read_private(unlocked.paths.vault),
+        statements=tuple(read_statements(unlocked.paths)),
+        certificates=tuple(dict.fromkeys(listed_certificates(vault).values())),
+        revocations=tuple(
+            dict.fromkeys(one.revocation for one in vault.identities if one.revocation)
+        ),
+        settings=backup.Settings(
+            server_url=settings.server_url,
+            imaps_port=settings.imaps_port,
+            imap_port=settings.imap_port,
+            smtps_port=settings.smtps_port,
+            smtp_port=settings.smtp_port,
+            arrival_key=bytes.fromhex(settings.arrival_key),
+            ca=unlocked.server.ca,
+        ),
+        state=payload,
+        state_counter=max(1, state.counter),
+    )
+
+
+def _slots(unlocked: Unlocked, *, words_only: bool) -> list[bytes]:
+    settings = unlocked.settings
+    names = settings.address, settings.server_name
+    wrap = recovery.split(secret_of(unlocked), *names).wrap
+    # the file is the only one to have this slot: nobody compares its generation
+    made = [slot.wrap(unlocked.key, SlotKind.RECOVERY, wrap, *names, generation=1)]
+    if not words_only:
+        made.append(read_private(unlocked.paths.slot(PASSPHRASE)))
+    return made
+
+
+def check_whole(path: Path) -> Head:
+    """Every octet is as it was written. Alarm, LocalFault."""
+    with judged(WHAT):
+        return backup.verify(backup_file.read(path))
+
+
+def open_by_words(path: Path, secret: bytes) -> Found:
+    """WrongSecret, Alarm, LocalFault."""
+
+    def key(head: Head) -> AccountKey:
+        wrap = recovery.split(secret, head.account, head.server_name).wrap
+        return _unwrap(head, SlotKind.RECOVERY, wrap, "These words are not those of this backup.")
+
+    return _open(path, key)
+
+
+def open_by_passphrase(path: Path, ask: Callable[[str], str]) -> Found:
+    """`ask` gets the address and gives the passphrase. WrongSecret, NotThere, Alarm, LocalFault."""
+
+    def key(head: Head) -> AccountKey:
+        found = head.slot(SlotKind.PASSPHRASE)
+        if found is None:
+            raise NotThere("This backup opens with the recovery words only.")
+        params = slot.inspect(found, head.account, head.server_name).params
+        assert params is not None  # of this kind
+        wrap = derive(ask(head.account), params, head.account, head.server_name).wrap
+        said = "That is not the passphrase of the time when this backup was made."
+        return _unwrap(head, SlotKind.PASSPHRASE, wrap, said)
+
+    return _open(path, key)
+
+
+def _unwrap(head: Head, kind: SlotKind, wrap: bytes, wrong: str) -> AccountKey:
+    found = head.slot(kind)
+    if found is None:
+        raise NotThere("This backup has no such slot.")
+    try:
+        with judged(WHAT):
+            return slot.unwrap(found, wrap, head.account, head.server_name)
+    except WrongSecret:
+        raise WrongSecret(wrong) from None
+
+
+def _open(path: Path, key_of: Callable[[Head], AccountKey]) -> Found:
+    with judged(WHAT):
+        head = backup.read_head(backup_file.read(path))
+    key = key_of(head)
+    try:
+        with judged(WHAT):
+            opened = backup.open(backup_file.read(path), key)
+    except WrongSecret:
+        # the slot opened: it is not the words that are wrong
+        raise Alarm(f"{WHAT} holds a slot of one key and content of another.") from None
+    settings = settings_of(opened)
+    vault = open_vault(opened.content.vault, key, settings)
+    statement, digest = verify_history(opened.content.statements, vault, head.account)
+    return Found(opened, key, vault, statement, _seen(settings, vault, statement, digest))
+
+
+def settings_of(opened: backup.Opened) -> Settings:
+    """How the server was reached, of an account of which nothing has been seen yet."""
+    head, known = opened.head, opened.content.settings
+    return Settings(
+        address=head.account,
+        server_url=known.server_url,
+        server_name=head.server_name,
+        imaps_port=known.imaps_port,
+        imap_port=known.imap_port,
+        smtps_port=known.smtps_port,
+        smtp_port=known.smtp_port,
+        arrival_key=known.arrival_key.hex(),
+        vault_version=0,
+        statement_sequence=0,
+        statement_digest="",
+        own_ca=known.ca is not None,
+    )
+
+
+def _seen(settings: Settings, vault: Vault, newest: Statement, digest: bytes) -> Settings:
+    return replace(
+        settings,
+        vault_version=vault.counter,
+        statement_sequence=newest.sequence,
+        statement_digest=digest.hex(),
+    )
+
+
+def prove(found: Found, now: int) -> None:
+    """Seal a probe to every own key that mail is sealed to, and open it. Alarm."""
+    secret = [one.tsk for one in found.vault.identities]
+    own = {one.fingerprint: one.certificate for one in found.vault.identities}
+    with judged("A key in the backup"):
+        pool = OpenPool(1, *secret)
+        try:
+            for fingerprint in sorted(found.statement.fingerprints & own.keys()):
+                sealed = seal(PROBE, [recipient(own[fingerprint], now)])
+                if pool.open(sealed, len(PROBE), ()).plaintext != PROBE:
+                    raise Alarm(f"The key {fingerprint} does not open what is sealed to it.")
+        finally:
+            pool.close()
+
+
+def read_all(found: Found) -> tuple[int, int]:
+    """(mails, their octets): each is decrypted, and the end is there. Alarm."""
+    count = octets = 0
+    with judged(WHAT):
+        for mail in found.opened.mail or ():
+            count += 1
+            octets += len(mail.octets)
+    return count, octets
