@@ -15,6 +15,23 @@ class BadKey(CryptoError):
     """These octets are no OpenPGP certificate or secret key that can be read."""
 
 
+class PassphraseNeeded(CryptoError):
+    """A secret key in a file is protected by a passphrase, and none was given."""
+
+
+class SecretMissing(BadKey):
+    """A file names a secret key without having it: exported without, or kept on a smartcard."""
+
+    def __init__(self, *, on_card: bool) -> None:
+        where = "is on a smartcard" if on_card else "was left out of this file"
+        super().__init__(f"a secret key that {where}")
+        self.on_card = on_card
+
+
+class OtherKey(CryptoError):
+    """Two certificates that do not have the same primary key."""
+
+
 class Refusal(StrEnum):
     """Why mail is not encrypted to a certificate."""
 
@@ -166,3 +183,29 @@ class ShareInvalid(CryptoError):
         self.shares = shares
         self.positions = positions
         self.missing = missing
+
+
+class PartFault(StrEnum):
+    """Why codes from paper do not give their content."""
+
+    NOT_A_PART = "not-a-part"
+    OTHER_VERSION = "other-version"
+    DAMAGED = "damaged"
+    OTHER_SET = "other-set"
+    MISSING = "missing"
+
+
+class PartsInvalid(CryptoError):
+    """Codes from paper that do not give their content. `parts` are the numbers printed on them.
+
+    The parts are no secret; the text is for the person who scanned them.
+    """
+
+    def __init__(self, fault: PartFault, said: str, parts: tuple[int, ...] = ()) -> None:
+        super().__init__(said)
+        self.fault = fault
+        self.parts = parts
+
+
+class BadCode(CryptoError):
+    """The text of a code that is none of ours, of another version, or damaged."""
