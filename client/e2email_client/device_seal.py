@@ -27,6 +27,7 @@ from e2email_protocol.sealed.arrival import DEVICE, Arrival
 from e2email_protocol.sealed.compose import compose
 from e2email_protocol.sealed.record import RECORD_ID_SIZE, Policy, Record
 from e2email_protocol.sealed.render import render
+from e2email_protocol.sealed.sealer import Sealer
 
 if TYPE_CHECKING:
     from e2email_client.history import History
@@ -134,6 +135,10 @@ class DeviceSealer:
             raise LocalFault(f"The message was not sealed: {fault}.") from fault
         return _rendered(record, judged.sealer)
 
+    def sealer(self, now: int) -> Sealer:
+        """For what is sealed anew. Raises as `seal` does."""
+        return self._for(now).sealer
+
     def _for(self, now: int) -> _Judged:
         with self._lock:
             history = self._history()
@@ -198,15 +203,20 @@ def _rendered(record: Record, sealer: _Sealer) -> bytes:
     return octets
 
 
-def sealing(unlocked: Unlocked, history: History) -> Callable[[bytes], bytes] | None:
-    """The seal for what is stored from this machine: mail → what to APPEND (DeviceSealer.seal).
-
-    None where the account does not vouch for a key of this machine, which `e2email setup` changes:
-    then the server seals what it gets.
-    """
+def device_sealer(unlocked: Unlocked, history: History) -> DeviceSealer | None:
+    """None where the account does not vouch for a key of this machine, which `e2email setup`
+    changes."""
     device = unlocked.device_key
     if device is None or device.public not in history.statements()[-1].device_keys:
         return None
     own = history.certificates
-    sealer = DeviceSealer(unlocked.settings.address, device, own, history.statements)
-    return lambda octets: sealer.seal(octets, int(time.time()))
+    return DeviceSealer(unlocked.settings.address, device, own, history.statements)
+
+
+def sealing(unlocked: Unlocked, history: History) -> Callable[[bytes], bytes] | None:
+    """The seal for what is stored from this machine: mail → what to APPEND (DeviceSealer.seal).
+
+    None where there is none: then the server seals what it gets.
+    """
+    sealer = device_sealer(unlocked, history)
+    return None if sealer is None else lambda octets: sealer.seal(octets, int(time.time()))

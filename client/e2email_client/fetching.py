@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from e2email_client.failure import ClientError, NotThere
+from e2email_client.learning import open_learning
 from e2email_client.local import mails
 from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
@@ -21,6 +22,7 @@ from e2email_client.unlock import Unlocked
 from e2email_client.upstream import Remote, connect
 
 if TYPE_CHECKING:
+    from e2email_client.history import History
     from e2email_client.opening import Opening
 
 
@@ -30,7 +32,7 @@ async def online(unlocked: Unlocked, cache: Database) -> AsyncIterator[Sync]:
 
     Holds no lock: what is fetched this way is written whole, and twice is as good as once.
     """
-    async with _connected(unlocked) as (remote, opening):
+    async with opened_connection(unlocked) as (remote, opening):
         yield Sync(cache, opening, remote, reads_only=True)
 
 
@@ -39,18 +41,30 @@ async def syncing(unlocked: Unlocked, stores: Stores, report: Report) -> AsyncIt
     """The same for who holds the account's lock: what was promised has been sent before."""
     journal, seen = open_journal(unlocked, stores), Seen(stores.state)
     await asyncio.to_thread(mails.try_again, stores.cache, unlocked.vault.counter)
-    async with _connected(unlocked) as (remote, opening):
+    async with opened_connection(unlocked) as (remote, opening):
         replay = Replay(journal, stores.cache, unlocked.paths.replay_lock, seen=seen)
         await replay.run(remote)
         room = open_room(unlocked, stores)
-        yield Sync(stores.cache, opening, remote, report, pending=journal, seen=seen, room=room)
+        yield Sync(
+            stores.cache,
+            opening,
+            remote,
+            report,
+            pending=journal,
+            seen=seen,
+            room=room,
+            learn=open_learning(unlocked, stores, opening),
+        )
 
 
 @asynccontextmanager
-async def _connected(unlocked: Unlocked) -> AsyncIterator[tuple[Remote, Opening]]:
+async def opened_connection(
+    unlocked: Unlocked, history: History | None = None
+) -> AsyncIterator[tuple[Remote, Opening]]:
+    """Connected, with workers that open and follow `history`. Offline, BadServer, WrongSecret."""
     remote, _ = await connect(unlocked)
     try:
-        opening = await asyncio.to_thread(open_opening, unlocked)
+        opening = await asyncio.to_thread(open_opening, unlocked, history=history)
         try:
             yield remote, opening
         finally:

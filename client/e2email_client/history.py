@@ -22,9 +22,16 @@ from e2email_client.judge import judged
 from e2email_client.lock import held
 from e2email_client.opener import Device
 from e2email_client.paths import AccountPaths
-from e2email_client.unlock import Unlocked, read_statements, write_statements
+from e2email_client.unlock import (
+    Unlocked,
+    check_forced,
+    listed_certificates,
+    read_statements,
+    write_statements,
+)
 from e2email_crypto import statement
 from e2email_crypto.arrival import key_id
+from e2email_crypto.errors import StatementInvalid
 from e2email_crypto.statement import Entry, Statement
 from e2email_crypto.vault import Vault
 from e2email_protocol import account as messages
@@ -177,13 +184,12 @@ class History:
             # the newest known one again: a server that went back in time does not have it
             page, given = fetch_history(api, unlocked.login, len(known))
             check_follows(page, 1, Entry.decode(known[-1]).digest)
+            self._given = given
             if len(page) == 1:
                 return
             entries = [*known, *page[1:]]
             newest, digest = self._verify(entries, given)
-            self._given = given
-            if not is_behind(newest, self._held.now):
-                # else it is not verified without the server, when the next program starts
+            if self._verifies_alone(entries):
                 keep(unlocked.paths, entries, newest, digest)
                 self._file = replaced(unlocked.paths.statements)
             self._known = _read(entries)
@@ -193,14 +199,24 @@ class History:
     def _verify(self, entries: Sequence[bytes], given: Sequence[bytes]) -> tuple[Statement, bytes]:
         """The chain holds. Keys that are not in this vault were named by ones that are: they are
         the owner's, and this machine is behind."""
-        vault = self._held.now
-        own = [*vault.recipients, *(one.certificate for one in vault.identities)]
+        vault, address = self._held.now, self._unlocked.settings.address
+        own = tuple(listed_certificates(vault).values())
+        check_forced(entries, vault)
         with judged("The key history"):
-            address = self._unlocked.settings.address
-            accepted = vault.accepted
-            # a fingerprint's last one counts: our own, where we have it
-            newest = statement.verify_chain(entries, [*given, *own], address, accepted=accepted)
+            # Of a fingerprint the last one counts. Our own is without the revocation that would
+            # take the word of a key back; the server's has the expiry that another machine moved.
+            try:
+                known = (*given, *own)
+                newest = statement.verify_chain(entries, known, address, accepted=vault.accepted)
+            except StatementInvalid:
+                known = (*own, *given)
+                newest = statement.verify_chain(entries, known, address, accepted=vault.accepted)
         return newest, Entry.decode(entries[-1]).digest
+
+    def _verifies_alone(self, entries: Sequence[bytes]) -> bool:
+        """Whether the next program can verify them by what is in the vault alone."""
+        own = listed_certificates(self._held.now).keys()
+        return all(one.fingerprints <= own for one in _read(entries).statements)
 
     def _tell(self) -> None:
         if self.behind:

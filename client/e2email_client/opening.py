@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from e2email_client.autocrypt import Offer
 from e2email_client.bodies import Bodies, Restored
 from e2email_client.local.chunks import LARGE
 from e2email_client.local.mails import Body, Summary
@@ -23,9 +24,11 @@ from e2email_client.unreadable import NO_RECORD, Later, Unreadable, attempt, jud
 from e2email_crypto.errors import CryptoError, OpenFailed
 from e2email_crypto.open import Opened, OpenPool
 from e2email_protocol.sealed import opened as sealed
+from e2email_protocol.sealed import reseal
 from e2email_protocol.sealed.envelope import Body as BodyKind
 from e2email_protocol.sealed.record import Form
 from e2email_protocol.sealed.render import parse_envelope_field, render, stored_messages
+from e2email_protocol.sealed.sealer import Sealer
 from e2email_protocol.sealed.signed import MAX_SIGNED
 
 _EMAIL_ID = re.compile(r"E[0-9a-f]{32}", re.ASCII)
@@ -56,6 +59,10 @@ class Opening:
     def close(self) -> None:
         self._pool.close()
         self._parsing.close()
+
+    def autocrypt(self, headers: Sequence[bytes]) -> list[Offer | None]:
+        """The key that each of these headers offers. Raises NoParser."""
+        return self._parsing.autocrypt(headers)
 
     def envelopes(
         self, found: Sequence[tuple[str, bytes]]
@@ -132,6 +139,23 @@ class Opening:
                 outcome = self._bodies.unreadable(outcome, one.octets)
             results.append((one.email_id, outcome))
         return results
+
+    def resealed(
+        self, email_id: str, octets: bytes, sealer: Sealer
+    ) -> tuple[bytes, reseal.Messages]:
+        """The envelope's message of a rendered record, and both messages sealed anew and opened
+        again: they give the same octets. Raises Unreadable, Later; then nothing may be stored."""
+        found = stored_messages(octets)
+        if found is None or found.field.record_id != record_id(email_id):
+            raise Unreadable(NO_RECORD)
+        made = attempt(
+            lambda: reseal.resealed(
+                found.record(), account=self._keys.account, opener=self._opener, sealer=sealer
+            )
+        )
+        if isinstance(made, Unreadable | Later):
+            raise made
+        return found.envelope, made
 
     def _opened(self, messages: list[bytes], most: int) -> list[bytes | OpenFailed]:
         return [_plaintext(outcome) for outcome in self._pool.open_many(messages, most)]

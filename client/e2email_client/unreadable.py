@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from e2email_crypto.errors import CryptoError, OpenFailed
 from e2email_protocol.sealed import opened as sealed
+from e2email_protocol.sealed import reseal
 from e2email_protocol.sealed.envelope import BadEnvelope
 
 TOO_MUCH_TO_READ = "To read it takes more memory or time than is allowed."
@@ -43,6 +44,10 @@ _WHY: tuple[tuple[type[Exception], str], ...] = (
     (TooMuch, "To open what its sender encrypted takes more memory or time than is allowed."),
     (sealed.NotThisRecord, "The server put the parts of different messages together."),
     (sealed.Damaged, "Its octets are not those that were delivered."),
+    (
+        reseal.NotResealed,
+        "It is sealed to a key that is not the account's, or cannot be sealed anew.",
+    ),
     (sealed.NotEncrypted, "It is marked as encrypted by its sender, and is not encrypted."),
 )
 _NO_FORMAT = "Its format is not known to this version of the program, or it is damaged."

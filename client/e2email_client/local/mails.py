@@ -6,7 +6,7 @@ A record lies in any number of mailboxes and is opened once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -239,6 +239,16 @@ def lacking(
             (mailbox_id, int(state), *chunk),
         )
     return [(uid, email_id) for uid, email_id in found]
+
+
+def within(database: Database, mailbox_id: int, wanted: Set[str]) -> list[tuple[int, str]]:
+    """(uid, email id) of those of `wanted` that lie in a mailbox, newest first."""
+    rows = database.read(
+        "SELECT m.uid, a.email_id FROM message m JOIN mail a ON a.id = m.mail_id"
+        " WHERE m.mailbox_id = ? ORDER BY m.uid DESC",
+        (mailbox_id,),
+    )
+    return [(uid, email_id) for uid, email_id in rows if email_id in wanted]
 
 
 def sizes(database: Database, mailbox_id: int, uids: Sequence[int]) -> dict[int, int]:
