@@ -7,7 +7,7 @@ from typing import Protocol
 from e2email_protocol.account import API_VERSION, Ports, ServerInfo
 from e2email_protocol.serve import Limits as DriverLimits
 from e2email_server import clock
-from e2email_server.api.app import build
+from e2email_server.api.everything import application
 from e2email_server.api.listen import HttpsListener
 from e2email_server.config import Config, Endpoint
 from e2email_server.deliver import LocalDelivery
@@ -109,12 +109,14 @@ class _Https:
 
 async def _https(parts: Parts, chosen: Chosen) -> Listener:
     """Last, because it tells clients the ports of the others."""
-    app = build(
+    app = application(
+        parts.store,
         parts.accounts,
         parts.logins,
-        parts.store,
+        parts.recipients,
+        parts.uploads,
         _info(parts, chosen),
-        lambda: parts.recipients.config.domains,  # SIGHUP changes them
+        clock.now,
     )
     listeners = [
         HttpsListener(app, endpoint.host, endpoint.port, parts.tls.context)

@@ -1,8 +1,9 @@
 """What the listeners of one server share, and the order in which it is opened and closed."""
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from e2email_server import clock, config, datadir
 from e2email_server.accounts import Accounts
@@ -17,6 +18,7 @@ from e2email_server.recipients import Recipients
 from e2email_server.sealing.pool import Sealing
 from e2email_server.smtp.budget import MemoryBudget, Share
 from e2email_server.smtp.limits import Limits as SmtpLimits
+from e2email_server.standing import Standing
 from e2email_server.store.disk import FreeSpace
 from e2email_server.store.rowmac import RowMacs
 from e2email_server.store.sql import SqlStore, open_store
@@ -37,11 +39,13 @@ class Parts:
     logins: Logins
     accounts: Accounts
     recipients: Recipients
+    standing: Standing
     sealing: Sealing
     memory: MemoryBudget
     uploads: Share
     imap: Backend
     pop3: Pop3Backend
+    reloaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reload(self) -> None:
         """Domains, aliases and certificates anew; a fault leaves everything as it was."""
@@ -52,6 +56,7 @@ class Parts:
             log.error("settings not read again: %s", error)
             return
         self.recipients.config = new
+        self.reloaded.set()
         log.info("domains, aliases and certificates read again")
 
 
@@ -80,6 +85,7 @@ async def open_parts(settings: Config, stack: AsyncExitStack) -> Parts:
         logins,
         Accounts(store, logins, throttle, clock.now, recipients.owner),
         recipients,
+        Standing(store, recipients.owner, clock.now),
         sealing,
         memory,
         uploads,

@@ -6,11 +6,12 @@ from pathlib import Path
 from starlette.routing import Route
 
 from e2email_protocol import account as messages
-from e2email_server.api import app, listen, reply, request, resource
+from e2email_server.api import app, directory, listen, records, reply, request, resource, wkd
 
 SPEC = (Path(__file__).parents[2] / "docs" / "specs" / "account-api.md").read_text("utf-8")
 SOURCES = "".join(
-    Path(module.__file__).read_text("utf-8") for module in (app, reply, request, resource)
+    Path(module.__file__).read_text("utf-8")
+    for module in (app, directory, records, reply, request, resource, wkd)
 )
 
 
@@ -18,9 +19,21 @@ class Nothing:
     """Stands for what building the routes does not touch."""
 
 
+class Handlers:
+    """Has every handler; none is called."""
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
 def test_every_path_and_method_is_specified() -> None:
     info = messages.ServerInfo("x", 1, b"p" * 32, (), messages.Ports(*[None] * 6))
-    router = app.build(Nothing(), Nothing(), Nothing(), info, list)  # type: ignore[arg-type]
+    more = {
+        **directory.resources(Handlers()),  # type: ignore[arg-type]
+        **records.resources(Handlers()),  # type: ignore[arg-type]
+        **wkd.resources(Handlers()),  # type: ignore[arg-type]
+    }
+    router = app.build(Nothing(), Nothing(), Nothing(), info, list, more)  # type: ignore[arg-type]
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", SPEC, re.MULTILINE)
     specified = {(path, method) for path, methods in rows for method in methods.split(", ")}
     built = {

@@ -1,0 +1,98 @@
+"""What anybody may have of an account's keys: certificates under one address, nothing beside.
+
+Rows carry MACs, and what they hold was verified when it was published. So a revoked or expired
+certificate, which vouches for nothing any more, is still given: that it is revoked is the news.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from e2email_crypto.cert import publishable
+from e2email_crypto.errors import BadKey, KeyRefused, StatementInvalid
+from e2email_crypto.statement import Entry, decode
+from e2email_crypto.statement import Statement as Stated
+from e2email_server.recipients import Recipients
+from e2email_server.store.api import Store
+from e2email_server.store.errors import NotFound, RowTampered
+from e2email_server.store.types import Account, Certificate, Recipient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account that has a key for an address, and its rows."""
+
+    account: Account
+    certificates: tuple[Certificate, ...]
+    statement: Stated
+
+
+class Published:
+    """Looks up who may be found under an address."""
+
+    def __init__(self, store: Store, recipients: Recipients) -> None:
+        self._store, self._recipients = store, recipients
+
+    async def find(self, address: str) -> Listed | None:
+        """The account that alone gets mail for `address` and names it in its newest statement.
+
+        None, and a line in the log where it is a fault, for everything else. Raises Failure.
+        """
+        try:
+            owner = await self._recipients.owner(address)
+            if owner is None or not owner.enabled:
+                return None
+            return _listed(await self._store.recipient(owner.address), address)
+        except NotFound:
+            return None  # removed meanwhile
+        except (RowTampered, StatementInvalid) as fault:
+            log.error("the keys of %s are not given out: %s", address, fault)
+            return None
+
+    async def certificates(self, listed: Listed, address: str) -> list[bytes]:
+        """Those in use, as the statement orders them, with the user ids of `address` alone."""
+        return await asyncio.to_thread(_publishable, listed.certificates, address)
+
+    async def history(self, listed: Listed, address: str) -> list[bytes]:
+        """Those in use, as above, and all past ones: the signers of the key history.
+
+        Of a certificate without a user id of this account all are given: they are what binds it.
+        """
+        every = await self._store.certificates(listed.account.account_id)
+        names = (address, listed.account.address)
+        return await asyncio.to_thread(lambda: [_shown(one, names) for one in every])
+
+
+def _listed(row: Recipient, address: str) -> Listed | None:
+    """Raises StatementInvalid."""
+    if row.statement is None:
+        return None
+    stated = decode(Entry.decode(row.statement.octets).statement)
+    if address not in stated.addresses:
+        return None
+    by_name = {one.fingerprint: one for one in row.certificates}
+    if by_name.keys() != stated.fingerprints:
+        raise StatementInvalid("the certificates are not the statement's")
+    ordered = tuple(by_name[one.fingerprint] for one in stated.certificates)
+    return Listed(row.account, ordered, stated)
+
+
+def _shown(certificate: Certificate, addresses: tuple[str, ...]) -> bytes:
+    for address in addresses:
+        try:
+            return publishable(certificate.octets, address)
+        except (BadKey, KeyRefused):
+            continue
+    return certificate.octets
+
+
+def _publishable(certificates: tuple[Certificate, ...], address: str) -> list[bytes]:
+    found = []
+    for one in certificates:
+        try:
+            found.append(publishable(one.octets, address))
+        except (BadKey, KeyRefused) as fault:
+            log.info("certificate %s has nothing for %s: %s", one.fingerprint, address, fault)
+    return found
