@@ -86,7 +86,7 @@ async def _answer(line: bytes, commands: Mapping[str, Command]) -> Answer:
         return {"error": f"failed ({type(error).__name__}), see the server's log"}
 
 
-def ask(data: Path, command: str, **arguments: str) -> Answer:
+def ask(data: Path, command: str, **arguments: str | bool) -> Answer:
     """The running server's answer. Raises NotRunning, AdminError."""
     path = data / SOCKET
     try:

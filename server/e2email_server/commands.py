@@ -1,24 +1,21 @@
 """What the operator can ask, of a running server or of one that is not running."""
 
-import datetime
 from collections.abc import Mapping
 from typing import Any
 
 from e2email_server.accounts import Accounts
 from e2email_server.admin import AdminError, Answer, Command
 from e2email_server.config_values import address
+from e2email_server.standing import Standing, date
 from e2email_server.store.api import AccountStore
 
 
-def commands(accounts: Accounts, store: AccountStore) -> dict[str, Command]:
+def commands(accounts: Accounts, store: AccountStore, standing: Standing) -> dict[str, Command]:
     """By name, as the admin socket serves them."""
 
     async def invite(question: Mapping[str, Any]) -> Answer:
-        try:
-            wanted = address(question.get("address"))
-        except ValueError as error:
-            raise AdminError(str(error)) from None
-        return {"invite": await accounts.invite(wanted)}
+        replace = question.get("replace") is True
+        return {"invite": await accounts.invite(_address(question), replace=replace)}
 
     async def users(_question: Mapping[str, Any]) -> Answer:
         found = await store.accounts()
@@ -28,14 +25,20 @@ def commands(accounts: Accounts, store: AccountStore) -> dict[str, Command]:
                     "address": account.address,
                     "policy": account.policy.value,
                     "enabled": account.enabled,
-                    "created": _date(account.created),
+                    "created": date(account.created),
                 }
                 for account in found
             ]
         }
 
-    return {"invite": invite, "users": users}
+    async def user(question: Mapping[str, Any]) -> Answer:
+        return {"user": await standing.of(_address(question))}
+
+    return {"invite": invite, "users": users, "user": user}
 
 
-def _date(time: int) -> str:
-    return datetime.datetime.fromtimestamp(time, datetime.UTC).strftime("%Y-%m-%d")
+def _address(question: Mapping[str, Any]) -> str:
+    try:
+        return address(question.get("address"))
+    except ValueError as error:
+        raise AdminError(str(error)) from None

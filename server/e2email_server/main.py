@@ -85,20 +85,31 @@ def run(path: Path, ready_fd: int | None, ports_file: Path | None) -> None:
 
 @cli.command(short_help="Print a token to register ADDRESS with.")
 @CONFIG_OPTION
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="ADDRESS has an account whose owner lost everything: give it new keys. Its old mail "
+    "stays unreadable, and everybody who knew the old keys is told.",
+)
 @click.argument("address")
-def invite(path: Path, address: str) -> None:
+def invite(path: Path, address: str, replace: bool) -> None:
     """Print a token, once, with which ADDRESS can register within a week."""
     from e2email_server import config
-    from e2email_server.config_values import address as read
 
     settings = config.load(path.absolute())
-    try:
-        wanted = read(address)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    wanted = _address(address)
     if wanted.rpartition("@")[2] not in settings.domains:
         raise ConfigError(f"{settings.path}: domains: mail for {wanted} is not ours")
-    click.echo(_ask(settings, "invite", address=wanted)["invite"])
+    click.echo(_ask(settings, "invite", address=wanted, replace=replace)["invite"])
+
+
+def _address(text: str) -> str:
+    from e2email_server.config_values import address
+
+    try:
+        return address(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 @cli.group()
@@ -124,7 +135,26 @@ def user_list(path: Path, as_json: bool) -> None:
         click.echo(f"{one['address']}  {one['policy']}  {state}  since {one['created']}")
 
 
-def _ask(settings: Any, command: str, **arguments: str) -> Any:
+@user.command("show")
+@CONFIG_OPTION
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.argument("address")
+def user_show(path: Path, address: str, as_json: bool) -> None:
+    """Keys in use, key history, custody, devices of one account; nothing secret."""
+    import json
+
+    from e2email_server import config
+
+    found = _ask(config.load(path.absolute()), "user", address=_address(address))["user"]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    from e2email_server.standing import lines
+
+    click.echo("\n".join(lines(found)))
+
+
+def _ask(settings: Any, command: str, **arguments: str | bool) -> Any:
     """The running server's answer, or our own where none runs."""
     from e2email_server.admin import NotRunning, ask
 
@@ -134,7 +164,7 @@ def _ask(settings: Any, command: str, **arguments: str) -> Any:
         return _answer_ourselves(settings, command, arguments)
 
 
-def _answer_ourselves(settings: Any, command: str, arguments: dict[str, str]) -> Any:
+def _answer_ourselves(settings: Any, command: str, arguments: dict[str, str | bool]) -> Any:
     import asyncio
     from contextlib import AsyncExitStack
 
@@ -144,7 +174,8 @@ def _answer_ourselves(settings: Any, command: str, arguments: dict[str, str]) ->
     async def answer() -> Any:
         async with AsyncExitStack() as stack:
             parts = await open_parts(settings, stack)
-            return await commands(parts.accounts, parts.store)[command](arguments)
+            known = commands(parts.accounts, parts.store, parts.standing)
+            return await known[command](arguments)
 
     return asyncio.run(answer())
 

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from e2email_server.config import Config, Endpoint
 from e2email_server.config_values import ConfigError
 from e2email_server.listeners import LISTENERS, Chosen, Listener
 from e2email_server.parts import Parts, open_parts
+from e2email_server.store.errors import StoreError
 
 log = logging.getLogger(__name__)
+
+# A pairing is open for minutes; what is left of it is ciphertext under a key that nobody keeps.
+CHORES_SECONDS = 3600.0
 
 
 async def serve(settings: Config, announce: Callable[[Chosen], None]) -> None:
@@ -31,9 +35,13 @@ async def serve(settings: Config, announce: Callable[[Chosen], None]) -> None:
                 listener = await _start(protocol, wanted, factory(parts, chosen))
                 stack.push_async_callback(listener.stop)
                 chosen[protocol] = listener.endpoints
-        admin = await start_admin(settings.data, commands(parts.accounts, parts.store))
+        admin = await start_admin(
+            settings.data, commands(parts.accounts, parts.store, parts.standing)
+        )
         stack.push_async_callback(admin.stop)
         _on_signals(stop, parts)
+        chores = asyncio.create_task(_chores(parts), name="chores")
+        stack.callback(chores.cancel)
         _tell(chosen)
         announce(chosen)
         await stop.wait()
@@ -49,6 +57,20 @@ async def _start(
     except OSError as error:
         where = ", ".join(f"{endpoint.host}:{endpoint.port}" for endpoint in wanted)
         raise ConfigError(f"listen.{protocol}: {where}: {error.strerror}") from None
+
+
+async def _chores(parts: Parts) -> None:
+    """What nobody asks for: expired pairings go, addresses that lead elsewhere are told."""
+    while True:
+        try:
+            await parts.standing.tell_misled()
+            await parts.store.sweep_pairings()
+        except StoreError as error:
+            log.error("chores not done: %s", error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHORES_SECONDS):
+                await parts.reloaded.wait()
+        parts.reloaded.clear()
 
 
 def _on_signals(stop: asyncio.Event, parts: Parts) -> None:
