@@ -67,3 +67,29 @@ def _decode(armored: bytes, start: int, stop: int, max_size: int) -> bytes:
     if len(decoded) > max_size:
         raise TooLarge("the armored data is above its limit")
     return decoded
+
+
+def disagrees(data: bytes, decoded: bytes) -> bool:
+    """Whether the CRC-24 of an armor block that gave `decoded` says that it was damaged.
+
+    RFC 9580, 6.1: no reason to refuse anything. It tells why what was inside did not open.
+    """
+    last = data.strip(_BLANK).splitlines()[-2:-1]
+    if not last or not last[0].startswith(b"=") or len(last[0].strip()) != 5:
+        return False
+    try:
+        return binascii.a2b_base64(last[0].strip()[1:]) != _crc24(decoded).to_bytes(3)
+    except binascii.Error:
+        return True
+
+
+def _crc24(data: bytes) -> int:
+    """RFC 9580, 6.1.1; 0.5 s a MiB."""
+    crc = 0xB704CE
+    for octet in data:
+        crc ^= octet << 16
+        for _ in range(8):
+            crc <<= 1
+            if crc & 0x1000000:
+                crc ^= 0x864CFB
+    return crc & 0xFFFFFF

@@ -4,12 +4,23 @@ Every edit keeps all packets octet for octet, adds new ones behind what they bel
 proved before it is returned; else BadKey, and nothing has changed. Times are seconds since 1970.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from . import cert as certs
-from . import gate, identity, keyproof, keytree, ownkey, packets, selfsig
-from .cert import SubkeyState
+from . import (
+    gate,
+    identity,
+    keyimport,
+    keyproof,
+    keytree,
+    ownkey,
+    packets,
+    secretlock,
+    secretpacket,
+    selfsig,
+)  # fmt: skip
+from .cert import MAX_CERT_PACKETS, SubkeyState
 from .errors import BadKey, BadMessage, KeyRefused, Refusal, SignatureInvalid
 from .identity import Identity, Profile, new_identity, sign_detached, successor
 from .keytree import (
@@ -34,6 +45,7 @@ __all__ = [
     "Reason",
     "add_address",
     "apply_revocation",
+    "export_secret",
     "extend",
     "new_identity",
     "revoke",
@@ -241,6 +253,31 @@ def apply_revocation(cert: bytes, revocation: bytes) -> bytes:
     if made.raw in [s.raw for s in primary.signatures]:
         return cert
     return keytree.raw([primary.signed(made), *rest])
+
+
+def export_secret(tsk: bytes, passphrase: str, now: int) -> bytes:
+    """The secret key under a passphrase, binary, all signatures as they are.
+
+    A version 4 key as gpg 2.2 and Thunderbird read it, a version 6 key as RFC 9580 programs do.
+    What is written is read again before it is given out. Raises BadKey; ValueError without one.
+    """
+    if not passphrase:
+        raise ValueError("no passphrase")
+    key = ownkey.read(tsk, now)
+    locked = keytree.raw(_locked(part, passphrase.encode()) for part in key.parts)
+    again = packets.split(keyimport.read_secret(locked, passphrase, now).tsk, MAX_CERT_PACKETS)
+    mine = packets.split(tsk, MAX_CERT_PACKETS)
+    if [(p.tag, p.body) for p in again] != [(p.tag, p.body) for p in mine]:
+        raise BadKey("the export does not give the same key back")
+    return locked
+
+
+def _locked(part: Part, passphrase: bytes) -> Part:
+    if part.packet.tag not in secretpacket.SECRET_TAGS:
+        return part
+    packet = secretlock.lock(secretpacket.parse(part.packet), passphrase)
+    body = packet.public + packet.rest
+    return replace(part, packet=packets.Packet(packet.tag, packet.raw(), body))
 
 
 def _live(tsk: bytes, now: int) -> OwnKey:

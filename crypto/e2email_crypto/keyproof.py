@@ -26,12 +26,14 @@ def works(key: OwnKey) -> None:
             and not secretpacket.parse(part.packet).fits()
         ):
             raise BadKey("a secret key that does not fit its public part")
+    # pysequoia judges by the system's clock, as of when a signature was made: no later than that
+    now = int(time.time())
     try:
         secret = _rpgp.SecretKey(key.tsk)
         signature = secret.sign(_PROBE)
         for part, mine in zip(key.public, key.parts, strict=True):
             if mine.packet.tag == packets.SECRET_SUBKEY and _encrypts(key, part):
-                _opens(key, part, secret, signature)
+                _opens(_probe_cert(key, part, now), secret, signature, now)
     except (_rpgp.LibraryRefused, SealFailed, SignatureInvalid):
         raise BadKey("a secret key that does not sign, or open what is sealed to it") from None
 
@@ -42,10 +44,7 @@ def _encrypts(key: OwnKey, part: Part) -> bool:
     return facts.algorithm in ENCRYPTING and any(flags[0] & ENCRYPT[0] for flags in bound)
 
 
-def _opens(key: OwnKey, part: Part, secret: _rpgp.SecretKey, signature: bytes) -> None:
-    """A certificate for this moment only, in which the subkey is neither expired nor revoked."""
-    now = int(time.time())  # pysequoia judges by the system's clock
-    probe = _probe_cert(key, part, now)
+def _opens(probe: bytes, secret: _rpgp.SecretKey, signature: bytes, now: int) -> None:
     try:
         recipient = gate.recipient(probe, now)
     except KeyRefused as refused:
@@ -58,6 +57,7 @@ def _opens(key: OwnKey, part: Part, secret: _rpgp.SecretKey, signature: bytes) -
 
 
 def _probe_cert(key: OwnKey, part: Part, now: int) -> bytes:
+    """A certificate for this moment only, in which the subkey is neither expired nor revoked."""
     signer = Signer(key.primary, now)
     name = packets.Packet(packets.USER_ID, packets.packet(packets.USER_ID, _PROBE), _PROBE)
     says_self = [(FLAGS, CERTIFY_SIGN)]

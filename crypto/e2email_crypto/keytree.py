@@ -119,6 +119,14 @@ def _subpackets(area: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
+def claimed_by(primary: packets.Packet, signature: packets.Packet) -> bool:
+    """Whether a signature says that the primary key made it, or does not say who did."""
+    told, facts = claims(signature), packets.key_facts(primary.body)
+    if told is None or not told.issuers:
+        return True
+    return not told.issuers.isdisjoint({facts.fingerprint, facts.key_id})
+
+
 # What a signature says of itself and not of what it signs: made new, or not at all.
 _OF_ITSELF = frozenset({CREATED, LIFETIME, ISSUER, REASON, EMBEDDED, ISSUER_FINGERPRINT})
 
@@ -137,7 +145,9 @@ def own(primary: packets.Packet, part: Part) -> list[tuple[packets.Packet, Claim
 
     Both packets are the public ones.
     """
-    bare = primary.raw if part.packet is primary else primary.raw + part.packet.raw
+    # of another copy it is another object, perhaps with another header
+    same = (part.packet.tag, part.packet.body) == (primary.tag, primary.body)
+    bare = primary.raw if same else primary.raw + part.packet.raw
     told = ((s, claims(s)) for s in part.signatures)
     good = [(s, c) for s, c in told if c and _rpgp.self_signed(bare + s.raw)]
     return sorted(good, key=lambda pair: pair[1].created)

@@ -67,9 +67,13 @@ def read(tsk: bytes, now: int) -> OwnKey:
         raise BadKey("not a secret key") from None
     if [p.tag for p in found[:1]] != [packets.SECRET_KEY]:
         raise BadKey("not a secret key")
-    own = keytree.parts(found)
+    return taken_apart(keytree.parts(found), now)
+
+
+def taken_apart(own: list[Part], now: int) -> OwnKey:
+    """As `read`, of parts whose first is the secret primary key and whose number is bounded."""
     public = published(own)
-    primary = secretpacket.parse(found[0])
+    primary = secretpacket.parse(own[0].packet)
     return OwnKey(own, public, primary, inspect_cert(keytree.raw(public), now), now)
 
 

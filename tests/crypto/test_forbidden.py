@@ -52,8 +52,8 @@ def door_opened_by_another(room: str, module: str, node: ast.AST) -> bool:
     """PGPy verifies nothing and corrupts keys: it makes them. rpgp has no policy: these only."""
     allowed = {
         "_pgpy": {"identity", "keyedit"},
-        "_rpgp": {"cert", "identity", "keyproof", "keytree", "verify", "worker"},
-        "_openssl": {"selfsig", "secretpacket", "secretlock"},
+        "_rpgp": {"certfacts", "identity", "keyproof", "keytree", "verify", "worker"},
+        "_openssl": {"secretlock", "secretpacket", "selfsig"},
     }
     return any(
         door in (name, source.rsplit(".")[-1]) and module not in users

@@ -1,0 +1,190 @@
+"""Certificates put together and made smaller: unions of two, and what is published of one.
+
+Only signatures that the primary key made, by arithmetic, are ever taken over from another copy;
+so nobody but the key's owner can make a certificate grow, or lose a part of it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import keytree, packets
+from .certfacts import (
+    BAD_HASHES,
+    MAX_CERT,
+    MAX_CERT_PACKETS,
+    SubkeyState,
+    examine,
+    names,
+    read_packets,
+)
+from .errors import BadKey, KeyRefused, OtherKey, Refusal
+from .keytree import CERTIFICATIONS, DIRECT, REVOCATIONS, SUBKEY_BINDING, Part
+
+# rpgp does not verify some signatures over SHA-1, and a revocation must not be lost for that. More
+# than a few nobody makes.
+MAX_UNVERIFIED = 4
+_WEAK_HASHES = frozenset({1, 2, 3})  # RFC 9580, 9.5: MD5, SHA-1, RIPEMD-160
+assert len(_WEAK_HASHES) == len(BAD_HASHES - {"none"})
+
+
+def merge(old: bytes, new: bytes) -> bytes:
+    """One certificate with all that is in two of the same primary key; `old` comes first.
+
+    Of `new`, third parties' certifications and what the primary key signed are taken, nothing
+    else. Above the caps of a certificate (64 KiB, 64 packets) goes, in this order, what is not the
+    primary key's own, photographs, the oldest superseded self-signatures; never a revocation.
+    Raises OtherKey; KeyRefused for a certificate that cannot be read, or is too large even so.
+    """
+    first, second = (keytree.parts(read_packets(c)) for c in (old, new))
+    if first[0].packet.body != second[0].packet.body:
+        raise OtherKey("the certificates are of different keys")
+    merged = keytree.raw(fitting(_union(first, second)))
+    examine(read_packets(merged), 0)
+    return merged
+
+
+def publishable(cert: bytes, address: str) -> bytes:
+    """The certificate with the user ids of one address only, and nothing that others signed.
+
+    Raises BadKey if it has no valid user id of this address, KeyRefused if it cannot be read.
+    """
+    found = read_packets(cert)
+    valid = examine(found, 0).user_ids
+    primary, *rest = keytree.parts(found)
+    kept = [_own_part(primary.packet, part) for part in rest if not _is_photograph(part)]
+    mine = [p for p in kept if p.is_subkey or (_text(p) in valid and names(_text(p), address))]
+    if not any(part.is_user_id for part in mine):
+        raise BadKey("no valid user id of this address")
+    bound = [part for part in mine if part.signatures]
+    return keytree.raw([_own_part(primary.packet, primary), *bound])
+
+
+def minimal(cert: bytes, address: str, now: int) -> bytes:
+    """As little as mail can be sealed with: a user id, the subkeys in use, the newest signatures.
+
+    For a header of a mail (Autocrypt). Raises as `publishable`, and KeyRefused if nothing in the
+    certificate can be sealed to at `now`.
+    """
+    found = read_packets(publishable(cert, address))
+    subkeys = examine(found, now).subkeys
+    usable = {s.fingerprint for s in subkeys if s.state is SubkeyState.USABLE}
+    if not usable:
+        raise KeyRefused(Refusal.CANNOT_ENCRYPT)
+    primary, *rest = keytree.parts(found)
+    user_id = max(
+        (part for part in rest if part.is_user_id), key=lambda p: _newest_made(primary.packet, p)
+    )
+    alive = [p for p in rest if p.is_subkey and _fingerprint(p) in usable]
+    return keytree.raw(_newest_only(primary.packet, part) for part in (primary, user_id, *alive))
+
+
+def fitting(tree: list[Part]) -> list[Part]:
+    """The parts of a certificate within its caps; the same list if they are.
+
+    Raises KeyRefused(TOO_BIG, TOO_MANY_PACKETS).
+    """
+    for smaller in _ever_smaller(tree):
+        if _too_large(smaller) is None:
+            return smaller
+    refusal = _too_large(smaller)
+    assert refusal is not None
+    raise KeyRefused(refusal)
+
+
+def _ever_smaller(tree: list[Part]) -> Iterator[list[Part]]:
+    yield tree
+    primary = tree[0]
+    own = [_own_part(primary.packet, part) for part in tree]
+    own = [part for part in own if part.signatures or part is own[0]]
+    yield own
+    own = [part for part in own if not _is_photograph(part)]
+    yield own
+    for old in _superseded(own):
+        own = [
+            replace(part, signatures=tuple(s for s in part.signatures if s is not old))
+            for part in own
+        ]
+        yield own
+
+
+def _too_large(tree: list[Part]) -> Refusal | None:
+    if sum(1 + len(part.signatures) for part in tree) > MAX_CERT_PACKETS:
+        return Refusal.TOO_MANY_PACKETS
+    return Refusal.TOO_BIG if len(keytree.raw(tree)) > MAX_CERT else None
+
+
+def _superseded(tree: list[Part]) -> list[packets.Packet]:
+    """Self-signatures that a newer one has taken the place of, the oldest first."""
+    found: list[tuple[int, packets.Packet]] = []
+    for part in tree:
+        own = keytree.own(tree[0].packet, part)
+        binding = [(claims.created, s) for s, claims in own if claims.kind not in REVOCATIONS]
+        found += binding[:-1]
+    return [signature for _, signature in sorted(found, key=lambda pair: pair[0])]
+
+
+def _union(first: list[Part], second: list[Part]) -> list[Part]:
+    primary = first[0].packet
+    have = {(p.packet.tag, p.packet.body): at for at, p in enumerate(first)}
+    merged, more = list(first), []
+    for part in second:
+        at = have.get((part.packet.tag, part.packet.body))
+        if at is not None:
+            merged[at] = merged[at].signed(*_news(primary, merged[at], part))
+        elif (bound := _own_part(primary, part)).signatures:
+            more.append(bound)
+    names_end = sum(not part.is_subkey for part in merged)
+    named = [part for part in more if not part.is_subkey]
+    subkeys = [part for part in more if part.is_subkey]
+    return [*merged[:names_end], *named, *merged[names_end:], *subkeys]
+
+
+def _news(primary: packets.Packet, old: Part, new: Part) -> list[packets.Packet]:
+    """Signatures of `new` that `old` has not: the primary key's own, and other people's."""
+    known = {c.signed for s in old.signatures if (c := keytree.claims(s))}
+    fresh = [s for s in new.signatures if (c := keytree.claims(s)) and c.signed not in known]
+    mine = _own_part(primary, replace(new, signatures=tuple(fresh))).signatures
+    return [s for s in fresh if s in mine or not keytree.claimed_by(primary, s)]
+
+
+def _own_part(primary: packets.Packet, part: Part) -> Part:
+    """The part with the primary key's own signatures only, in their order."""
+    good = {id(s) for s, _ in keytree.own(primary, part)}
+    weak = [s for s in part.signatures if id(s) not in good and _weak_revocation(primary, s)]
+    good |= {id(s) for s in weak[:MAX_UNVERIFIED]}
+    return replace(part, signatures=tuple(s for s in part.signatures if id(s) in good))
+
+
+def _weak_revocation(primary: packets.Packet, signature: packets.Packet) -> bool:
+    claims = keytree.claims(signature)
+    return (
+        claims is not None
+        and claims.kind in REVOCATIONS
+        and signature.body[3] in _WEAK_HASHES
+        and keytree.claimed_by(primary, signature)
+    )
+
+
+def _newest_only(primary: packets.Packet, part: Part) -> Part:
+    """Every revocation, and of the others the newest."""
+    own = keytree.own(primary, part)
+    kinds = (*CERTIFICATIONS, DIRECT, SUBKEY_BINDING)
+    newest = [s for s, claims in own if claims.kind in kinds][-1:]
+    kept = [s for s, claims in own if claims.kind in REVOCATIONS] + newest
+    return replace(part, signatures=tuple(kept))
+
+
+def _newest_made(primary: packets.Packet, part: Part) -> int:
+    return max((claims.created for _, claims in keytree.own(primary, part)), default=0)
+
+
+def _is_photograph(part: Part) -> bool:
+    return part.packet.tag == packets.USER_ATTRIBUTE
+
+
+def _text(part: Part) -> str:
+    return part.packet.body.decode(errors="replace")
+
+
+def _fingerprint(part: Part) -> str:
+    return packets.key_facts(part.packet.body).fingerprint
