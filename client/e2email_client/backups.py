@@ -11,7 +11,6 @@ from e2email_client.config import Settings
 from e2email_client.failure import Alarm, NotThere, WrongSecret
 from e2email_client.files import read_private
 from e2email_client.judge import judged
-from e2email_client.papers import secret_of
 from e2email_client.shared_state import SharedState
 from e2email_client.unlock import (
     PASSPHRASE,
@@ -32,6 +31,7 @@ from e2email_crypto.statement import Statement
 from e2email_crypto.vault import Vault
 
 WHAT = "The backup"
+Source = Path | bytes  # a file, or what was on paper
 PROBE = b"e2email probe\r\n"
 
 
@@ -42,7 +42,7 @@ class Found:
     opened: backup.Opened
     key: AccountKey = field(repr=False)
     vault: Vault = field(repr=False)
-    statement: Statement
+    statement: Statement | None  # None: on paper there is no key history
     settings: Settings
 
     @property
@@ -93,7 +93,7 @@ def create(
 
 def content(unlocked: Unlocked, state: SharedState) -> Content:
     """All but mail, as it lies on this machine."""
-    settings, vault = unlocked.settings, unlocked.vault
+    vault = unlocked.vault
     payload = state.export()
     return Content(
         vault=read_private(unlocked.paths.vault),
@@ -102,18 +102,44 @@ def content(unlocked: Unlocked, state: SharedState) -> Content:
         revocations=tuple(
             dict.fromkeys(one.revocation for one in vault.identities if one.revocation)
         ),
-        settings=backup.Settings(
-            server_url=settings.server_url,
-            imaps_port=settings.imaps_port,
-            imap_port=settings.imap_port,
-            smtps_port=settings.smtps_port,
-            smtp_port=settings.smtp_port,
-            arrival_key=bytes.fromhex(settings.arrival_key),
-            ca=unlocked.server.ca,
-        ),
+        settings=_settings(unlocked),
         state=payload,
         state_counter=max(1, state.counter),
     )
+
+
+def _settings(unlocked: Unlocked) -> backup.Settings:
+    known = unlocked.settings
+    return backup.Settings(
+        server_url=known.server_url,
+        imaps_port=known.imaps_port,
+        imap_port=known.imap_port,
+        smtps_port=known.smtps_port,
+        smtp_port=known.smtp_port,
+        arrival_key=bytes.fromhex(known.arrival_key),
+        ca=unlocked.server.ca,
+    )
+
+
+def secret_of(unlocked: Unlocked) -> bytes:
+    """The recovery secret. NotThere for an account without one."""
+    if unlocked.vault.recovery is None:
+        raise NotThere("This account has no recovery words: e2email account recovery makes them.")
+    return unlocked.vault.recovery
+
+
+def for_paper(unlocked: Unlocked, now: int) -> bytes:
+    """A backup that is as short as can be: what the server has in any custody is left out."""
+    settings = unlocked.settings
+    held = Content(
+        vault=read_private(unlocked.paths.vault),
+        statements=(),
+        certificates=(),
+        revocations=(),
+        settings=_settings(unlocked),
+    )
+    names, slots = (settings.address, settings.server_name), _slots(unlocked, words_only=True)
+    return b"".join(backup.write(unlocked.key, *names, now, slots, held))
 
 
 def _slots(unlocked: Unlocked, *, words_only: bool) -> list[bytes]:
@@ -133,17 +159,17 @@ def check_whole(path: Path) -> Head:
         return backup.verify(backup_file.read(path))
 
 
-def open_by_words(path: Path, secret: bytes) -> Found:
+def open_by_words(file: Source, secret: bytes) -> Found:
     """WrongSecret, Alarm, LocalFault."""
 
     def key(head: Head) -> AccountKey:
         wrap = recovery.split(secret, head.account, head.server_name).wrap
         return _unwrap(head, SlotKind.RECOVERY, wrap, "These words are not those of this backup.")
 
-    return _open(path, key)
+    return _open(file, key)
 
 
-def open_by_passphrase(path: Path, ask: Callable[[str], str]) -> Found:
+def open_by_passphrase(file: Source, ask: Callable[[str], str]) -> Found:
     """`ask` gets the address and gives the passphrase. WrongSecret, NotThere, Alarm, LocalFault."""
 
     def key(head: Head) -> AccountKey:
@@ -156,7 +182,7 @@ def open_by_passphrase(path: Path, ask: Callable[[str], str]) -> Found:
         said = "That is not the passphrase of the time when this backup was made."
         return _unwrap(head, SlotKind.PASSPHRASE, wrap, said)
 
-    return _open(path, key)
+    return _open(file, key)
 
 
 def _unwrap(head: Head, kind: SlotKind, wrap: bytes, wrong: str) -> AccountKey:
@@ -170,20 +196,26 @@ def _unwrap(head: Head, kind: SlotKind, wrap: bytes, wrong: str) -> AccountKey:
         raise WrongSecret(wrong) from None
 
 
-def _open(path: Path, key_of: Callable[[Head], AccountKey]) -> Found:
+def _open(file: Source, key_of: Callable[[Head], AccountKey]) -> Found:
     with judged(WHAT):
-        head = backup.read_head(backup_file.read(path))
+        head = backup.read_head(_pieces(file))
     key = key_of(head)
     try:
         with judged(WHAT):
-            opened = backup.open(backup_file.read(path), key)
+            opened = backup.open(_pieces(file), key)
     except WrongSecret:
         # the slot opened: it is not the words that are wrong
         raise Alarm(f"{WHAT} holds a slot of one key and content of another.") from None
     settings = settings_of(opened)
     vault = open_vault(opened.content.vault, key, settings)
-    statement, digest = verify_history(opened.content.statements, vault, head.account)
-    return Found(opened, key, vault, statement, _seen(settings, vault, statement, digest))
+    if not opened.content.statements:  # from paper
+        return Found(opened, key, vault, None, settings)
+    newest, digest = verify_history(opened.content.statements, vault, head.account)
+    return Found(opened, key, vault, newest, _seen(settings, vault, newest, digest))
+
+
+def _pieces(file: Source) -> Iterable[bytes]:
+    return [file] if isinstance(file, bytes) else backup_file.read(file)
 
 
 def settings_of(opened: backup.Opened) -> Settings:
@@ -221,12 +253,19 @@ def prove(found: Found, now: int) -> None:
     with judged("A key in the backup"):
         pool = OpenPool(1, *secret)
         try:
-            for fingerprint in sorted(found.statement.fingerprints & own.keys()):
+            for fingerprint in sorted(own.keys() & stated(found)):
                 sealed = seal(PROBE, [recipient(own[fingerprint], now)])
                 if pool.open(sealed, len(PROBE), ()).plaintext != PROBE:
                     raise Alarm(f"The key {fingerprint} does not open what is sealed to it.")
         finally:
             pool.close()
+
+
+def stated(found: Found) -> frozenset[str]:
+    """Fingerprints that mail is sealed to, as far as the backup knows."""
+    if found.statement is not None:
+        return frozenset(found.statement.fingerprints)
+    return frozenset({found.vault.identities[0].fingerprint})  # the one in use
 
 
 def read_all(found: Found) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 COMMAND_WIDTH = 64
+RESTORE = "e2email-backup restore"
 SPECIFICATIONS = "docs/specs/recovery.md, keys.md and backup.md"
 LICENCE = "GPL-3.0-or-later"
 
@@ -190,7 +191,9 @@ def share_card(about: About, share: Share, paranoid: bool) -> Sheet:
                 "which word is mistyped. The first four letters of each word are enough.",
             )
         ),
-        Command(_restore(about, "--shares")),
+        Command(
+            f"{RESTORE} --shares --codes CODES.txt" if paranoid else _restore(about, "--shares")
+        ),
         Paragraph(
             f"The words are a share after SLIP-39, a public standard ({len(share.words)} words of "
             "its list of 1024), so that other programs can put them together, too: docs/specs/"
@@ -231,7 +234,7 @@ def _restore(about: About, *options: str) -> str:
         where = (*where, "--server-name", about.server_name)
     if about.own_ca:
         where = (*where, "--ca", "FILE")
-    return " ".join(("e2email-backup", "restore", *where))
+    return " ".join((RESTORE, *where))
 
 
 def _use(about: About, codes: bool) -> tuple[Block, ...]:
@@ -254,18 +257,17 @@ def _use(about: About, codes: bool) -> tuple[Block, ...]:
             "place a backup file of this account does, too: e2email-backup restore BACKUPFILE.",
         )
     ca: tuple[Block, ...] = ()
-    if about.own_ca:
+    if about.own_ca and not codes:
         ca = (
             Paragraph(
                 "FILE is the certificate authority of the server (ca.crt), which whoever runs it "
                 "has; it is no secret, and a backup file holds it."
             ),
         )
-    options = ("--codes", "CODES.txt") if codes else ()
     return (
         Heading("If you need it"),
         Steps(tuple(steps)),
-        Command(_restore(about, *options)),
+        Command(f"{RESTORE} --codes CODES.txt" if codes else _restore(about)),
         *ca,
     )
 

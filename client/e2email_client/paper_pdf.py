@@ -24,7 +24,9 @@ _FOOT = 12.0
 _LINE = 5.5
 _WORD_LINE = 9.5
 _CODE = 46.0  # a side of the words' code: some 1.1 mm a module
-_LARGE_CODE = 120.0  # of the vault's parts: 1 mm a module
+_VAULT_CODE = 64.0  # of the vault's parts: 0.7 mm a module, which a phone still reads
+_CODE_GAP = 16.0
+_CODE_ROWS, _CODE_COLUMNS = 3, 2
 _OVERLAP = 0.02  # of squares, so that no hair line parts them
 _WORD_COLUMNS = 4
 
@@ -78,10 +80,21 @@ class _Page:
             self.document.add_page()
         for block in self.sheet.pages:
             self._block(block)
-        for number, code in enumerate(self.sheet.codes, 1):
-            self.document.add_page()
-            self._block(Heading(f"Code {number} of {len(self.sheet.codes)}"))
-            self._code(code, self.document.get_y() + 5, _LARGE_CODE)
+        count = len(self.sheet.codes)
+        for at, code in enumerate(self.sheet.codes):
+            place = at % (_CODE_ROWS * _CODE_COLUMNS)
+            if place == 0:
+                self.document.add_page()
+            self._vault_code(code, f"Code {at + 1} of {count}", *divmod(place, _CODE_COLUMNS))
+
+    def _vault_code(self, code: str, caption: str, row: int, column: int) -> None:
+        pdf, side = self.document, _VAULT_CODE
+        left = pdf.l_margin + column * (self.width - side)
+        top = pdf.t_margin + row * (side + _CODE_GAP)
+        self._font()
+        pdf.set_xy(left, top)
+        pdf.cell(w=side, h=_LINE, text=caption)
+        self._code(code, top + _LINE + 2, side, left)
 
     def _font(self, size: float = 11.5, style: str = "", family: str = _SANS) -> None:
         self.document.set_font(family, style=style, size=size)
@@ -152,10 +165,11 @@ class _Page:
         pdf.set_xy(pdf.l_margin, y)
         pdf.cell(w=0, h=_LINE, text="fold here, words and code inside", align="R")
 
-    def _code(self, text: str, top: float, side: float) -> None:
+    def _code(self, text: str, top: float, side: float, left: float | None = None) -> None:
+        """In the middle of the page unless told."""
         found = qr.matrix(text)
         module = side / found.size
-        left = self.document.w / 2 - side / 2
+        left = self.document.w / 2 - side / 2 if left is None else left
         for row, column, length in found.runs():
             self.document.rect(
                 left + column * module,

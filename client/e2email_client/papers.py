@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from e2email_client import paper, paper_pdf, paper_text
-from e2email_client.failure import NotThere
+from e2email_client import backups, paper, paper_pdf, paper_text
+from e2email_client.failure import LocalFault
 from e2email_client.files import write_private
 from e2email_client.paper import About, Secret, Share, Sheet
 from e2email_client.paper_pdf import Size
 from e2email_client.unlock import Unlocked
-from e2email_crypto import recovery, shares
+from e2email_crypto import paper_codes, recovery, shares
 from e2email_crypto.vault import Custody
 
 
@@ -31,15 +31,8 @@ def about(unlocked: Unlocked, now: int) -> About:
     )
 
 
-def secret_of(unlocked: Unlocked) -> bytes:
-    """The recovery secret. NotThere for an account without one."""
-    if unlocked.vault.recovery is None:
-        raise NotThere("This account has no recovery secret; e2email account recovery makes one.")
-    return unlocked.vault.recovery
-
-
 def words_of(unlocked: Unlocked) -> Secret:
-    found = recovery.to_words(secret_of(unlocked))
+    found = recovery.to_words(backups.secret_of(unlocked))
     return Secret(found, code(found))
 
 
@@ -54,27 +47,35 @@ def paranoid(unlocked: Unlocked) -> bool:
 
 def sheet(unlocked: Unlocked, now: int) -> Sheet:
     """The recovery sheet; in paranoid custody with the locked box as codes."""
-    return paper.recovery_sheet(about(unlocked, now), words_of(unlocked), codes(unlocked))
+    return paper.recovery_sheet(about(unlocked, now), words_of(unlocked), codes(unlocked, now))
 
 
 def cards(unlocked: Unlocked, least: int, count: int) -> list[Share]:
     """A new set."""
-    made = shares.split(secret_of(unlocked), least, count)
+    made = shares.split(backups.secret_of(unlocked), least, count)
     return [Share(at, least, count, words, code(words)) for at, words in enumerate(made, 1)]
 
 
-def codes(unlocked: Unlocked) -> tuple[str, ...]:
-    """The locked box in parts, where the server does not store it; else none are needed."""
+def codes(unlocked: Unlocked, now: int) -> tuple[str, ...]:
+    """The locked box in parts, where the server does not store it; else none are needed.
+
+    LocalFault where it does not fit on paper any more.
+    """
     if not paranoid(unlocked):
         return ()
-    raise NotImplementedError
+    try:
+        return tuple(paper_codes.encode(backups.for_paper(unlocked, now)))
+    except ValueError:
+        raise LocalFault(
+            "The account has too many old keys for codes on paper: keep a backup file."
+        ) from None
 
 
 def write_cards(
     folder: Path, unlocked: Unlocked, made: Sequence[Share], now: int, size: Size | None
 ) -> None:
     """A file for each card, and one for the locked box in paranoid custody; without size: text."""
-    whose, box = about(unlocked, now), codes(unlocked)
+    whose, box = about(unlocked, now), codes(unlocked, now)
     sheets = {
         f"share-{one.number}-of-{one.count}": paper.share_card(whose, one, bool(box))
         for one in made

@@ -74,7 +74,7 @@ def _seen(head: Head, access: Access) -> int | None:
 
 
 def _inside(found: Found) -> dict[str, Any]:
-    from e2email_client.backups import prove, read_all
+    from e2email_client.backups import prove, read_all, stated
     from e2email_client.state_document import CONTACTS
 
     prove(found, int(time.time()))
@@ -83,9 +83,9 @@ def _inside(found: Found) -> dict[str, Any]:
         "opened": True,
         "vault": found.vault.counter,
         "custody": found.vault.custody.value,
-        "fingerprints": sorted(found.statement.fingerprints),
+        "fingerprints": sorted(stated(found)),
         "keys": len(found.vault.identities),
-        "statements": found.statement.sequence,
+        "statements": len(found.content.statements),
         "contacts": found.count(CONTACTS),
         "mails": mails if found.head.has_mail else None,
         "mail_octets": octets if found.head.has_mail else None,
