@@ -10,6 +10,7 @@ import pytest
 
 from e2email_client.api import Login, tls_context
 from e2email_client.failure import Offline, Refused
+from e2email_crypto import keyedit
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.gate import recipient
 from e2email_crypto.open import OpenWorker
@@ -40,8 +41,13 @@ MAIL = b"From: bob@example.net\r\nSubject: x\r\n\r\nhi\r\n"
 SERVER = ArrivalKey.generate()
 
 
+def key_of(number: int) -> keyedit.Identity:
+    """The first, with which she registered, or a later one."""
+    return identity(ALICE) if number == 1 else identity(number=number)
+
+
 def sealer(number: int) -> RealSealer:
-    return RealSealer(recipient(identity(number=number).cert, int(time.time())), SERVER)
+    return RealSealer(recipient(key_of(number).cert, int(time.time())), SERVER)
 
 
 @dataclass
@@ -94,11 +100,11 @@ async def rotated() -> AsyncIterator[Rotated]:
         await running.register(BOB)
         account = await store.account(ALICE)
         (first,) = await store.statements(account.account_id, 1, 9)
-        later = identity(number=2)
+        later = key_of(2)
         second = entry(before=first.octets, certificates=(stated(later),))
         await running.accounts.publish(account, second, (later.cert,))
         ids = tuple(sealer(number).key_ids for number in (1, 2))
-        with OpenWorker(*(identity(number=number).tsk for number in (1, 2))) as worker:
+        with OpenWorker(*(key_of(number).tsk for number in (1, 2))) as worker:
             opener = RealOpener(worker, ids[0] | ids[1], SERVER.public, stated=ids)
             yield Rotated(running, opener, room)
     assert running.memory.used == 0
