@@ -14,7 +14,6 @@ import pytest
 from e2email_client.api import Login
 from e2email_client.failure import Refused
 from e2email_protocol import account as m
-from e2email_protocol.jsonform import Form
 from e2email_protocol.sealed.record import Policy
 from e2email_server.store.errors import StoreFailed
 from e2email_server.store.types import NewAccount
@@ -22,6 +21,7 @@ from support.account_server import (
     ALICE,
     BOB,
     PARAMS,
+    Ok,
     Running,
     account_server,
     entry,
@@ -45,17 +45,6 @@ async def alice(running: Running) -> Running:
     """A server on which alice is registered."""
     await running.register()
     return running
-
-
-class Ok(Form):
-    """What a PUT or DELETE answers."""
-
-    __slots__ = ()
-
-    @classmethod
-    def decode(cls, octets: bytes, *, strict: bool = True) -> "Ok":
-        assert octets == b"{}"
-        return cls()
 
 
 async def call(running: Running, *arguments: Any, **options: Any) -> Any:

@@ -15,6 +15,7 @@ from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Policy
 from e2email_protocol import account as messages
+from e2email_protocol.jsonform import Form
 from e2email_server.accounts import Accounts
 from e2email_server.api.everything import application
 from e2email_server.api.listen import HttpsListener
@@ -33,6 +34,17 @@ PASSPHRASE = "correct horse battery"
 PORTS = messages.Ports(1143, 1993, None, None, 1587, 1465)
 # the floor: never weaker, also in tests
 PARAMS = kdf.Params(kdf.T_MIN, kdf.M_KIB_MIN, b"salt of 16 bytes")
+
+
+class Ok(Form):
+    """What a PUT or DELETE answers."""
+
+    __slots__ = ()
+
+    @classmethod
+    def decode(cls, octets: bytes, *, strict: bool = True) -> "Ok":
+        assert octets == b"{}"
+        return cls()
 
 
 class Ticks:
@@ -58,11 +70,11 @@ class Running:
     listener: HttpsListener
     memory: MemoryBudget
 
-    async def register(self, address: str = ALICE) -> None:
+    async def register(self, address: str = ALICE, **changes: object) -> None:
         """An account without the network."""
         invite = await self.accounts.invite(address)
         invited = await self.accounts.invited(invite, "198.51.100.1")
-        await self.accounts.register(registration(address), invited)
+        await self.accounts.register(registration(address, **changes), invited)
 
     @property
     def api(self) -> AccountApi:
