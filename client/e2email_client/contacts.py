@@ -63,6 +63,10 @@ class Contacts:
             raise NotThere("No key is known for this address; see e2email contact add.")
         return found
 
+    def kept(self, address: str) -> bool:
+        """Whether somebody cared for it: it is more than learned from mail."""
+        return self.shared.one(CONTACTS, _name(address)) is not None
+
     def usable_key(self, address: str, now: int) -> tuple[Recipient, ...] | NoKey:
         """What mail to this address is encrypted to, all of them; or why nothing is."""
         name = _name(address)
@@ -126,7 +130,7 @@ class Contacts:
             outcomes[:] = [outcome]
             return contact_form.encode(contact) if contact.known else None
 
-        if source is Source.AUTOCRYPT and self.shared.one(CONTACTS, name) is None:
+        if source is Source.AUTOCRYPT and not self.kept(name):
             self.learned.update(name, changing)
         else:
             # that a key was seen again is no news for other devices

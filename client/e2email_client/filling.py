@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from e2email_client.local import mails, words
 from e2email_client.local.bound import Room
@@ -21,6 +21,9 @@ from e2email_client.local.mails import State, Summary
 from e2email_client.opening import Opening
 from e2email_client.unreadable import Later, Unreadable
 from e2email_client.upstream import Remote
+
+if TYPE_CHECKING:
+    from e2email_client.learning import Learn
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Filling:
         report: Report,
         changed: Callable[[], None],
         room: Room | None,
+        learn: Learn | None = None,
     ) -> None:
         self._cache = cache
         self._opening = opening
@@ -75,6 +79,7 @@ class Filling:
         self._report = report
         self._changed = changed
         self._room = room
+        self._learn = learn
         self._asked: deque[str] = deque(maxlen=ASKED)
 
     async def envelopes(self, local: Mailbox) -> None:
@@ -160,6 +165,10 @@ class Filling:
         if opened:
             await asyncio.to_thread(mails.put_bodies, self._cache, opened)
             self._changed()
+            if self._learn is not None:
+                await asyncio.to_thread(
+                    self._learn, [(summary, body) for _, summary, body in opened]
+                )
         await self._put_off(ids.values(), results)
 
     async def _put_off(self, asked: Iterable[str], results: Iterable[tuple[str, object]]) -> None:

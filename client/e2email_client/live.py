@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2email_client.appending import Appending
 from e2email_client.bell import Bell
@@ -33,6 +33,9 @@ from e2email_client.unlock import Unlocked
 from e2email_client.upstream import Remote, RemoteMailbox, connect
 from e2email_client.writing import Writing
 from e2email_protocol.imap.response_types import Exists, Expunge, Fetch, Response, Tagged, Vanished
+
+if TYPE_CHECKING:
+    from e2email_client.learning import Learn
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Live:
         journal: Journal,
         seen: Seen | None = None,
         room: Room | None = None,
+        learn: Learn | None = None,
     ) -> None:
         self._unlocked = unlocked
         self._cache = cache
@@ -68,6 +72,7 @@ class Live:
         self._sync: Sync | None = None
         self._seen = seen
         self._room = room
+        self._learn = learn
         self._settled = asyncio.Event()  # the first attempt to connect came to an end
         self._settled.set()
         self._news = asyncio.Event()  # the server said something about the inbox
@@ -182,6 +187,7 @@ class Live:
             self._journal,
             seen=self._seen,
             room=self._room,
+            learn=self._learn,
         )
 
     def expect(self, mailbox: str, email_ids: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from queue import LifoQueue
 from typing import TypeVar
 
+from e2email_client.autocrypt import Offer
 from e2email_client.digest import Digest, Heading, digest_of, heading_of
 from e2email_client.parsing_frames import REQUEST, Kind
 from e2email_crypto.child_process import START_SECONDS, ChildGone, ChildProcess, start
@@ -79,6 +80,9 @@ class Parsing:
 
     def digests(self, mails: Sequence[bytes]) -> list[Digest | None]:
         return self._asked([(Kind.DIGEST, one, b"") for one in mails], digest_of)
+
+    def autocrypt(self, headers: Sequence[bytes]) -> list[Offer | None]:
+        return self._asked([(Kind.AUTOCRYPT, one, b"") for one in headers], _offer_of)
 
     def view(self, header: bytes, entity: bytes) -> View | None:
         """Of what a sender encrypted, in a mail with this header. Raises CopyOfStored."""
@@ -193,6 +197,16 @@ class _Child(ChildProcess):
                 at += length
         del received[:end]
         return segments
+
+
+def _offer_of(segments: Sequence[bytes]) -> Offer | None:
+    said = json.loads(segments[0])
+    if said is None:
+        return None
+    address, date = said
+    if not isinstance(address, str) or not isinstance(date, int):
+        raise TypeError
+    return Offer(address, date, segments[1])
 
 
 def _view_of(segments: Sequence[bytes]) -> View | str:

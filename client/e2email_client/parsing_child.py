@@ -10,7 +10,7 @@ import json
 import signal
 from collections.abc import Sequence
 
-from e2email_client import digest
+from e2email_client import autocrypt, digest
 from e2email_client.confined import confine
 from e2email_client.parsing_frames import REQUEST, Kind
 from e2email_protocol.sealed.mail import Mail
@@ -37,7 +37,16 @@ def _answer(kind: Kind, octets: bytes, entity: bytes) -> Sequence[bytes]:
         return digest.heading_segments(digest.heading(octets))
     if kind is Kind.DIGEST:
         return digest.digest_segments(digest.digest(Mail(octets)))
+    if kind is Kind.AUTOCRYPT:
+        return _autocrypt(octets)
     return _view(Mail(octets), entity)
+
+
+def _autocrypt(header: bytes) -> Sequence[bytes]:
+    found = autocrypt.offered(header)
+    if found is None:
+        return [b"null"]
+    return [json.dumps([found.address, found.date]).encode(), found.certificate]
 
 
 def _view(outer: Mail, entity: bytes) -> Sequence[bytes]:

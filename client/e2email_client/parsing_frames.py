@@ -13,3 +13,4 @@ class Kind(IntEnum):
     HEADING = 0  # of header fields
     DIGEST = 1  # of a whole mail
     VIEW = 2  # of the header around an encrypted entity, and the entity
+    AUTOCRYPT = 3  # of a header: the key that it offers

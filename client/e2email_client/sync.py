@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from e2email_client.failure import BadServer, Refused
 from e2email_client.filling import Filling, Progress, Report
@@ -27,6 +28,9 @@ from e2email_client.local.seen import Seen
 from e2email_client.opening import Opening
 from e2email_client.turns import Turns
 from e2email_client.upstream import News, Remote, RemoteMailbox, RemoteState
+
+if TYPE_CHECKING:
+    from e2email_client.learning import Learn
 
 __all__ = ["Listing", "Progress", "Report", "Stale", "Sync", "silent"]
 
@@ -71,6 +75,7 @@ class Sync:
         *,
         seen: Seen | None = None,
         room: Room | None = None,
+        learn: Learn | None = None,
         reads_only: bool = False,
     ) -> None:
         self._cache = cache
@@ -82,7 +87,7 @@ class Sync:
         self._reads_only = reads_only  # what is asked for is written, and nothing that is heard
         self._turns = Turns()
         self.caught_up = False  # once, with all mailboxes
-        self._filling = Filling(cache, opening, self.turn, report, changed, room)
+        self._filling = Filling(cache, opening, self.turn, report, changed, room, learn)
         self.envelopes = self._filling.envelopes
         self.bodies = self._filling.bodies
         self.ensure = self._filling.ensure

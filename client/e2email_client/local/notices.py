@@ -19,6 +19,7 @@ class Kind(StrEnum):
     REPLACED = "replaced"  # another mailbox has the name, or the same one new numbers
     REFUSED = "refused"  # a change that was made here could not be made on the server
     HISTORY = "history"  # the server's key history does not continue the one that is known
+    CONTACT = "contact"  # another key was seen for somebody, or theirs was revoked
     STATE = "state"  # the server gave an older or a damaged state of the account
 
 

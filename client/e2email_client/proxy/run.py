@@ -15,6 +15,7 @@ from e2email_client.api import AccountApi
 from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
 from e2email_client.history import History
+from e2email_client.learning import open_learning
 from e2email_client.live import Live
 from e2email_client.local import mails, notices
 from e2email_client.local.seen import Seen
@@ -108,6 +109,7 @@ def _serve(stack: AsyncExitStack, one: _Opened) -> tuple[ProxyAccount, History]:
         journal=journal,
         seen=Seen(one.stores.state),
         room=open_room(one.unlocked, one.stores),
+        learn=open_learning(one.unlocked, one.stores, opening),
     )
     cache, loop = one.stores.cache, asyncio.get_running_loop()
 
