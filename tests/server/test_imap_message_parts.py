@@ -57,10 +57,10 @@ class NoBodies(MemoryStore):
             replace(m, body=m.body if m.body and len(m.body) < 1 << 18 else None) for m in found
         ]
 
-    async def body(self, mailbox_id, uid, start, count):
+    async def body(self, mailbox_id, uid, start, count, serial=None):
         assert not self.forbidden
         self.largest = max(self.largest, count)
-        return await super().body(mailbox_id, uid, start, count)
+        return await super().body(mailbox_id, uid, start, count, serial)
 
 
 @pytest.fixture
@@ -217,7 +217,9 @@ async def test_a_body_that_was_cut_is_not_filled_up(store: NoBodies) -> None:
     mailbox = await opened(store, composed(LARGE, ALICE))
     (message,) = await fetched(mailbox, Need.BODY)
 
-    async def body(mailbox_id: int, uid: int, start: int, count: int) -> bytes:
+    async def body(
+        mailbox_id: int, uid: int, start: int, count: int, serial: int | None = None
+    ) -> bytes:
         return b"short"
 
     store.body = body  # type: ignore[method-assign]
