@@ -87,8 +87,7 @@ def _proved(key: OwnKey, user_ids: list[str]) -> Identity:
 def with_user_id(key: OwnKey, text: str) -> OwnKey:
     """The key with another user id, which says of the key what the newest one says.
 
-    It stands behind the last user id, and is not the one that programs show first. BadKey if no
-    user id of the key is signed.
+    It stands behind the last user id. BadKey if no user id of the key is signed.
     """
     signed = [c for part in key.public if part.is_user_id for _, c in key.own(part)]
     newest = max(

@@ -21,7 +21,7 @@ from . import (
     selfsig,
 )  # fmt: skip
 from .cert import MAX_CERT_PACKETS, SubkeyState
-from .errors import BadKey, BadMessage, KeyRefused, Refusal, SignatureInvalid
+from .errors import BadKey, BadMessage, KeyRefused, Refusal, SignatureInvalid, TooLarge
 from .identity import Identity, Profile, new_identity, sign_detached, successor
 from .keytree import (
     CERTIFICATION_REVOCATION,
@@ -245,7 +245,7 @@ def apply_revocation(cert: bytes, revocation: bytes) -> bytes:
     primary, *rest = keytree.parts(certs.read_packets(cert))
     try:
         (made,) = packets.split(revocation, 1)
-    except (BadMessage, ValueError):
+    except (BadMessage, TooLarge, ValueError):
         raise SignatureInvalid("not one revocation signature") from None
     own = keytree.own(primary.packet, Part(primary.packet, (made,)))
     if [claims.kind for _, claims in own] != [KEY_REVOCATION]:
