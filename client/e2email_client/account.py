@@ -59,11 +59,13 @@ def create(
     now: int,
     params: kdf.Params | None = None,
     secret: bytes | None = None,
+    identity: vault.Identity | None = None,
 ) -> Done:
     """Make the keys, register with an invite, and set this machine up.
 
     `secret` is the recovery secret, made here unless it was made (and written down) before. It is
-    in the vault, so its words can be shown later, too.
+    in the vault, so its words can be shown later, too. `identity` is an OpenPGP key that the owner
+    has already; else one is made.
     """
     if wish.home.account(wish.address).folder.exists():
         raise LocalFault(f"{wish.address} is already set up on this machine.")
@@ -74,7 +76,7 @@ def create(
     split = derive(wish.passphrase, params, account, server)
     secret = secret or recovery.generate()
     again = recovery.split(secret, account, server)
-    identity = _new_identity(account, name, now)
+    identity = identity or _new_identity(account, name, now)
     with judged("The new key"):
         device_key = ArrivalKey.generate()
         entry = _first_entry(identity, account, policy, device_key, again.public, now)
@@ -91,7 +93,7 @@ def create(
         slots=(messages.Slot(PASSPHRASE, 1, wrapped), messages.Slot(RECOVERY, 1, spare)),
         vault=boxed,
         statement=entry.encode(),
-        certificate=identity.cert,
+        certificate=identity.certificate,
         recovery=again.auth,
     )
     _register(api, registration, Login.invite(invite))
@@ -104,11 +106,12 @@ def create(
     return Done(settings, identity.fingerprint, policy)
 
 
-def _new_identity(address: str, name: str, now: int) -> keyedit.Identity:
+def _new_identity(address: str, name: str, now: int) -> vault.Identity:
     try:
-        return keyedit.new_identity(address, name, now)
+        made = keyedit.new_identity(address, name, now)
     except BadKey as fault:
         raise LocalFault(f"No key can be made for this name and address: {fault}.") from fault
+    return vault.Identity(made.fingerprint, made.tsk, made.cert, made.revocation)
 
 
 def _register(api: AccountApi, registration: messages.Registration, login: Login) -> None:
@@ -126,7 +129,7 @@ def _register(api: AccountApi, registration: messages.Registration, login: Login
 
 
 def _first_entry(
-    identity: keyedit.Identity,
+    identity: vault.Identity,
     address: str,
     policy: Policy,
     device: ArrivalKey,
@@ -136,7 +139,7 @@ def _first_entry(
     first = statement.Statement(
         sequence=1,
         addresses=(address,),
-        certificates=(in_statement(identity.cert, now),),
+        certificates=(in_statement(identity.certificate, now),),
         policy=policy,
         time=now,
         device_keys=(device.public,),
@@ -148,11 +151,10 @@ def _first_entry(
 
 
 def _first_vault(
-    identity: keyedit.Identity, info: messages.ServerInfo, policy: Policy, secret: bytes
+    identity: vault.Identity, info: messages.ServerInfo, policy: Policy, secret: bytes
 ) -> vault.Vault:
-    made = vault.Identity(identity.fingerprint, identity.tsk, identity.cert, identity.revocation)
     keys = vault.StoreKeys(*(AccountKey.generate().raw for _ in range(3)))
-    return vault.Vault(1, (made,), keys, info.arrival, policy, recovery=secret)
+    return vault.Vault(1, (identity,), keys, info.arrival, policy, recovery=secret)
 
 
 def device_token(api: AccountApi, login: Login, device: str) -> str:

@@ -76,7 +76,8 @@ def tls_context(server: Server) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a request shows the server: `auth` afresh, a device token, or an invite."""
+    """What a request shows the server: `auth` afresh, the recovery secret's, a device
+    token, or an invite."""
 
     header: str = field(repr=False)
 
@@ -84,6 +85,11 @@ class Login:
     def afresh(cls, address: str, auth: bytes) -> "Login":
         pair = f"{address}:{auth.hex()}".encode()
         return cls("Basic " + base64.b64encode(pair).decode("ascii"))
+
+    @classmethod
+    def recovery(cls, auth: bytes) -> "Login":
+        """As good as `afresh`, for whoever has the recovery secret."""
+        return cls("Bearer e2r_" + auth.hex())
 
     @classmethod
     def invite(cls, token: str) -> "Login":

@@ -28,12 +28,14 @@ from e2email_client.history import check_follows, fetch_statements, keep
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.lock import held
+from e2email_client.own_identity import is_revoked
 from e2email_client.owner import Fetched, Known, Opened, Passphrase, fetch, open_by_passphrase
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import (
     KEYRING,
     PASSPHRASE,
     ThisDevice,
+    Unlocked,
     by_keyring,
     by_passphrase,
     keyring_slot,
@@ -43,7 +45,7 @@ from e2email_client.unlock import (
     sealed_device,
     verify_history,
 )
-from e2email_crypto import cert, keyedit, slot, statement, vault
+from e2email_crypto import cert, keyedit, recovery, slot, statement, vault
 from e2email_crypto.slot import AccountKey
 from e2email_crypto.statement import Entry, Statement
 from e2email_crypto.vault import Custody, Vault
@@ -83,6 +85,21 @@ class Change:
     @property
     def statement(self) -> Statement:
         return newest(self.entries)
+
+    @property
+    def unlocked(self) -> Unlocked:
+        """As every command has it. LocalFault where this machine's own login was lost."""
+        if self.device is None:
+            raise LocalFault("This machine's own login cannot be opened: run e2email setup again.")
+        return Unlocked(
+            self.settings,
+            self.paths,
+            self.key,
+            self.vault,
+            self.statement,
+            self.device.token,
+            self.device.key,
+        )
 
 
 @contextmanager
@@ -348,7 +365,7 @@ def append(
             previous=Entry.decode(entries[-1]).digest,
             time=now,
         )
-        entry = _signed(following, before, opened).encode()
+        entry = _signed(following, before, opened, api.server.name).encode()
         try:
             _post(api, login, entry, _of(following, opened) if certificates else None)
             return [*entries, entry]
@@ -373,11 +390,14 @@ def _post(
         api.call("PUT", "/v1/certificates", messages.Nothing, both, login)
 
 
-def _signed(following: Statement, before: Statement, opened: Vault) -> Entry:
-    """By a key of the entry before, as the chain asks."""
-    signer = next(
-        (one for one in opened.identities if one.fingerprint in before.fingerprints), None
-    )
+def _signed(following: Statement, before: Statement, opened: Vault, server_name: str) -> Entry:
+    """By a key of the entry before, as the chain asks; by the recovery key after a revocation."""
+    signers = [one for one in opened.identities if one.fingerprint in before.fingerprints]
+    signer = next((one for one in signers if not is_revoked(one)), None)
+    if signer is None and opened.recovery is not None:
+        keys = recovery.split(opened.recovery, before.account, server_name)
+        if keys.public == before.recovery_key:
+            return recovery.sign_entry_by_recovery(following, keys)
     if signer is None:
         raise LocalFault("No secret key on this machine may change the account's key history.")
     with judged("The account's own key"):

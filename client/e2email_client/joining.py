@@ -9,24 +9,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from e2email_client import config
+from e2email_client import config, staging
 from e2email_client.account import Done, Wish, device_token, first_settings
 from e2email_client.account_files import Kept, establish
+from e2email_client.account_key import passphrase_slot
 from e2email_client.api import AccountApi, Login
-from e2email_client.changing import Change, append, begin, newest, publish
+from e2email_client.changing import Change, append, begin, newest, publish, take
+from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
 from e2email_client.failure import LocalFault, Refused
 from e2email_client.files import write_private
+from e2email_client.history import check_follows, fetch_statements
 from e2email_client.judge import judged
+from e2email_client.lock import held
 from e2email_client.owner import (
     LOGIN_REFUSED,
     Fetched,
+    Known,
+    Opened,
     Passphrase,
+    Saved,
+    check_arrival,
     fetch,
     open_by_passphrase,
+    open_by_recovery,
 )
-from e2email_client.unlock import ThisDevice, verify_history, write_device
-from e2email_crypto import slot
+from e2email_client.pairing import fetch_gift
+from e2email_client.unlock import PASSPHRASE, ThisDevice, open_vault, verify_history, write_device
+from e2email_crypto import kdf, slot
+from e2email_crypto.arrival import ArrivalKey
+from e2email_crypto.vault import Custody
 from e2email_protocol import account as messages
 
 
@@ -47,18 +59,125 @@ def join(wish: Wish, now: int) -> Done:
     return settle(wish, api, fetch(api, info, opened, base, None), now)
 
 
+def recover(wish: Wish, secret: bytes, now: int, params: kdf.Params | None = None) -> Done:
+    """With the recovery secret in place of the passphrase; `wish.passphrase` is the new one.
+
+    Raises WrongSecret (the server does not know this secret), Refused (paranoid custody: the
+    server has nothing to open), and what `join` raises. Cut off, it can be said again.
+    """
+    return _come_back(wish, secret, None, now, params)
+
+
+def restore_account(
+    wish: Wish, saved: Saved, secret: bytes, now: int, params: kdf.Params | None = None
+) -> Done:
+    """From a backup file or sheet that carries the vault, and the recovery secret.
+
+    What the server has is preferred, where it has something: it may be newer, and must not be
+    older. `wish.passphrase` is the new one. Raises as `recover`, and Refused (outdated): the keys
+    were changed since the backup was made.
+    """
+    return _come_back(wish, secret, saved, now, params)
+
+
+def _come_back(
+    wish: Wish, secret: bytes, saved: Saved | None, now: int, params: kdf.Params | None
+) -> Done:
+    paths = wish.home.account(wish.address)
+    api = AccountApi(wish.server)
+    info = api.info()
+    if not paths.settings.exists():
+        base = first_settings(wish, info)
+        opened = open_by_recovery(api, base, secret, saved)
+        fetched = fetch(api, info, opened, base, None, saved)
+        return settle(wish, api, _under(api, base, wish, fetched, params), now)
+    base = config.load(paths)
+    _same_server(wish, base.server_name)
+    with held(paths.change_lock):
+        staging.finish(paths)
+        known = Known(paths, base)
+        opened = open_by_recovery(api, base, secret, saved)
+        fetched = fetch(api, info, opened, base, known, saved)
+        fetched = _under(api, base, wish, fetched, params)
+        change = take(known, api, fetched, Passphrase(wish.passphrase), wish.keyring)
+        return _done(admit(change, wish.device, now))
+
+
+def _under(
+    api: AccountApi, base: Settings, wish: Wish, fetched: Fetched, params: kdf.Params | None
+) -> Fetched:
+    """With the new passphrase in force at the server."""
+    wrapped, login = passphrase_slot(
+        fetched.opened.key,
+        wish.passphrase,
+        base,
+        params or kdf.Params.generate(),
+        fetched.opened.generation + 1,
+    )
+    stored = fetched.opened.slot_version
+    keeps = fetched.vault.custody is Custody.CAUTIOUS
+    made = messages.Slot(PASSPHRASE, stored + 1, wrapped) if keeps else None
+    wish_ = messages.NewSlot(made, login, None)
+    api.call("PUT", "/v1/slots", messages.Nothing, wish_, fetched.opened.login)
+    opened = replace(
+        fetched.opened,
+        login=Login.afresh(wish.address, login.auth),
+        slot=wrapped,
+        slot_version=stored + 1 if keeps else 0,
+    )
+    return replace(fetched, opened=opened)
+
+
+def accept(wish: Wish, code: bytes, now: int) -> Done:
+    """What another machine of the account made for this one: `e2email device pair` there.
+
+    Raises WrongSecret (no such pairing, or it was used), Alarm, Refused, Offline, LocalFault.
+    """
+    api = AccountApi(wish.server)
+    info = api.info()
+    paths = wish.home.account(wish.address)
+    if paths.settings.exists():
+        raise LocalFault(f"{wish.address} is already set up on this machine.")
+    gift = fetch_gift(api, wish.address, code, now)
+    base = first_settings(wish, info)
+    login = Login.device(gift.device_token)
+    opened = Opened(login, gift.account_key, gift.slots[0], 0, 0)
+    box = gift.vault
+    with judged("The vault"):
+        vault = open_vault(box, gift.account_key, base)
+    entries = fetch_statements(api, login)
+    check_follows(entries, gift.sequence, gift.head)
+    verify_history(entries, vault, wish.address)
+    check_arrival(vault.arrival_key, info)
+    device = ThisDevice(gift.device_token, ArrivalKey(gift.device_seed))
+    fetched = Fetched(info, opened, vault, box, 0, entries)
+    return settle(wish, api, fetched, now, device)
+
+
 def _same_server(wish: Wish, name: str) -> None:
     if name != wish.server.name:
         raise LocalFault(f"{wish.address} is set up on this machine with {name}.")
 
 
-def settle(wish: Wish, api: AccountApi, fetched: Fetched, now: int) -> Done:
-    """Make this machine one of the account's, and write down what was fetched and verified."""
+def settle(
+    wish: Wish,
+    api: AccountApi,
+    fetched: Fetched,
+    now: int,
+    given: ThisDevice | None = None,
+) -> Done:
+    """Make this machine one of the account's, and write down what was fetched and verified.
+
+    `given`: what another machine made for this one, which the history names already.
+    """
     login, address = fetched.opened.login, wish.address
-    device_key = own_key(None, fetched.entries)
-    device = ThisDevice(device_token(api, login, wish.device), device_key)
-    edit = with_device(device_key.public)
-    entries = append(api, login, fetched.vault, fetched.entries, address, edit, now)
+    entries = fetched.entries
+    device = given
+    if device is None:
+        device_key = own_key(None, entries)
+        device = ThisDevice(device_token(api, login, wish.device), device_key)
+        edit = with_device(device_key.public)
+        entries = append(api, login, fetched.vault, entries, address, edit, now)
     last, digest = verify_history(entries, fetched.vault, address)
     with judged("The passphrase slot"):
         header = slot.inspect(fetched.opened.slot, address, wish.server.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from e2email_client import staging
 from e2email_client.api import AccountApi, Login
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, Behind, Refused, WrongSecret
@@ -17,14 +18,17 @@ from e2email_client.judge import judged
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import (
     PASSPHRASE,
+    RECOVERY,
     derive,
     open_vault,
     parameters,
     passphrase_params,
+    slot_params,
     verify_history,
 )
-from e2email_crypto import arrival, kdf, slot
+from e2email_crypto import arrival, kdf, recovery, slot
 from e2email_crypto.slot import AccountKey
+from e2email_crypto.statement import Entry
 from e2email_crypto.vault import Custody, Vault
 from e2email_protocol import account as messages
 
@@ -60,6 +64,16 @@ class Opened:
     key: AccountKey = field(repr=False)
     slot: bytes = field(repr=False)
     slot_version: int  # the server's count; 0: it stores none
+    generation: int  # of the passphrase slot that is in force; 0: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a backup holds of an account. `box` is the vault under `key`; `entries` its history."""
+
+    key: AccountKey = field(repr=False)
+    box: bytes = field(repr=False)
+    entries: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +106,45 @@ def open_by_passphrase(
     if found is None:
         raise Alarm("The server gave no passphrase slot for this account.")
     key = _unwrap(found.wrapped, split.wrap, params, base)
-    return Opened(login, key, found.wrapped, found.version)
+    return Opened(login, key, found.wrapped, found.version, _generation(found.wrapped, base))
+
+
+def open_by_recovery(api: AccountApi, base: Settings, secret: bytes, saved: Saved | None) -> Opened:
+    """Log in with the recovery secret, and open its slot; the passphrase slot is not opened.
+
+    Where the server stores none (paranoid custody), the key is that of the backup.
+    """
+    keys = recovery.split(secret, base.address, base.server_name)
+    login = Login.recovery(keys.auth)
+    slots = {one.kind: one for one in _slots(api, login, "with these recovery words")}
+    old = slots.get(PASSPHRASE)
+    version = old.version if old else 0
+    generation = _generation(old.wrapped, base) if old else base.passphrase_generation
+    spare = slots.get(RECOVERY)
+    if spare is not None:
+        try:
+            with judged("The recovery slot"):
+                names = base.address, base.server_name
+                key = slot.unwrap(spare.wrapped, keys.wrap, *names)
+        except WrongSecret:
+            raise Alarm("The recovery slot was not made with these recovery words.") from None
+        return Opened(login, key, old.wrapped if old else b"", version, generation)
+    if saved is None:
+        raise Refused("paranoid", f"No keys at the server: {PARANOID}.")
+    return Opened(login, saved.key, b"", version, generation)
+
+
+def _generation(octets: bytes, base: Settings) -> int:
+    with judged("The passphrase slot"):
+        return slot.inspect(octets, base.address, base.server_name).generation
 
 
 def fetch_slots(api: AccountApi, login: Login) -> tuple[messages.Slot, ...]:
     """WrongSecret where the server does not know this login."""
+    return _slots(api, login, "with this passphrase")
+
+
+def _slots(api: AccountApi, login: Login, what: str) -> tuple[messages.Slot, ...]:
     try:
         return api.call("GET", "/v1/slots", messages.Slots, login=login).slots
     except Refused as refused:
@@ -104,7 +152,7 @@ def fetch_slots(api: AccountApi, login: Login) -> tuple[messages.Slot, ...]:
             raise
         # the server says the same for an unknown account; so do we
         raise WrongSecret(
-            "The server does not know this address with this passphrase (or server name)."
+            f"The server does not know this address {what} (or server name)."
         ) from None
 
 
@@ -116,16 +164,19 @@ def _stores_no_vault(api: AccountApi, login: Login) -> bool:
 def _open_here(
     login: Login, wrap: bytes, params: kdf.Params, base: Settings, known: Known | None
 ) -> Opened:
-    """In paranoid custody the only slot is the one on this machine."""
+    """In paranoid custody the only slots are those on this machine."""
     if known is None:
         raise Refused("paranoid", f"No keys at the server: {PARANOID}.")
-    octets = read_private(known.paths.slot(PASSPHRASE))
-    if passphrase_params(known.paths, known.settings) != params:
-        raise WrongSecret(
-            "The passphrase was changed on another machine, and the server keeps no slot "
-            "(paranoid custody): bring it here by pairing, e2email setup --pair."
-        )
-    return Opened(login, _unwrap(octets, wrap, params, base), octets, 0)
+    path = known.paths.slot(PASSPHRASE)
+    # a change that was cut off: the server took it if it asks for its salt
+    for octets in (staging.staged(known.paths, path.name), read_private(path)):
+        if octets is not None and slot_params(octets, known.settings) == params:
+            key = _unwrap(octets, wrap, params, base)
+            return Opened(login, key, octets, 0, _generation(octets, base))
+    raise WrongSecret(
+        "The passphrase was changed on another machine, and the server keeps no slot "
+        "(paranoid custody): bring it here by pairing, e2email setup --pair."
+    )
 
 
 def _unwrap(octets: bytes, wrap: bytes, params: kdf.Params, base: Settings) -> AccountKey:
@@ -171,34 +222,68 @@ def fetch(
     opened: Opened,
     base: Settings,
     known: Known | None,
+    saved: Saved | None = None,
 ) -> Fetched:
     """Vault and key history under an account key. Raises Alarm for whatever does not fit.
 
-    `base` holds the counters this machine has seen (0: none).
+    `base` holds the counters this machine has seen (0: none). What a backup holds was seen, too.
     """
     found = fetch_box(api, opened.login)
-    if found is None:
-        if known is None:
-            raise Refused("paranoid", f"No vault at the server: {PARANOID}.")
-        box, version = read_private(known.paths.vault), 0
-    else:
+    if found is not None:
         box, version = found.vault, found.version
-    vault = open_vault(box, opened.key, base)
-    if version == 0 and vault.custody is Custody.CAUTIOUS:
-        raise Alarm("The server does not have the vault of this account any more.")
+        vault = open_vault(box, opened.key, base)
+    elif saved is not None:
+        box, version = saved.box, 0
+        vault = open_vault(box, saved.key, base)
+    elif known is not None:
+        version = 0
+        box, vault = _vault_here(known, opened.key)
+    else:
+        raise Refused("paranoid", f"No vault at the server: {PARANOID}.")
     entries = fetch_statements(api, opened.login)
     try:
         verify_history(entries, vault, base.address)
     except Behind as behind:
+        if version == 0 and saved is not None:
+            raise Refused(
+                "outdated",
+                "This backup is older than the account's keys: new mail is sealed to "
+                f"{behind.fingerprint}, which it does not hold. Use a newer backup or another "
+                "machine; e2email-backup restore --offline gives what this one can open.",
+            ) from None
         # this is the newest vault there is
         raise Alarm(
             f"Someone else can read new mail: the server seals to the key {behind.fingerprint}, "
             "which is not of this account."
         ) from None
     check_seen(base, entries)
+    if saved is not None and saved.entries:
+        check_follows(entries, len(saved.entries), Entry.decode(saved.entries[-1]).digest)
     pinned = bytes.fromhex(base.arrival_key) if known else vault.arrival_key
     check_arrival(pinned, info)
     return Fetched(info, opened, vault, box, version, entries)
+
+
+def _vault_here(known: Known, key: AccountKey) -> tuple[bytes, Vault]:
+    """Where the server stores none: of a change that was cut off, or the one in its place."""
+    staged = staging.staged(known.paths, known.paths.vault.name)
+    if staged is not None:
+        try:
+            vault = open_vault(staged, key, known.settings)
+        except Alarm:
+            pass  # of an account key that the server did not take
+        else:
+            if vault.custody is Custody.PARANOID:
+                return staged, vault
+    box = read_private(known.paths.vault)
+    vault = open_vault(box, key, known.settings)
+    if vault.custody is Custody.CAUTIOUS:
+        raise Alarm(
+            "The server does not have the vault of this account any more. If you moved the "
+            "account to paranoid custody on another machine, bring it here by pairing "
+            "(e2email setup --pair); else the server lost it."
+        )
+    return box, vault
 
 
 def fetch_box(api: AccountApi, login: Login) -> messages.VaultBox | None:

@@ -13,8 +13,6 @@ from e2email_client.failure import LocalFault, NoSecret, WrongSecret
 
 # More than crypto accepts, so that its own text names the limit.
 READ_CAP = 4096
-# A new passphrase below this is guessed in hours even at Argon2's price.
-LEAST_NEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,13 @@ class Source:
         return self.written() if self.given else _ask(f"Passphrase of {address}: ")
 
     def new(self, address: str) -> str:
-        """A passphrase about to be set: asked for twice, and not too short."""
-        if self.given:
-            chosen = self.written()
-        else:
-            chosen = _ask(f"New passphrase for {address}: ")
-            if len(chosen) >= LEAST_NEW and _ask("The same again: ") != chosen:
-                raise WrongSecret("The two passphrases differ.")
-        if len(chosen) < LEAST_NEW:
-            raise WrongSecret(f"A new passphrase has at least {LEAST_NEW} characters.")
+        """A passphrase about to be set: asked for twice, and not easily guessed. WrongSecret."""
+        from e2email_client.strength import require  # a dictionary that other commands do without
+
+        chosen = self.written() if self.given else _ask(f"New passphrase for {address}: ")
+        require(chosen, address)
+        if not self.given and _ask("The same again: ") != chosen:
+            raise WrongSecret("The two passphrases differ.")
         return chosen
 
     def written(self) -> str:

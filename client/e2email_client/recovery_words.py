@@ -16,7 +16,7 @@ import click
 
 from e2email_client.failure import NoSecret, WrongSecret
 from e2email_client.passphrase import Source
-from e2email_crypto import recovery, shares, words
+from e2email_crypto import pairing, recovery, shares, words
 from e2email_crypto.errors import ShareFault, ShareInvalid, WordsInvalid
 
 # Nobody types worse than this and wants to go on.
@@ -45,6 +45,19 @@ class RecoverySource:
                 "give --words-fd, --words-file or --shares-file."
             )
         return _ask_shares() if self.by_shares else _ask_words()
+
+
+def pairing_code(source: Source) -> bytes:
+    """Of the twelve words that `e2email device pair` shows. WrongSecret, NoSecret, LocalFault."""
+    if source.given:
+        try:
+            return pairing.from_words(source.written())
+        except WordsInvalid as fault:
+            raise WrongSecret(f"These are not the words of a pairing: {fault}.") from None
+    if not sys.stdin.isatty():
+        raise NoSecret("No words: there is no terminal to ask at; give --pair-fd or --pair-file.")
+    _say(f"Type the {words.PAIRING_COUNT} words that the other machine shows.")
+    return _typed("words> ", words.PAIRING_COUNT, pairing.from_words)
 
 
 def _words_in(text: str) -> bytes:

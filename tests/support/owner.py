@@ -70,6 +70,11 @@ class Machine:
         return unlock(self.paths, Source(file=secret), None)
 
     @property
+    def nobody(self) -> Source:
+        """A person is asked, and there is none."""
+        return Source()
+
+    @property
     def key(self) -> ArrivalKey:
         found = self.unlocked.device_key
         assert found is not None
