@@ -1,9 +1,9 @@
 """Every table of mail.db. docs/specs/threat-model.md lists each column; a test compares.
 
-What is mutable (`messages`) is narrow and apart from what never changes (`records`) and from the
-bodies, so that flags of a whole mailbox are read and written without touching mail. Rows that refer
-to each other are written and removed in one transaction; foreign keys are not declared because
-SQLite would look up each of them again at every insert.
+What is mutable (`messages`) is narrow and apart from what only resealing changes (`records`) and
+from the bodies, so that flags of a whole mailbox are read and written without touching mail. Rows
+that refer to each other are written and removed in one transaction; foreign keys are not declared
+because SQLite would look up each of them again at every insert.
 """
 
 from sqlalchemy import (
