@@ -205,7 +205,3 @@ class PartsInvalid(CryptoError):
         super().__init__(said)
         self.fault = fault
         self.parts = parts
-
-
-class BadCode(CryptoError):
-    """The text of a code that is none of ours, of another version, or damaged."""

@@ -7,7 +7,7 @@ from screen to screen and is key material of 128 bits itself, so there is nothin
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _box, _canonical, _fields, _sodium, _wire, words
+from . import _box, _canonical, _fields, _sodium, _wire, slot, words
 from .errors import Damaged, Expired, OtherAccount
 from .kdf import hkdf
 from .slot import KEY_SIZE, SLOT_MAX, AccountKey
@@ -81,9 +81,9 @@ def message_id(code: bytes) -> bytes:
 
 
 def seal(code: bytes, pair: Pair, gift: Gift) -> bytes:
-    """The message. Raises ValueError where `open` would not give the same back."""
+    """The message. Raises ValueError and SecretError where `open` would not give the same back."""
     payload = _encode(gift)
-    _decode(payload)
+    _check_slots(_decode(payload), pair.account, pair.server_name)
     names = (pair.account, pair.server_name, pair.old_device, pair.new_device)
     header = (
         _wire.head(_KIND, VERSION)
@@ -101,7 +101,7 @@ def open(
 ) -> tuple[Pair, Gift]:
     """What the message holds. `now` is the time by this device's clock.
 
-    Raises UnknownVersion, Damaged, OtherAccount, WrongSecret, Expired.
+    Raises UnknownVersion, Damaged, OtherAccount, WrongSecret, Expired, and of a slot KdfRefused.
     """
     reader = _wire.open_head(message, _KIND, VERSION, MESSAGE_MAX)
     expires = reader.number(8)
@@ -112,10 +112,17 @@ def open(
     if now >= expires:
         raise Expired("the pairing has expired")
     try:
-        return pair, _decode(payload)
+        gift = _decode(payload)
     except ValueError:
         # the cause could quote a secret
         raise Damaged("the message's content is malformed") from None
+    _check_slots(gift, account, server_name)
+    return pair, gift
+
+
+def _check_slots(gift: Gift, account: str, server_name: str) -> None:
+    for one in gift.slots:
+        slot.inspect(one, account, server_name)
 
 
 def _key(code: bytes, pair: Pair) -> bytes:

@@ -4,17 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from e2email_crypto import _wire, errors, pairing, slot
+from e2email_crypto import _wire, errors, kdf, pairing, slot
 from e2email_crypto.pairing import Gift, Pair
 
 NOW = 1_780_000_000
 CODE = bytes(range(16))
 NAMES = ("alice@example.test", "mail.example.test")
 PAIR = Pair(*NAMES, "Desk", "Laptop of Älice", NOW + pairing.LIFETIME)
+PARAMS = kdf.Params(3, kdf.M_KIB_MIN, bytes(16))
+SLOT = slot.wrap(
+    slot.AccountKey(b"K" * 32), slot.SlotKind.PASSPHRASE, b"W" * 32, *NAMES, PARAMS, generation=2
+)
 GIFT = Gift(
     account_key=slot.AccountKey(b"K" * 32),
     vault=b"canary vault",
-    slots=(b"canary slot",),
+    slots=(SLOT,),
     sequence=3,
     head=b"\7" * 32,
     device_token="e2d_canary",
@@ -124,6 +128,33 @@ def test_what_could_not_be_opened_is_not_sealed(change: dict[str, object]) -> No
 def test_names_of_devices_have_limits(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         pairing.seal(CODE, replace(PAIR, new_device=name), GIFT)
+
+
+def forged(gift: Gift) -> bytes:
+    """Sealed without the checks of `seal`."""
+    header = MESSAGE[: len(MESSAGE) - len(pairing._encode(GIFT)) - pairing._box.EXTRA]
+    payload = pairing._encode(gift)
+    return pairing._box.seal(pairing._key(CODE, PAIR), pairing._LABEL, header, payload)
+
+
+@pytest.mark.parametrize("m_kib", [b"\xff\xff\xff\xff", b"\0\0\0\1"])
+def test_a_slot_that_asks_for_huge_or_little_memory_is_refused(
+    m_kib: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kdf._sodium, "argon2id", lambda *_: pytest.fail("argon2 ran"))
+    at = SLOT.index(PARAMS.encode()) + 5
+    bent = _wire.finish(SLOT[:at] + m_kib + SLOT[at + 4 : -8])
+    assert cause(forged(replace(GIFT, slots=(bent,)))) is errors.KdfRefused
+    with pytest.raises(errors.KdfRefused):
+        pairing.seal(CODE, PAIR, replace(GIFT, slots=(bent,)))
+
+
+def test_a_slot_of_another_account_is_refused() -> None:
+    other = slot.wrap(
+        GIFT.account_key, slot.SlotKind.RECOVERY, b"W" * 32, "bob@x.test", NAMES[1], generation=1
+    )
+    assert cause(forged(replace(GIFT, slots=(other,)))) is errors.OtherAccount
+    assert cause(forged(replace(GIFT, slots=(b"no slot",)))) is errors.Damaged
 
 
 def test_the_largest_vault_fits() -> None:

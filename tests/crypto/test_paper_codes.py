@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from e2email_crypto import code_text, errors, paper_codes
-from e2email_crypto.code_text import CodeText, Kind
+from e2email_crypto import errors, paper_codes
 from e2email_crypto.errors import PartFault
 
 DATA = random.Random(4).randbytes(1300)
@@ -91,68 +90,3 @@ def test_other_texts_and_versions() -> None:
     assert fault.fault is PartFault.OTHER_VERSION
     for number in ("0/3", "4/3", "1/201"):
         assert refused(PARTS[0].replace("1/3", number)).fault is PartFault.DAMAGED
-
-
-WORDS = ("abandon", "zoo", "liar")
-CODE = CodeText(Kind.RECOVERY, "alice@example.test", "mail.example.test", WORDS)
-
-
-def test_the_text_of_a_code_there_and_back() -> None:
-    assert CODE.encode() == (
-        "e2email-recovery:1:alice@example.test:mail.example.test:abandon-zoo-liar"
-    )
-    assert code_text.decode(f" {CODE.encode()}\n") == CODE
-    share = CodeText(Kind.SHARE, "älice+x@example.test", "::1", WORDS)
-    assert code_text.decode(share.encode()) == share
-    pair = CodeText(Kind.PAIR, *("alice@example.test", "mail.example.test"), WORDS,
-                    "https://mail.example.test:8443/x?a=%20")  # fmt: skip
-    assert code_text.decode(pair.encode()) == pair
-    assert pair.encode().count(":") == 5
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "hello",
-        "https://example.test",
-        "e2email-recovery",
-        "e2email-recovery:1:",
-        "e2email-recovery:1:a@b:c",
-        "e2email-recovery:1:a@b:c:",
-        "e2email-recovery:1:a@b::abandon",
-        "e2email-recovery:1:a@b:c:abandon:https",
-        "e2email-recovery:1:a@b:c:aban don",
-        "e2email-recovery:1:a@b:c:abandon-",
-        "e2email-recovery:1:%ff@b:c:abandon",
-        "e2email-recovery:1:%1b[2J@b:c:abandon",
-        "e2email-pair:1:a@b:c:abandon",
-        "e2email-recovery:2:a@b:c:abandon",
-        "e2email-recovery:1:a@b:c:abandon" + "-abandon" * 400,
-    ],
-)
-def test_other_texts_are_no_code(text: str) -> None:
-    with pytest.raises(errors.BadCode) as caught:
-        code_text.decode(text)
-    assert "abandon" not in str(caught.value)
-
-
-def test_another_version_is_named() -> None:
-    with pytest.raises(errors.BadCode, match="another version"):
-        code_text.decode("e2email-pair:9:whatever")
-
-
-def test_what_could_not_be_read_is_not_written() -> None:
-    for bad in (
-        CodeText(Kind.RECOVERY, "Alice@Example.test", "m", WORDS),
-        CodeText(Kind.RECOVERY, "a@b", "m", ("two words",)),
-        CodeText(Kind.RECOVERY, "a@b", "m", ()),
-        CodeText(Kind.RECOVERY, "a@b", "m", WORDS, "https://x"),
-        CodeText(Kind.PAIR, "a@b", "m", WORDS),
-    ):
-        with pytest.raises(ValueError, match="code"):
-            bad.encode()
-
-
-def test_no_word_in_a_repr() -> None:
-    assert "abandon" not in repr(CODE)

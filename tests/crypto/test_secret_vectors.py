@@ -10,7 +10,6 @@ import pytest
 from e2email_crypto import (
     _backup_content,
     backup,
-    code_text,
     errors,
     pairing,
     paper_codes,
@@ -94,16 +93,7 @@ def whole(data: bytes) -> bool:
 
 
 def run_paper(given: dict[str, Any]) -> dict[str, Any]:
-    if "parts" in given:
-        return {"data": paper_codes.decode(given["parts"]).hex()}
-    found = code_text.decode(given["text"])
-    return {
-        "code": found.kind.value,
-        "account": found.account,
-        "server_name": found.server_name,
-        "words": " ".join(found.words),
-        "server_url": found.server_url,
-    }
+    return {"data": paper_codes.decode(given["parts"]).hex()}
 
 
 RUN = {

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from e2email_crypto import _box, _wire, pairing, slot
+from e2email_crypto import _box, _wire, kdf, pairing, slot
 from support.key_vectors import ACCOUNT, OTHER, SECRET, SERVER, WRONG, b64, case, flipped, forged
 
 CODE = bytes(range(16))
@@ -12,10 +12,12 @@ NOW = 1_780_000_000
 
 def write() -> None:
     pair = pairing.Pair(ACCOUNT, SERVER, "desk", "laptop", NOW + 600)
+    key, kind = slot.AccountKey(SECRET), slot.SlotKind.PASSPHRASE
+    params = kdf.Params(3, kdf.M_KIB_MIN, bytes(range(16)))
     gift = pairing.Gift(
-        account_key=slot.AccountKey(SECRET),
+        account_key=key,
         vault=b"vault",
-        slots=(b"slot",),
+        slots=(slot.wrap(key, kind, SECRET, ACCOUNT, SERVER, params, generation=3),),
         sequence=2,
         head=b"\7" * 32,
         device_token="e2d_" + "a" * 32,
@@ -81,6 +83,12 @@ def write() -> None:
     more = payload.replace(b'{"account', b'{"a":1,"account', 1)
     one("unknown-field", "", around(more), "Damaged")
     one("not-canonical", "", around(payload.replace(b":", b": ", 1)), "Damaged")
+    huge = forged(gift.slots[0], gift.slots[0].index(params.encode()) + 5, b"\xff" * 4)
+    costly = pairing._encode(replace(gift, slots=(huge,)))
+    one("slot-memory-huge", "4 TiB", around(costly), "KdfRefused")
+    foreign = slot.wrap(key, kind, SECRET, OTHER, SERVER, params, generation=3)
+    of_bob = pairing._encode(replace(gift, slots=(foreign,)))
+    one("slot-of-another", "bob's", around(of_bob), "OtherAccount")
     short = payload.replace(b64(b"\x08" * 32).encode(), b64(b"\x08" * 31).encode())
     one("short-seed", "a seed of 31 octets", around(short), "Damaged")
 

@@ -1,8 +1,7 @@
 """Writes the missing vectors here: `PYTHONPATH=tests python tests/vectors/paper/make.py`."""
 
-from e2email_crypto import code_text, errors, paper_codes
-from e2email_crypto.code_text import CodeText, Kind
-from support.key_vectors import ACCOUNT, SERVER, case
+from e2email_crypto import errors, paper_codes
+from support.key_vectors import case
 
 
 def write() -> None:
@@ -20,16 +19,6 @@ def write() -> None:
         else:
             case("paper", name, about, given, "ok", data=found.hex())
 
-    def text(name: str, about: str, code: str) -> None:
-        try:
-            found = code_text.decode(code)
-        except errors.BadCode:
-            case("paper", name, about, {"text": code}, "BadCode")
-            return
-        gives = {"code": found.kind.value, "account": found.account}
-        gives |= {"server_name": found.server_name, "words": " ".join(found.words)}
-        case("paper", name, about, {"text": code}, "ok", **gives, server_url=found.server_url)
-
     parts("three", "two full parts and a rest", *made)
     parts(
         "order", "another order, one twice, an empty line", made[2], made[0], "", made[2], made[1]
@@ -45,19 +34,6 @@ def write() -> None:
     parts("not-a-part", "", *made, "abandon zoo")
     parts("version-2", "", *(one.replace(":1:", ":2:", 1) for one in made))
     parts("none", "")
-    words = ("abandon", "amount", "liar")
-    text("recovery", "", CodeText(Kind.RECOVERY, ACCOUNT, SERVER, words).encode())
-    text("share", "", CodeText(Kind.SHARE, "älice+x@example.test", SERVER, words).encode())
-    pair = CodeText(Kind.PAIR, ACCOUNT, SERVER, words, "https://mail.example.test:8443").encode()
-    text("pair", "colons in a field are percent-encoded", pair)
-    text("text-version-2", "", pair.replace(":1:", ":2:", 1))
-    text("text-cut", "", pair.rpartition(":")[0])
-    text(
-        "text-control",
-        "an escape in the address",
-        f"e2email-recovery:1:%1B{ACCOUNT}:{SERVER}:abandon",
-    )
-    text("text-other", "", "https://example.test/")
 
 
 if __name__ == "__main__":
