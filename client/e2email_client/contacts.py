@@ -84,7 +84,7 @@ class Contacts:
 
         LocalFault for an address of one's own, and where there is no room.
         """
-        name = self._foreign(address)
+        name = self.foreign(address)
         judged = judge(certificate, name, now)
         at = now if seen is None else min(seen, now)
         return self._change(
@@ -97,17 +97,18 @@ class Contacts:
         """What the server's directory says of an account there, verified (directory.py)."""
         found = [judge(one, None, now) for one in certificates]
         return self._change(
-            self._foreign(address), lambda one: contact_rules.follow(one, chain, found, now), now
+            self.foreign(address), lambda one: contact_rules.follow(one, chain, found, now), now
         )
 
     def decide(self, address: str, change: Callable[[Contact], Changed], now: int) -> Contact:
         """`change` is one of contact_rules' accept, keep, distrust, verify. NotThere, LocalFault;
         then nothing changed."""
         self.must(address)
-        self._change(self._foreign(address), change, now)
+        self._change(self.foreign(address), change, now)
         return self.must(address)
 
-    def _foreign(self, address: str) -> str:
+    def foreign(self, address: str) -> str:
+        """The canonical form. LocalFault for none, and for one of one's own."""
         name = _name(address)
         if name in self.own:
             raise LocalFault(f"{name} {OWN}.")

@@ -91,7 +91,7 @@ class Wkd:
             found = self._once(url)
             if not isinstance(found, str):
                 return found
-            url = _allowed(urljoin(url, found), domain)
+            url = _allowed(url, found, domain)
         raise BadServer(f"The key directory of {domain} redirects too often.")
 
     def _once(self, url: str) -> bytes | str | None:
@@ -128,9 +128,10 @@ def _read(response: HTTPResponse, host: str) -> bytes | str | None:
     return octets or None
 
 
-def _allowed(url: str, domain: str) -> str:
+def _allowed(base: str, location: str, domain: str) -> str:
     """A redirect must not lead a look-up away from who speaks for the address."""
     try:
+        url = urljoin(base, location)
         parts = urlsplit(url)
         port = parts.port or HTTPS
     except ValueError:
