@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from e2email_client.failure import LocalFault
-from e2email_client.own_keys import public
+from e2email_client.own_identity import public
 from e2email_crypto.cert import SubkeyState, inspect_cert
 from e2email_crypto.statement import Statement
 from e2email_crypto.vault import Vault
@@ -54,7 +54,7 @@ def every(vault: Vault, newest: Statement, now: int) -> list[KeyFacts]:
     """All keys of a vault, those that mail is sealed to first."""
     own = [
         facts(
-            public(one.tsk),
+            public(one),
             Role.IN_USE if one.fingerprint in newest.fingerprints else Role.READING,
             now,
         )

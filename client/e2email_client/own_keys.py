@@ -6,15 +6,15 @@ off in between is seen, and finished by the next one. Old identities stay in the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from e2email_client.changing import Change, in_statement, publish
 from e2email_client.failure import LocalFault, Refused
+from e2email_client.own_identity import is_revoked, public
 from e2email_client.unlock import fingerprint_of
-from e2email_crypto import gate, keyedit, ownkey
+from e2email_crypto import gate, keyedit
 from e2email_crypto.cert import inspect_cert, names
 from e2email_crypto.errors import BadKey, KeyRefused, SignatureInvalid
 from e2email_crypto.keyedit import Edited, Profile, Reason
@@ -146,27 +146,17 @@ def revoke(change: Change, reason: Reason, now: int) -> Change:
     current = change.vault.identities[0]
     with told():
         edited = (
-            Edited(current.tsk, public(current.tsk), current.fingerprint)
-            if is_revoked(current, now)
+            Edited(current.tsk, public(current), current.fingerprint)
+            if is_revoked(current)
             else keyedit.revoke(current.tsk, reason, now)
         )
     if edited.tsk != current.tsk:
-        # The certificate stays without it: the vault's copy is what the account's own devices
-        # verify the key history with, which this key vouched for while it was good.
+        # its certificate there stays without it, see own_identity
         identities = (replace(current, tsk=edited.tsk), *change.vault.identities[1:])
         change = publish(change, replace(change.vault, identities=identities), None, now)
     wish = messages.Revocation(edited.cert)
     change.api.call("PUT", "/v1/revocation", messages.Nothing, wish, change.login)
     return change
-
-
-def public(tsk: bytes) -> bytes:
-    """The certificate of an unprotected secret key, with everything it says."""
-    return ownkey.read(tsk, int(time.time())).cert
-
-
-def is_revoked(identity: Identity, now: int) -> bool:
-    return inspect_cert(public(identity.tsk), now).revoked
 
 
 def _put_in_use(change: Change, identity: Identity, now: int) -> Change:
