@@ -280,10 +280,10 @@ def _server_gone(about: About) -> tuple[Block, ...]:
             "was made with e2email-backup create --mail: look for it on memory sticks and disks "
             f"of the owner of {about.account}. These words open it, without any network:"
         ),
-        Command("e2email-backup restore BACKUPFILE --offline --mail FOLDER"),
+        Command("e2email-backup extract BACKUPFILE --mail FOLDER"),
         Paragraph(
             "The mail is written to FOLDER, one file for each message, which every mail program "
-            "reads. The owner's OpenPGP key can be had in the same way with --secret-key FILE."
+            "reads. The owner's OpenPGP key is written by --secret-key FILE in the same way."
         ),
     )
 

@@ -329,6 +329,10 @@ class User:
     def e2email(self, command: str, *arguments: object, stdin: bytes = b"") -> Ran:
         return run("e2email_client", command, *arguments, *self.secrets(), stdin=stdin)
 
+    def backup(self, command: str, *arguments: object) -> Ran:
+        """`e2email-backup`."""
+        return run("e2email_client.backup_main", command, *arguments, *self.secrets())
+
     def setup(self, *arguments: object) -> Ran:
         """`e2email setup` of this address at the server."""
         where = ("--server", self.server.url, "--ca", self.server.ca, "--json")

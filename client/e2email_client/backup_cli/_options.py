@@ -68,3 +68,27 @@ def unlock_afresh(access: Access) -> Unlocked:
     from e2email_client.unlock import unlock
 
     return unlock(access.paths(), access.source, None)
+
+
+codes_option = click.option(
+    "--codes",
+    type=FILE,
+    help="A file with the texts of the sheet's QR codes, a line each (paranoid custody).",
+)
+
+
+def read_codes(path: Path) -> bytes:
+    """What the codes of a sheet carry. WrongSecret says which code is missing or damaged."""
+    from e2email_client.failure import LocalFault, WrongSecret
+    from e2email_client.files import read_private
+    from e2email_crypto import paper_codes
+    from e2email_crypto.errors import PartsInvalid
+
+    try:
+        lines = read_private(path).decode("ascii").splitlines()
+    except UnicodeDecodeError:
+        raise LocalFault(f"{path} does not hold the texts of QR codes.") from None
+    try:
+        return paper_codes.decode(lines)
+    except PartsInvalid as fault:
+        raise WrongSecret(f"{path}: {fault}") from None
