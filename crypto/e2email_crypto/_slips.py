@@ -136,7 +136,7 @@ def _skipped(places: Places, listed: Sequence[str]) -> Repairs:
 
 
 def _count(found: int, count: int) -> str:
-    return f"{count} words are asked for, {found} are here."
+    return f"{count} words are asked for, {found} {'is' if found == 1 else 'are'} here."
 
 
 def sentences(parts: Sequence[str]) -> str:

@@ -90,6 +90,16 @@ def test_another_word_of_the_list_is_named_with_its_share() -> None:
     assert fault.advice == f"Share 3: word 11 is probably “{WORDS[2][10]}”, not “{other}”."
 
 
+def test_every_other_word_in_every_place_is_refused() -> None:
+    for words in WORDS:
+        places = [_slip39.INDEX[word] for word in words]
+        assert _slip39.checksum_fits(places)
+        for at in range(20):
+            for place in range(at % 11, 1024, 11):
+                if place != places[at]:
+                    assert not _slip39.checksum_fits([*places[:at], place, *places[at + 1 :]])
+
+
 def test_a_share_cut_short() -> None:
     fault = refused(TEXTS[0], " ".join(WORDS[1][:12]), TEXTS[2])
     assert (fault.fault, fault.shares) == (ShareFault.MISTYPED, (2,))

@@ -40,6 +40,20 @@ def test_every_flipped_octet_is_an_accident_and_said_to_be_one() -> None:
         assert cause(flipped) is (errors.UnknownVersion if at == 9 else errors.Damaged)
 
 
+def test_every_flipped_octet_of_a_state_is_refused() -> None:
+    state = vault.seal_state(b"contacts", 1, KEY, *NAMES)
+    for at in range(len(state)):
+        flipped = state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :]
+        forged = _wire.finish(flipped[:-8])
+        expected = errors.UnknownVersion if at == 9 else errors.Damaged
+        with pytest.raises(errors.SecretError) as caught:
+            vault.open_state(flipped, KEY, *NAMES)
+        assert caught.type is expected
+        if at < len(state) - 8:
+            with pytest.raises(errors.SecretError):
+                vault.open_state(forged, KEY, *NAMES)
+
+
 def test_every_octet_changed_on_purpose_is_refused() -> None:
     body = BOX[:-8]
     seen = {
