@@ -106,6 +106,24 @@ def write() -> None:
     )
     one("recovery", "signed by the recovery key of the entry before", "ok", first, recovered)
     bad("forced-refused", "an administrator's override", first, forced)
+    later = statement.sign_entry(
+        follow(forced, 3, certificates=(foreign,)), mallory.fingerprint, by(mallory)
+    )
+    accepted = [forced.digest.hex()]
+    about = "what follows an accepted override is signed by the keys that it names"
+    one("forced-followed", about, "ok", first, forced, later, accepted=accepted)
+    again = statement.Entry(follow(forced, 3).encode(), statement.Authority.FORCED)
+    about = "another override is another digest"
+    bad("forced-again", about, first, forced, again, accepted=accepted)
+    about = "the digest of the entry before accepts nothing"
+    bad("forced-other-digest", about, first, forced, accepted=[first.digest.hex()])
+    old = statement.sign_entry(follow(forced, 3), alice.fingerprint, by(alice))
+    about = "the key that was replaced signs nothing any more"
+    bad("forced-ousts", about, first, forced, old, accepted=accepted)
+    back = statement.Entry(
+        octets, statement.Authority.RECOVERY, signature=_sodium.sign(octets, recovery._secret)
+    )
+    bad("recovery-no-label", "signed without the label", first, back)
     bad(
         "forced-first",
         "a history cannot begin so",
