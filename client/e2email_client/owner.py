@@ -249,7 +249,7 @@ def fetch(
                 "outdated",
                 "This backup is older than the account's keys: new mail is sealed to "
                 f"{behind.fingerprint}, which it does not hold. Use a newer backup or another "
-                "machine; e2email-backup restore --offline gives what this one can open.",
+                "machine; e2email-backup extract gives what this one can open.",
             ) from None
         # this is the newest vault there is
         raise Alarm(
