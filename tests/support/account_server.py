@@ -23,6 +23,7 @@ from e2email_server.logins import Logins
 from e2email_server.recipients import Recipients
 from e2email_server.smtp.budget import MemoryBudget, Share
 from e2email_server.smtp.limits import Limits
+from e2email_server.standing import Standing
 from e2email_server.store.memory import MemoryStore
 from e2email_server.throttle import Throttle
 from support.residents import house
@@ -69,6 +70,8 @@ class Running:
     ca: trustme.CA
     listener: HttpsListener
     memory: MemoryBudget
+    recipients: Recipients
+    standing: Standing
 
     async def register(self, address: str = ALICE, **changes: object) -> None:
         """An account without the network."""
@@ -123,16 +126,30 @@ async def account_server(
     server = Server("127.0.0.1", listener.port, name, ca)
     try:
         yield Running(
-            server, store, accounts, logins, ticks, arrival, authority(), listener, memory
+            server,
+            store,
+            accounts,
+            logins,
+            ticks,
+            arrival,
+            authority(),
+            listener,
+            memory,
+            recipients,
+            Standing(store, recipients.owner, clock),
         )
     finally:
         await listener.stop(5)
         logins.close()
 
 
-@cache
 def identity(address: str = ALICE, number: int = 1) -> keyedit.Identity:
     """A key made once a test run."""
+    return _identity(address, number)
+
+
+@cache
+def _identity(address: str, number: int) -> keyedit.Identity:
     return keyedit.new_identity(address, f"Test {number}", int(time.time()))
 
 
