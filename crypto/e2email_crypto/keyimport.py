@@ -134,6 +134,8 @@ def _judge(public: bytes, now: int) -> frozenset[str]:
     except KeyRefused as refused:
         if refused.reason not in (Refusal.EXPIRED, Refusal.REVOKED):
             raise
+    if any(s.state is SubkeyState.UNBOUND for s in info.subkeys):
+        raise KeyRefused(Refusal.FORGED_BINDING)  # its mail would be sealed to another key
     spare = (s for s in info.subkeys if s.state is SubkeyState.NOT_FOR_ENCRYPTION)
     return frozenset(s.fingerprint for s in spare)
 
