@@ -169,15 +169,18 @@ def _again(contact: Contact, judged: Judged, source: Source, now: int) -> Change
     contact = contact.put(one)
     if one.certificate == before.certificate:
         return _weighed(contact, one, refusal(one.certificate, now), now, new=False)
-    was, is_now = (refusal(of.certificate, now) for of in (before, one))
-    if is_now is Refusal.REVOKED and was is not Refusal.REVOKED:
-        contact = contact.told(now, Seen.REVOKED, one.fingerprint)
-        return contact, Outcome(Seen.REVOKED, one.fingerprint, SAID[is_now])
-    if one.fingerprint in contact.pinned:
-        contact = contact.told(now, Seen.UPDATED, one.fingerprint)
-        return contact, Outcome(Seen.UPDATED, one.fingerprint)
-    contact, outcome = _weighed(contact, one, is_now, now, new=False)
+    seen = _news(before.certificate, one.certificate, now)
+    if seen is Seen.REVOKED or one.fingerprint in contact.pinned:
+        return contact.told(now, seen, one.fingerprint), Outcome(seen, one.fingerprint)
+    contact, outcome = _weighed(contact, one, refusal(one.certificate, now), now, new=False)
     return contact, replace(outcome, fresh=True)
+
+
+def _news(before: bytes, after: bytes, now: int) -> Seen:
+    """What a certificate learned."""
+    was, is_now = refusal(before, now), refusal(after, now)
+    revoked = is_now is Refusal.REVOKED and was is not Refusal.REVOKED
+    return Seen.REVOKED if revoked else Seen.UPDATED
 
 
 def _weighed(contact: Contact, one: Known, why: Refusal | None, now: int, *, new: bool) -> Changed:
@@ -200,11 +203,14 @@ def _weighed(contact: Contact, one: Known, why: Refusal | None, now: int, *, new
 
 def follow(contact: Contact, chain: Chain, found: Collection[Judged], now: int) -> Changed:
     """A key history that verifies, and the certificates of its newest entry, whole."""
+    fresh: Seen | None = None
     for judged in found:
         before = contact.known.get(judged.fingerprint)
         octets = merged(before.certificate, judged.certificate) if before else judged.certificate
         one = replace(before or Known(judged.fingerprint, octets, {}), certificate=octets)
         contact = contact.put(one.seen(Source.DIRECTORY, now))
+        if before and before.certificate != octets:
+            fresh = fresh or _news(before.certificate, octets, now)
     newest = tuple(sorted(chain.named[-1]))
     if contact.pin is None:
         pinned = _pinned(contact, How.FIRST_USE, newest, chain.head, now)
@@ -217,10 +223,12 @@ def follow(contact: Contact, chain: Chain, found: Collection[Judged], now: int) 
         doubt = Doubt(contact.later(now), cause, chain.head, newest)
         contact = replace(contact, doubt=doubt).told(now, Seen.CHANGED, newest[0])
         return contact, Outcome(Seen.CHANGED, newest[0], HISTORY[cause])
-    if contact.head == chain.head:
-        return contact, Outcome(Seen.KNOWN, newest[0], fresh=False)
     if contact.pinned == newest:
-        return _headed(contact, chain.head), Outcome(Seen.KNOWN, newest[0])
+        further = contact.head != chain.head
+        contact = _headed(contact, chain.head)
+        if fresh:
+            contact = contact.told(now, fresh, newest[0])
+        return contact, Outcome(fresh or Seen.KNOWN, newest[0], fresh=further or fresh is not None)
     moved = _pinned(contact, How.HISTORY, newest, chain.head, now)
     return moved.told(now, Seen.FOLLOWED, newest[0]), Outcome(Seen.FOLLOWED, newest[0])
 

@@ -262,14 +262,19 @@ def test_nobody_is_asked_for_ones_own_key(finder, web):
     assert web.asked == []
 
 
-def test_keys_that_gpg_made_come_from_a_file(finder):
+def test_keys_that_gpg_made_come_from_a_file_and_grow(finder):
+    def exported(*more):
+        octets = gpg.ok(*more, "--export", BOB)
+        return finder.in_octets(BOB, octets, Source.FILE, int(time.time())).outcomes[0]
+
     with keyring() as gpg:
-        gpg.ok("--quick-generate-key", "Bob <bob@example.net>", "rsa2048", "default", "never")
-        exported = gpg.ok("--armor", "--export", BOB)
-        found = finder.in_octets(BOB, exported, Source.FILE, NOW)
-        assert [one.seen for one in found.outcomes] == [Seen.PINNED]
-        gpg.ok("--quick-add-key", found.outcomes[0].fingerprint, "cv25519", "encr", "1y")
-        longer = gpg.ok("--export", BOB)
-        found = finder.in_octets(BOB, longer, Source.FILE, NOW)
-        assert found.outcomes[0].seen is Seen.UPDATED
-        assert finder.contacts.usable_key(BOB, NOW)[0].fingerprint == found.outcomes[0].fingerprint
+        gpg.ok("--quick-generate-key", f"Bob <{BOB}>", "rsa2048", "cert", "never")
+        bare = exported("--armor")
+        assert (bare.seen, "cannot encrypt" in bare.said) == (Seen.REFUSED, True)
+        gpg.ok("--quick-add-key", bare.fingerprint, "cv25519", "encr", "1y")
+        assert exported("--armor").seen is Seen.PINNED
+        gpg.ok("--quick-set-expire", bare.fingerprint, "2y")
+        assert exported().seen is Seen.UPDATED
+        assert exported().seen is Seen.KNOWN
+        (usable,) = finder.contacts.usable_key(BOB, int(time.time()))
+        assert usable.fingerprint == bare.fingerprint
