@@ -23,6 +23,7 @@ from e2email_client.unlock import (
 )
 from e2email_crypto import backup, recovery, slot
 from e2email_crypto.backup import Content, Head, Mail
+from e2email_crypto.errors import KeyRefused, OpenFailed
 from e2email_crypto.gate import recipient
 from e2email_crypto.open import OpenPool
 from e2email_crypto.seal import seal
@@ -246,19 +247,34 @@ def _seen(settings: Settings, vault: Vault, newest: Statement, digest: bytes) ->
     )
 
 
-def prove(found: Found, now: int) -> None:
-    """Seal a probe to every own key that mail is sealed to, and open it. Alarm."""
+def prove(found: Found, now: int) -> dict[str, str]:
+    """Seal a probe to every own key that mail is sealed to, and open it. Alarm.
+
+    What is not tried, since nothing is sealed to it any more: fingerprint and why.
+    """
     secret = [one.tsk for one in found.vault.identities]
     own = {one.fingerprint: one.certificate for one in found.vault.identities}
-    with judged("A key in the backup"):
-        pool = OpenPool(1, *secret)
-        try:
-            for fingerprint in sorted(own.keys() & stated(found)):
-                sealed = seal(PROBE, [recipient(own[fingerprint], now)])
-                if pool.open(sealed, len(PROBE), ()).plaintext != PROBE:
-                    raise Alarm(f"The key {fingerprint} does not open what is sealed to it.")
-        finally:
-            pool.close()
+    refused = {}
+    pool = OpenPool(1, *secret)
+    try:
+        for fingerprint in sorted(own.keys() & stated(found)):
+            try:
+                _probe(pool, fingerprint, own[fingerprint], now)
+            except KeyRefused as fault:
+                refused[fingerprint] = fault.reason.value
+    finally:
+        pool.close()
+    return refused
+
+
+def _probe(pool: OpenPool, fingerprint: str, certificate: bytes, now: int) -> None:
+    to = recipient(certificate, now)
+    try:
+        if pool.open(seal(PROBE, [to]), len(PROBE), ()).plaintext == PROBE:
+            return
+    except OpenFailed:
+        pass
+    raise Alarm(f"The key {fingerprint} in the backup does not open what is sealed to it.")
 
 
 def stated(found: Found) -> frozenset[str]:

@@ -77,13 +77,14 @@ def _inside(found: Found) -> dict[str, Any]:
     from e2email_client.backups import prove, read_all, stated
     from e2email_client.state_document import CONTACTS
 
-    prove(found, int(time.time()))
+    not_tried = prove(found, int(time.time()))
     mails, octets = read_all(found)
     return {
         "opened": True,
         "vault": found.vault.counter,
         "custody": found.vault.custody.value,
         "fingerprints": sorted(stated(found)),
+        "not_tried": not_tried,
         "keys": len(found.vault.identities),
         "statements": len(found.content.statements),
         "contacts": found.count(CONTACTS),
@@ -104,6 +105,8 @@ def _text(answer: dict[str, Any]) -> str:
         f"It opens, its keys fit the key history and open what is encrypted to them: "
         f"{answer['keys']} keys, {answer['contacts']} contacts, {answer['custody']} custody."
     )
+    for fingerprint, why in answer["not_tried"].items():
+        lines.append(f"Nothing can be sealed to {fingerprint} ({why}): it was not tried.")
     if answer["has_mail"]:
         lines.append(f"{answer['mails']} mails, {answer['mail_octets']} octets, all readable.")
     if answer["seen"] is not None:
