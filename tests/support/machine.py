@@ -173,7 +173,7 @@ class Machine:
         home = ["--home", str(self.home)]
         with _streams(terminal) as (out, err):
             try:
-                entry.run("e2email", e2email, [arguments[0], *home, *arguments[1:]])
+                entry.run("e2email", e2email, [*arguments, *home])
             except SystemExit as end:
                 code = end.code
         assert isinstance(code, int)
