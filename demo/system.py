@@ -102,6 +102,7 @@ class System:
                 *("--server", f"https://localhost:{self.ports['https']}"),
                 *("--ca", str(self.data / "tls" / "ca.crt")),
                 *("--passphrase-file", str(secret), "--no-keyring"),
+                *("--recovery-file", str(self.folder / f"recovery-words-of-{address}.txt")),
             ]
         )
 

@@ -14,7 +14,7 @@ from e2email_client.failure import LocalFault, Refused
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.paths import Home
-from e2email_client.unlock import PASSPHRASE, RECOVERY, ThisDevice, derive
+from e2email_client.unlock import PASSPHRASE, RECOVERY, ThisDevice, Unlocked, derive
 from e2email_crypto import kdf, keyedit, recovery, slot, statement, vault
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import BadKey
@@ -49,6 +49,8 @@ class Done:
     settings: Settings
     fingerprint: str
     policy: Policy
+    unlocked: Unlocked = field(repr=False)
+    token_id: str | None = None  # of the login, where one was made for this machine
 
 
 def create(
@@ -100,10 +102,11 @@ def create(
     token = device_token(api, Login.afresh(account, split.auth), wish.device)
     settings = replace(first_settings(wish, info), vault_version=1)
     settings = replace(settings, statement_sequence=1, statement_digest=entry.digest.hex())
-    device = ThisDevice(token, device_key)
+    device = ThisDevice(token.token, device_key)
     kept = Kept(settings, key, boxed, wrapped, [entry.encode()], device, wish.server.ca)
     establish(wish.home, kept, wish.keyring)
-    return Done(settings, identity.fingerprint, policy)
+    unlocked = kept.unlocked(wish.home, first, statement.decode(entry.statement))
+    return Done(settings, identity.fingerprint, policy, unlocked, token.id)
 
 
 def _new_identity(address: str, name: str, now: int) -> vault.Identity:
@@ -157,10 +160,10 @@ def _first_vault(
     return vault.Vault(1, (identity,), keys, info.arrival, policy, recovery=secret)
 
 
-def device_token(api: AccountApi, login: Login, device: str) -> str:
+def device_token(api: AccountApi, login: Login, device: str) -> messages.NewToken:
     """A login for the machine that is called so."""
     asked = messages.TokenRequest(messages.DEVICE, device, messages.SCOPES)
-    return api.call("POST", "/v1/tokens", messages.NewToken, asked, login).token
+    return api.call("POST", "/v1/tokens", messages.NewToken, asked, login)
 
 
 def first_settings(wish: Wish, info: messages.ServerInfo) -> Settings:

@@ -19,11 +19,14 @@ from e2email_client.unlock import (
     KEYRING,
     PASSPHRASE,
     ThisDevice,
+    Unlocked,
     keyring_slot,
     write_device,
     write_statements,
 )
 from e2email_crypto.slot import AccountKey
+from e2email_crypto.statement import Statement
+from e2email_crypto.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class Kept:
     entries: Sequence[bytes] = field(repr=False)
     device: ThisDevice
     ca: bytes | None = field(repr=False)
+
+    def unlocked(self, home: Home, vault: Vault, last: Statement) -> Unlocked:
+        """As every command has it."""
+        paths, device = home.account(self.settings.address), self.device
+        return Unlocked(self.settings, paths, self.key, vault, last, device.token, device.key)
 
 
 def establish(home: Home, kept: Kept, keyring: KeyringStore | None) -> None:

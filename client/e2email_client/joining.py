@@ -14,7 +14,7 @@ from e2email_client.account import Done, Wish, device_token, first_settings
 from e2email_client.account_files import Kept, establish
 from e2email_client.account_key import passphrase_slot
 from e2email_client.api import AccountApi, Login
-from e2email_client.changing import Change, append, begin, newest, publish, take
+from e2email_client.changing import Change, append, begin, publish, take
 from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
 from e2email_client.failure import LocalFault, Refused
@@ -51,7 +51,7 @@ def join(wish: Wish, now: int) -> Done:
         with begin(paths, secret, wish.keyring, wish.server) as change:
             if wish.server.ca is not None:
                 write_private(paths.ca, wish.server.ca)
-            return _done(admit(change, wish.device, now))
+            return admit(change, wish.device, now)
     api = AccountApi(wish.server)
     info = api.info()
     base = first_settings(wish, info)
@@ -100,7 +100,7 @@ def _come_back(
         fetched = fetch(api, info, opened, base, known, saved)
         fetched = _under(api, base, wish, fetched, params)
         change = take(known, api, fetched, Passphrase(wish.passphrase), wish.keyring)
-        return _done(admit(change, wish.device, now))
+        return admit(change, wish.device, now)
 
 
 def _under(
@@ -172,10 +172,11 @@ def settle(
     """
     login, address = fetched.opened.login, wish.address
     entries = fetched.entries
-    device = given
+    device, token_id = given, None
     if device is None:
         device_key = own_key(None, entries)
-        device = ThisDevice(device_token(api, login, wish.device), device_key)
+        made = device_token(api, login, wish.device)
+        device, token_id = ThisDevice(made.token, device_key), made.id
         edit = with_device(device_key.public)
         entries = append(api, login, fetched.vault, entries, address, edit, now)
     last, digest = verify_history(entries, fetched.vault, address)
@@ -198,20 +199,26 @@ def settle(
         wish.server.ca,
     )
     establish(wish.home, kept, wish.keyring)
-    return Done(settings, last.certificates[0].fingerprint, last.policy)
+    unlocked = kept.unlocked(wish.home, fetched.vault, last)
+    return Done(settings, last.certificates[0].fingerprint, last.policy, unlocked, token_id)
 
 
-def admit(change: Change, name: str, now: int) -> Change:
+def admit(change: Change, name: str, now: int) -> Done:
     """See to it that this machine has a login and a key that the account vouches for."""
-    token = change.device.token if change.device else None
+    token, made = change.device.token if change.device else None, None
     if token is None or not _logs_in(change.api, token):
-        token = device_token(change.api, change.login, name)
+        made = device_token(change.api, change.login, name)
+        token = made.token
     device_key = own_key(change.device.key if change.device else None, change.entries)
     device = ThisDevice(token, device_key)
     if device != change.device:
         # before anybody hears of it, so that it is not lost
         write_device(change.paths, change.key, device)
-    return publish(replace(change, device=device), None, with_device(device_key.public), now)
+    change = replace(change, device=device)
+    change = publish(change, None, with_device(device_key.public), now)
+    last = change.statement
+    fingerprint, token_id = last.certificates[0].fingerprint, made.id if made else None
+    return Done(change.settings, fingerprint, last.policy, change.unlocked, token_id)
 
 
 def _logs_in(api: AccountApi, token: str) -> bool:
@@ -223,8 +230,3 @@ def _logs_in(api: AccountApi, token: str) -> bool:
             raise
         return False
     return True
-
-
-def _done(change: Change) -> Done:
-    last = newest(change.entries)
-    return Done(change.settings, last.certificates[0].fingerprint, last.policy)

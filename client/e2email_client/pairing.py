@@ -25,7 +25,8 @@ class Offer:
 
     code: bytes = field(repr=False)
     expires: int
-    device_key: str  # key id of the new machine's signing key
+    public: bytes  # the new machine's signing key
+    token_id: str  # of its login
 
 
 def offer(change: Change, old: str, new: str, now: int) -> tuple[Change, Offer]:
@@ -45,7 +46,7 @@ def offer(change: Change, old: str, new: str, now: int) -> tuple[Change, Offer]:
         slots=(change.opened.slot,),
         sequence=change.statement.sequence,
         head=Entry.decode(change.entries[-1]).digest,
-        device_token=token,
+        device_token=token.token,
         device_seed=device_key.seed,
         server_url=settings.server_url,
         ca=read_private(change.paths.ca) if settings.own_ca else None,
@@ -57,7 +58,7 @@ def offer(change: Change, old: str, new: str, now: int) -> tuple[Change, Offer]:
     wish = messages.NewPairing(expires, message)
     path = f"/v1/pairings/{pairing.message_id(code).hex()}"
     change.api.call("PUT", path, messages.Nothing, wish, change.login)
-    return change, Offer(code, expires, device_key.key_id)
+    return change, Offer(code, expires, device_key.public, token.id)
 
 
 class NotInTime(WrongSecret):

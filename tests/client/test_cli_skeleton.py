@@ -52,7 +52,9 @@ async def setup(
 
 async def test_setup_on_two_machines(running: Running, tmp_path: Path) -> None:
     invite = await running.accounts.invite(ALICE)
-    first = await setup(running, tmp_path / "one", "--invite", invite, "--name", "Alice", "--json")
+    first = await setup(
+        running, tmp_path / "one", "--invite", invite, "--no-recovery", "--name", "Alice", "--json"
+    )
     assert (first.returncode, first.stderr) == (0, "")
     answer = json.loads(first.stdout)
     assert answer["address"] == ALICE
@@ -77,21 +79,23 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 async def test_exit_codes(running: Running, tmp_path: Path) -> None:
     invite = await running.accounts.invite(ALICE)
-    assert (await setup(running, tmp_path / "one", "--invite", invite)).returncode == 0
+    assert (
+        await setup(running, tmp_path / "one", "--invite", invite, "--no-recovery")
+    ).returncode == 0
     home = tmp_path / "other"
     wrong = await setup(running, home, passphrase="not the one")
     assert (wrong.returncode, "passphrase" in sentence(wrong)) == (4, True)
     assert running.store._people[1].boxes.pop("vault")
     refused = await setup(running, home)
-    assert (refused.returncode, "refused" in sentence(refused)) == (7, True)
-    used = await setup(running, home, "--invite", invite)
+    assert (refused.returncode, "paranoid custody" in sentence(refused)) == (7, True)
+    used = await setup(running, home, "--invite", invite, "--no-recovery")
     assert (used.returncode, "invite" in sentence(used)) == (7, True)
     strange = await setup(running, home, name="other.test")
     assert (strange.returncode, "not trusted" in sentence(strange)) == (8, True)
-    twice = await setup(running, tmp_path / "one", "--invite", invite)
+    twice = await setup(running, tmp_path / "one", "--invite", invite, "--no-recovery")
     assert (twice.returncode, "already" in sentence(twice)) == (9, True)
-    short = await setup(running, home, "--invite", invite, passphrase="short")
-    assert (short.returncode, "at least" in sentence(short)) == (4, True)
+    short = await setup(running, home, "--invite", invite, "--no-recovery", passphrase="short")
+    assert (short.returncode, "too easy" in sentence(short)) == (4, True)
     assert not home.exists()
 
 

@@ -96,9 +96,9 @@ def test_a_typing_error(monkeypatch: pytest.MonkeyPatch) -> None:
         Source().new("a@b")
 
 
-def test_too_short_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_weak_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = answers(monkeypatch, "short")
-    with pytest.raises(WrongSecret, match="at least"):
+    with pytest.raises(WrongSecret, match="too easy to guess"):
         Source().new("a@b")
     assert len(prompts) == 1
 

@@ -118,7 +118,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         house.start(cwd=temporary)
         user = User(MARY, folder / "mary", house, passphrase=word("passphrase"))
         invite = house.invite(MARY)
-        done = user.setup("--invite", invite)
+        done = user.setup("--invite", invite, "--no-recovery")
         assert done.code == 0, done.error
         yield Watched(house, user, folder, invite, app_password(user))
         house.stop()

@@ -183,6 +183,7 @@ def command(
         done = _pair(wish(""), Source(pair_fd, pair_file))
     else:
         done = _join(wish(access.source.existing(address)))
+    _note(done, machine)
     show(
         {
             "address": address,
@@ -199,6 +200,20 @@ def command(
         f"Unlocked by:     {'keyring or passphrase' if keyring else 'passphrase'}",
         as_json,
     )
+
+
+def _note(done: "Done", machine: str) -> None:
+    """For `device list` on all machines; the next sync tells them."""
+    from e2email_client.devices import note
+    from e2email_client.shared_state import SharedState
+    from e2email_client.stores import open_stores
+
+    unlocked = done.unlocked
+    if done.token_id is None or unlocked.device_key is None:
+        return
+    with open_stores(unlocked) as stores:
+        state = SharedState(unlocked, stores.state)
+        note(state, unlocked.device_key.public, machine, done.token_id, int(time.time()))
 
 
 def _create(wish: "Wish", new: NewAccount) -> "Done":
