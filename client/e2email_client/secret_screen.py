@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import click
 
@@ -25,12 +26,11 @@ def page(title: str, words: Sequence[str], code: str) -> list[str]:
         f"{number:>2}. {head.upper()}{tail}"
         for number, (head, tail) in enumerate(map(emphasised, words), 1)
     ]
-    beside = [title, "", *cells]
-    beside += [""] * (len(picture) - len(beside))
+    blank = " " * len(picture[0])
     # black on white, whatever the terminal's colours are
     return [
-        click.style(line, fg="black", bg="bright_white") + _GAP + said
-        for line, said in zip(picture, beside, strict=False)
+        click.style(line or blank, fg="black", bg="bright_white") + _GAP + (said or "")
+        for line, said in zip_longest(picture, [title, "", *cells])
     ]
 
 
