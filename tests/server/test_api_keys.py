@@ -35,6 +35,12 @@ from support.account_server import (
 from support.residents import house
 
 AFRESH = Login.afresh(ALICE, split().auth)
+# no Argon2id for every request
+OWNER = Login.device("e2r_" + (b"\xab" * 32).hex())
+WITH_RECOVERY = {
+    "recovery": b"\xab" * 32,
+    "slots": (m.Slot("passphrase", 1, b"slot"), m.Slot("recovery", 1, b"slot")),
+}
 SALES, TEAM = "sales@example.test", "team@example.test"
 ALIASES = {SALES: (ALICE,), TEAM: (ALICE, BOB)}
 FIRST, SECOND, THIRD = (identity(ALICE, number) for number in (1, 2, 3))
@@ -45,7 +51,7 @@ RECOVERY = recovery.split(bytes(recovery.SECRET_SIZE), ALICE, NAME)
 async def alice() -> AsyncIterator[Running]:
     """A server with aliases on which alice is registered."""
     async with account_server(aliases=ALIASES) as running:
-        await running.register()
+        await running.register(**WITH_RECOVERY)
         yield running
 
 
@@ -61,19 +67,19 @@ async def refused(running: Running, *arguments: Any, **options: Any) -> str:
 
 async def publish(running: Running, made: bytes, *keys: keyedit.Identity) -> None:
     wish = m.NewCertificates(made, tuple(key.cert for key in keys))
-    await call(running, "PUT", "/v1/certificates", Ok, wish, AFRESH)
+    await call(running, "PUT", "/v1/certificates", Ok, wish, OWNER)
 
 
 async def not_published(running: Running, made: bytes, *certificates: bytes) -> str:
     """The code; and nothing has changed."""
     before = await running.store.recipient(ALICE)
     wish = m.NewCertificates(made, certificates)
-    code = await refused(running, "PUT", "/v1/certificates", Ok, wish, AFRESH)
+    code = await refused(running, "PUT", "/v1/certificates", Ok, wish, OWNER)
     assert await running.store.recipient(ALICE) == before
     return code
 
 
-async def history(running: Running, login: Login = AFRESH) -> m.Statements:
+async def history(running: Running, login: Login = OWNER) -> m.Statements:
     page: m.Statements = await call(running, "GET", "/v1/statements", m.Statements, login=login)
     return page
 
@@ -105,7 +111,7 @@ async def test_as_many_certificates_as_may_be_and_one_more(alice: Running) -> No
     await publish(alice, following(entry(), FIRST, *keys), *keys)
     assert len((await history(alice)).certificates) == m.CERTIFICATES_CAP
     wish = m.NewCertificates(b"x", (FIRST.cert,) * (m.CERTIFICATES_CAP + 1))
-    code = await refused(alice, "PUT", "/v1/certificates", Ok, wish, AFRESH)
+    code = await refused(alice, "PUT", "/v1/certificates", Ok, wish, OWNER)
     assert code == "bad-request"
 
 
@@ -136,7 +142,7 @@ async def test_of_a_certificate_the_newest_form_is_given(alice: Running) -> None
     longer = keyedit.add_address(FIRST.tsk, SALES, "Sales", now)
     second = following(entry(), FIRST, FIRST)
     wish = m.NewCertificates(second, (longer.cert,))
-    await call(alice, "PUT", "/v1/certificates", Ok, wish, AFRESH)
+    await call(alice, "PUT", "/v1/certificates", Ok, wish, OWNER)
     await publish(alice, following(second, FIRST, SECOND), SECOND)
     page = await history(alice)
     assert set(page.certificates) == {longer.cert, SECOND.cert}
@@ -150,7 +156,7 @@ async def test_a_page_has_the_certificates_of_its_own_signers(alice: Running) ->
         entries.append(following(entries[-1], signer, key))
         await publish(alice, entries[-1], key)
     path = "/v1/statements?from=4"
-    page = await call(alice, "GET", path, m.Statements, login=AFRESH)
+    page = await call(alice, "GET", path, m.Statements, login=OWNER)
     assert page.statements == (entries[3],)
     assert set(page.certificates) == {keys[2].cert, keys[3].cert}
 
@@ -165,7 +171,7 @@ async def test_of_two_devices_that_publish_at_once_one_is_first(alice: Running) 
     async def attempt(number: int) -> str:
         made = following(entry(), FIRST, FIRST, time=1_700_000_000 + number)
         try:
-            await call(alice, "POST", "/v1/statements", Ok, m.NewStatement(made), AFRESH)
+            await call(alice, "POST", "/v1/statements", Ok, m.NewStatement(made), OWNER)
         except Refused as refusal:
             return refusal.code
         return "published"
@@ -182,7 +188,7 @@ async def name(running: Running, before: bytes, *addresses: str) -> str:
     """The code of publishing an entry with further addresses; "" for success."""
     made = following(before, FIRST, FIRST, addresses=(ALICE, *addresses))
     try:
-        await call(running, "POST", "/v1/statements", Ok, m.NewStatement(made), AFRESH)
+        await call(running, "POST", "/v1/statements", Ok, m.NewStatement(made), OWNER)
     except Refused as refusal:
         return refusal.code
     return ""
@@ -236,7 +242,7 @@ def revoked(key: keyedit.Identity) -> bytes:
 
 
 async def revoke(running: Running, certificate: bytes) -> None:
-    await call(running, "PUT", "/v1/revocation", Ok, m.Revocation(certificate), AFRESH)
+    await call(running, "PUT", "/v1/revocation", Ok, m.Revocation(certificate), OWNER)
 
 
 async def test_after_a_revocation_mail_is_refused_for_good(alice: Running) -> None:
@@ -267,7 +273,7 @@ async def test_what_is_no_revocation_is_not_taken(alice: Running) -> None:
     }
     for name, certificate in wishes.items():
         wish = m.Revocation(certificate)
-        code = await refused(alice, "PUT", "/v1/revocation", Ok, wish, AFRESH)
+        code = await refused(alice, "PUT", "/v1/revocation", Ok, wish, OWNER)
         assert code == "certificate-refused", name
     assert (await history(alice)).certificates == (FIRST.cert,)
 
@@ -346,7 +352,7 @@ async def test_an_account_begins_anew(alice: Running, caplog: pytest.LogCaptureF
 
     made = await register(alice, anew(known.statements[-1]), invite)
     assert (made.statements, made.vault_version, made.state_version) == (2, 1, 0)
-    for login in (AFRESH, Login.device(token), Login.invite(invite)):
+    for login in (AFRESH, OWNER, Login.device(token), Login.invite(invite)):
         alice.ticks.now += 3600
         code = await refused(alice, "GET", "/v1/account", m.AccountInfo, login=login)
         assert code == "login-refused"
@@ -382,14 +388,14 @@ async def test_what_begins_anew_must_continue_the_history(alice: Running) -> Non
             await register(alice, wish, invite)
         assert caught.value.code == "statement-refused", name
         assert await alice.store.recipient(ALICE) == before
-    await call(alice, "GET", "/v1/vault", m.VaultBox, login=AFRESH)
+    await call(alice, "GET", "/v1/vault", m.VaultBox, login=OWNER)
     await register(alice, anew(entry()), invite)
 
 
 async def test_an_override_comes_by_such_an_invite_only(alice: Running) -> None:
     assert await not_published(alice, forced(entry()), SECOND.cert) == "statement-refused"
     wish = m.NewStatement(forced(entry(), FIRST))
-    code = await refused(alice, "POST", "/v1/statements", Ok, wish, AFRESH)
+    code = await refused(alice, "POST", "/v1/statements", Ok, wish, OWNER)
     assert code == "statement-refused"
     async with account_server() as running:
         invite = await running.accounts.invite(ALICE)
@@ -429,7 +435,7 @@ async def test_of_two_that_begin_anew_one_does(alice: Running) -> None:
 
 
 async def test_the_operator_sees_the_override(alice: Running) -> None:
-    await call(alice, "DELETE", "/v1/vault", Ok, login=AFRESH)
+    await call(alice, "DELETE", "/v1/vault", Ok, login=OWNER)
     before = await alice.standing.of(ALICE)
     assert (before["forced"], before["custody"], before["sequence"]) == ([], "paranoid", 1)
     invite = await alice.accounts.invite(ALICE, replace=True)

@@ -59,8 +59,9 @@ async def info(running: Running, login: Login = AFRESH) -> m.AccountInfo:
     return found
 
 
-async def put(running: Running, path: str, wish: Any, login: Login = AFRESH) -> None:
-    await call(running, "PUT", path, Ok, wish, login)
+async def put(running: Running, path: str, wish: Any, login: Login | None = None) -> None:
+    """By the recovery secret unless told otherwise: no Argon2id."""
+    await call(running, "PUT", path, Ok, wish, login or by_recovery())
 
 
 # --- the recovery secret --------------------------------------------------------------------
@@ -249,20 +250,20 @@ LATE = {
 async def test_a_lost_race_for_the_account_key_changes_nothing(alice: Running, name: str) -> None:
     before = await standing(alice)
     wish = another_key(login=NEW_LOGIN, recovery=OTHER_R, **LATE[name])
-    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, AFRESH) == "conflict"
+    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, by_recovery()) == "conflict"
     assert await standing(alice) == before
 
 
 async def test_a_state_stored_meanwhile_is_not_left_under_the_old_key(alice: Running) -> None:
     await put(alice, "/v1/state", m.StateBox(1, b"by another device"))
     wish = another_key()
-    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, AFRESH) == "conflict"
+    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, by_recovery()) == "conflict"
 
 
 async def test_a_slot_twice_is_no_account_key(alice: Running) -> None:
     before = await standing(alice)
     wish = another_key(slots=(m.Slot("passphrase", 2, b"x"),) * 2)
-    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, AFRESH) == "bad-request"
+    assert await refused(alice, "PUT", "/v1/account-key", Ok, wish, by_recovery()) == "bad-request"
     assert await standing(alice) == before
 
 
@@ -279,8 +280,8 @@ async def test_of_two_devices_that_replace_the_key_one_wins(alice: Running) -> N
     outcomes = await asyncio.gather(*(attempt(number) for number in range(3)))
     assert sorted(outcomes) == ["conflict", "conflict", "replaced"]
     winner = b"of %d" % outcomes.index("replaced")
-    vault = await call(alice, "GET", "/v1/vault", m.VaultBox, login=AFRESH)
-    slots = (await call(alice, "GET", "/v1/slots", m.Slots, login=AFRESH)).slots
+    vault = await call(alice, "GET", "/v1/vault", m.VaultBox, login=by_recovery())
+    slots = (await call(alice, "GET", "/v1/slots", m.Slots, login=by_recovery())).slots
     assert {vault.vault, *(one.wrapped for one in slots)} == {winner}
 
 
@@ -288,13 +289,13 @@ async def test_the_state_has_its_quota(alice: Running) -> None:
     full = m.StateBox(1, bytes(m.STATE_CAP))
     await put(alice, "/v1/state", full)
     above = m.StateBox(2, bytes(m.STATE_CAP + 1))
-    assert await refused(alice, "PUT", "/v1/state", Ok, above, AFRESH) == "bad-request"
+    assert await refused(alice, "PUT", "/v1/state", Ok, above, by_recovery()) == "bad-request"
     for path in ("/v1/state", "/v1/vault"):
         huge = m.StateBox(2, bytes(m.STATE_REQUEST_CAP))
-        assert await refused(alice, "PUT", path, Ok, huge, AFRESH) == "too-large"
+        assert await refused(alice, "PUT", path, Ok, huge, by_recovery()) == "too-large"
     wish = another_key(state=m.StateBox(2, bytes(m.STATE_CAP)))
     await put(alice, "/v1/account-key", wish)
-    assert (await call(alice, "GET", "/v1/state", m.StateBox, login=AFRESH)) == wish.state
+    assert (await call(alice, "GET", "/v1/state", m.StateBox, login=by_recovery())) == wish.state
 
 
 # --- pairing --------------------------------------------------------------------------------
@@ -334,7 +335,7 @@ async def test_an_expired_pairing_is_not_given(alice: Running, monkeypatch: Any)
 @pytest.mark.parametrize("seconds", [0, -600, m.PAIRING_SECONDS + 60])
 async def test_a_pairing_is_for_now(alice: Running, seconds: int) -> None:
     wish = pairing(alice, seconds)
-    assert await refused(alice, "PUT", PAIRING, Ok, wish, AFRESH) == "bad-request"
+    assert await refused(alice, "PUT", PAIRING, Ok, wish, by_recovery()) == "bad-request"
 
 
 async def test_an_account_has_few_pairings(alice: Running) -> None:
@@ -343,7 +344,7 @@ async def test_an_account_has_few_pairings(alice: Running) -> None:
     for path in (*names, names[0]):
         await put(alice, path, pairing(alice))
     wish = pairing(alice)
-    assert await refused(alice, "PUT", PAIRING, Ok, wish, AFRESH) == "too-many"
+    assert await refused(alice, "PUT", PAIRING, Ok, wish, by_recovery()) == "too-many"
     # somebody else's id tells nothing and takes nothing
     bob = Login.afresh(BOB, split(BOB).auth)
     assert await refused(alice, "PUT", names[0], Ok, wish, bob) == "conflict"
@@ -370,7 +371,7 @@ async def test_an_id_is_hexadecimal(alice: Running, name: str) -> None:
 
 async def test_a_message_above_its_cap(alice: Running) -> None:
     wish = m.NewPairing(alice.store._clock() + 600, bytes(m.PAIRING_CAP + 1))
-    assert await refused(alice, "PUT", PAIRING, Ok, wish, AFRESH) == "bad-request"
+    assert await refused(alice, "PUT", PAIRING, Ok, wish, by_recovery()) == "bad-request"
 
 
 # --- who may do what ------------------------------------------------------------------------

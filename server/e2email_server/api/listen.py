@@ -41,6 +41,9 @@ class Patience(H11Protocol):
         if sources.count(source(self.client)) > CONNECTIONS_A_PEER:
             transport.abort()
             return
+        # asyncio does so only where the listener names its protocol; else each answer on a kept
+        # connection waits 40 ms for the ACK of its own header
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._check = self.loop.call_later(PATIENCE_SECONDS, self._still_there)
 
     def _still_there(self) -> None:
