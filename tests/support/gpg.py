@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,8 @@ def keyring() -> Iterator[Gpg]:
         pytest.skip("gpg is not installed: interoperability is NOT tested")
     # a short path, since the agent's socket lies in it
     home = tempfile.mkdtemp(prefix="e2gpg", dir="/tmp")
+    # else the agent measures for seconds how slow it can make each passphrase
+    (Path(home) / "gpg-agent.conf").write_text("s2k-count 65536\n")
     try:
         # makes the trust database, which later calls want without making it
         subprocess.run(
