@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _box, _canonical, _fields, _sodium, _wire, slot, words
-from .errors import Damaged, Expired, OtherAccount
+from .errors import Damaged, Expired, OtherAccount, SecretError
 from .kdf import hkdf
 from .slot import KEY_SIZE, SLOT_MAX, AccountKey
 from .vault import VAULT_MAX
@@ -81,9 +81,12 @@ def message_id(code: bytes) -> bytes:
 
 
 def seal(code: bytes, pair: Pair, gift: Gift) -> bytes:
-    """The message. Raises ValueError and SecretError where `open` would not give the same back."""
+    """The message. Raises ValueError where `open` would not give the same back."""
     payload = _encode(gift)
-    _check_slots(_decode(payload), pair.account, pair.server_name)
+    try:
+        _check_slots(_decode(payload), pair.account, pair.server_name)
+    except SecretError as fault:
+        raise ValueError(f"a slot that the new device would refuse: {fault}") from fault
     names = (pair.account, pair.server_name, pair.old_device, pair.new_device)
     header = (
         _wire.head(_KIND, VERSION)
