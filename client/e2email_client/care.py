@@ -12,6 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
+from e2email_client import key_facts
 from e2email_client.failure import LocalFault
 from e2email_client.shared_state import SharedState
 from e2email_crypto.vault import Custody, Vault
@@ -100,6 +101,7 @@ def due(state: SharedState, vault: Vault, now: int) -> list[Reminder]:
     """What is due, the most urgent first."""
     limits = often(state)
     return [
+        *_key(vault, now),
         *_backup(done(state, Kind.BACKUP), vault, limits.backup_days, now),
         *_paper(done(state, Kind.PAPER), vault, limits.paper_days, now),
         *_drill(done(state, Kind.DRILL), vault, limits.drill_days, now),
@@ -118,6 +120,13 @@ def once_a_day(state: SharedState, found: list[Reminder], now: int) -> Reminder 
 
     state.update(CARE, _TOLD, tell, now, matters=lambda: False)
     return None if before[-1] == today else found[0]
+
+
+def _key(vault: Vault, now: int) -> Iterator[Reminder]:
+    """The end of a key comes by itself: this is not switched off."""
+    said = key_facts.warning(vault, now) if vault.identities else None
+    if said:
+        yield Reminder(Kind.KEY, said, "e2email key extend")
 
 
 def _backup(last: Done | None, vault: Vault, days: int, now: int) -> Iterator[Reminder]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from e2email_client import care
+from e2email_client import care, key_facts
 from e2email_client.care import DAY, Kind
 from e2email_client.failure import LocalFault
 from e2email_client.local.cache import open_state
 from e2email_client.shared_state import SharedState
 from e2email_crypto.statement import Policy
-from e2email_crypto.vault import Custody, StoreKeys, Vault
+from e2email_crypto.vault import Custody, Identity, StoreKeys, Vault
 from support.machine import Machine
 
 NOW = 1_795_334_400
@@ -103,6 +103,13 @@ def test_what_another_version_wrote_is_as_if_not_there(state: SharedState) -> No
     state.put("settings", "backup_days", "often", NOW)
     assert Kind.BACKUP in due(state)
     assert care.often(state) == care.Often()
+
+
+def test_a_key_that_ends_comes_first(state: SharedState, monkeypatch) -> None:
+    identity = Identity("AB" * 20, b"", b"", b"")
+    monkeypatch.setattr(key_facts, "warning", lambda vault, now: f"It ends in {now - NOW} days:")
+    (first, *_) = care.due(state, replace(VAULT, identities=(identity,)), NOW + 7)
+    assert (first.kind, first.line) == (Kind.KEY, "It ends in 7 days: e2email key extend")
 
 
 def test_one_line_a_day(state: SharedState) -> None:
