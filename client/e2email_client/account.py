@@ -4,6 +4,8 @@ Keys leave this machine only inside the vault. Nothing is written down before al
 checked. How an account that exists comes to a machine is in `joining`.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from e2email_client.account_files import Kept, establish
@@ -11,6 +13,7 @@ from e2email_client.api import AccountApi, Login, Server
 from e2email_client.changing import in_statement
 from e2email_client.config import Settings
 from e2email_client.failure import LocalFault, Refused
+from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.paths import Home
@@ -19,7 +22,7 @@ from e2email_crypto import kdf, keyedit, recovery, slot, statement, vault
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import BadKey
 from e2email_crypto.slot import AccountKey, SlotKind
-from e2email_crypto.statement import Policy
+from e2email_crypto.statement import Authority, Entry, Policy, Statement
 from e2email_protocol import account as messages
 
 INVITE_REFUSED = "invite-refused"
@@ -79,14 +82,18 @@ def create(
     secret = secret or recovery.generate()
     again = recovery.split(secret, account, server)
     identity = identity or _new_identity(account, name, now)
+    before = _history(api, Login.invite(invite))
     with judged("The new key"):
         device_key = ArrivalKey.generate()
-        entry = _first_entry(identity, account, policy, device_key, again.public, now)
+        said = _first_statement(identity, account, policy, device_key, again.public, now)
+        entry = _entry(said, identity, before)
         key = AccountKey.generate()
         kind = SlotKind.PASSPHRASE
         wrapped = slot.wrap(key, kind, split.wrap, account, server, params, generation=1)
         spare = slot.wrap(key, SlotKind.RECOVERY, again.wrap, account, server, generation=1)
         first = _first_vault(identity, info, policy, secret)
+        if before:
+            first = replace(first, accepted=(entry.digest,))
         boxed = vault.seal_vault(first, key, account, server)
     registration = messages.Registration(
         address=account,
@@ -101,9 +108,12 @@ def create(
     _register(api, registration, Login.invite(invite))
     token = device_token(api, Login.afresh(account, split.auth), wish.device)
     settings = replace(first_settings(wish, info), vault_version=1)
-    settings = replace(settings, statement_sequence=1, statement_digest=entry.digest.hex())
+    entries = [*before, entry.encode()]
+    settings = replace(
+        settings, statement_sequence=len(entries), statement_digest=entry.digest.hex()
+    )
     device = ThisDevice(token.token, device_key)
-    kept = Kept(settings, key, boxed, wrapped, [entry.encode()], device, wish.server.ca)
+    kept = Kept(settings, key, boxed, wrapped, entries, device, wish.server.ca)
     establish(wish.home, kept, wish.keyring)
     unlocked = kept.unlocked(wish.home, first, statement.decode(entry.statement))
     return Done(settings, identity.fingerprint, policy, unlocked, token.id)
@@ -117,9 +127,21 @@ def _new_identity(address: str, name: str, now: int) -> vault.Identity:
     return vault.Identity(made.fingerprint, made.tsk, made.cert, made.revocation)
 
 
+def _history(api: AccountApi, login: Login) -> list[bytes]:
+    """What the new account continues: the history of one that an administrator lets be replaced."""
+    with _invited():
+        return fetch_statements(api, login)
+
+
 def _register(api: AccountApi, registration: messages.Registration, login: Login) -> None:
-    try:
+    with _invited():
         api.call("POST", "/v1/accounts", messages.AccountInfo, registration, login)
+
+
+@contextmanager
+def _invited() -> Iterator[None]:
+    try:
+        yield
     except Refused as refused:
         if refused.code != INVITE_REFUSED:
             raise
@@ -131,15 +153,15 @@ def _register(api: AccountApi, registration: messages.Registration, login: Login
         ) from None
 
 
-def _first_entry(
+def _first_statement(
     identity: vault.Identity,
     address: str,
     policy: Policy,
     device: ArrivalKey,
     recovery_key: bytes,
     now: int,
-) -> statement.Entry:
-    first = statement.Statement(
+) -> Statement:
+    return Statement(
         sequence=1,
         addresses=(address,),
         certificates=(in_statement(identity.certificate, now),),
@@ -148,8 +170,18 @@ def _first_entry(
         device_keys=(device.public,),
         recovery_key=recovery_key,
     )
+
+
+def _entry(said: Statement, identity: vault.Identity, before: Sequence[bytes]) -> Entry:
+    """Signed by its own key, as every first one. What continues a history whose keys are lost is
+    signed by nobody: it stays marked as forced for ever, and contacts are told."""
+    if before:
+        last = Entry.decode(before[-1])
+        sequence = statement.decode(last.statement).sequence + 1
+        following = replace(said, sequence=sequence, previous=last.digest)
+        return Entry(following.encode(), Authority.FORCED)
     return statement.sign_entry(
-        first, identity.fingerprint, lambda data: keyedit.sign_detached(identity.tsk, data)
+        said, identity.fingerprint, lambda data: keyedit.sign_detached(identity.tsk, data)
     )
 
 

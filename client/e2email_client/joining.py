@@ -8,6 +8,7 @@ signs.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from e2email_client import config, staging
 from e2email_client.account import Done, Wish, device_token, first_settings
@@ -17,7 +18,7 @@ from e2email_client.api import AccountApi, Login
 from e2email_client.changing import Change, append, begin, publish, take
 from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
-from e2email_client.failure import LocalFault, Refused
+from e2email_client.failure import Alarm, ClientError, LocalFault, Refused
 from e2email_client.files import write_private
 from e2email_client.history import check_follows, fetch_statements
 from e2email_client.judge import judged
@@ -30,6 +31,7 @@ from e2email_client.owner import (
     Passphrase,
     Saved,
     check_arrival,
+    check_seen,
     fetch,
     open_by_passphrase,
     open_by_recovery,
@@ -152,6 +154,38 @@ def accept(wish: Wish, code: bytes, now: int) -> Done:
     device = ThisDevice(gift.device_token, ArrivalKey(gift.device_seed))
     fetched = Fetched(info, opened, vault, box, 0, entries)
     return settle(wish, api, fetched, now, device)
+
+
+def accept_override(wish: Wish, digest: bytes, now: int) -> tuple[Done, Path]:
+    """After the owner had an administrator replace the account and set it up anew elsewhere: take
+    the new one here, too. (…, where the files of the old one lie now: its keys may open old mail.)
+
+    Alarm where the new account's owner did not accept the entry `digest`: then it was not he.
+    """
+    paths = wish.home.account(wish.address)
+    seen = config.load(paths)
+    _same_server(wish, seen.server_name)
+    api = AccountApi(wish.server)
+    info = api.info()
+    base = first_settings(wish, info)  # the counters begin anew with the keys
+    opened = open_by_passphrase(api, base, Passphrase(wish.passphrase, wish.least_m_kib), None)
+    fetched = fetch(api, info, opened, base, None)
+    check_seen(seen, fetched.entries)
+    check_arrival(bytes.fromhex(seen.arrival_key), info)
+    if digest not in fetched.vault.accepted:
+        raise Alarm(
+            "The keys that the server has now were not made by someone who knew of this entry: "
+            "do not accept it, and ask the server's administrator."
+        )
+    old = paths.folder.with_name(f".replaced-{paths.folder.name}-{seen.statement_sequence}")
+    try:
+        paths.folder.rename(old)
+        return settle(wish, api, fetched, now), old
+    except OSError as fault:
+        raise LocalFault(f"{old} cannot be made: {fault.strerror}.") from fault
+    except ClientError:
+        old.rename(paths.folder)
+        raise
 
 
 def _same_server(wish: Wish, name: str) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from e2email_client import config, staging
 from e2email_client.api import Login, Server, read_url
@@ -16,7 +17,7 @@ from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
 from e2email_crypto import blob, cert, kdf, slot, statement, vault
 from e2email_crypto.arrival import ArrivalKey
-from e2email_crypto.errors import KdfRefused
+from e2email_crypto.errors import KdfRefused, StatementInvalid
 from e2email_crypto.packets import key_facts
 from e2email_crypto.slot import AccountKey, SlotKind
 from e2email_crypto.statement import Authority, Entry, Statement
@@ -142,8 +143,34 @@ def verify_history(
 def _chain(
     entries: Sequence[bytes], known: Mapping[str, bytes], opened: Vault, address: str
 ) -> Statement:
+    """From the last accepted override on, where there is one: the keys before it were given up,
+    and their certificates are not here. That nothing was taken away before it still shows."""
+    certificates, accepted = known.values(), opened.accepted
     with judged("The key history"):
-        return statement.verify_chain(entries, known.values(), address, accepted=opened.accepted)
+        forced = [at for at, one in enumerate(entries) if _is_forced(one)]
+        if not forced:
+            return statement.verify_chain(entries, certificates, address)
+        at = forced[-1]
+        newest = _linked(entries[: at + 1], address)
+        for before, octets in pairwise(entries[at:]):
+            newest = statement.verify_next(before, octets, certificates, address, accepted=accepted)
+    return newest
+
+
+def _is_forced(entry: bytes) -> bool:
+    return Entry.decode(entry).authority is Authority.FORCED
+
+
+def _linked(entries: Sequence[bytes], address: str) -> Statement:
+    """The last statement, if each names the one before it and all are of this account."""
+    previous: bytes | None = None
+    for sequence, octets in enumerate(entries, 1):
+        entry = Entry.decode(octets)
+        said = statement.decode(entry.statement)
+        if (said.sequence, said.previous) != (sequence, previous) or said.account != address:
+            raise StatementInvalid(f"entry {sequence} does not follow the one before it")
+        previous = entry.digest
+    return said
 
 
 def _check_behind(

@@ -394,6 +394,7 @@ async def test_how_many_steps(first: Machine, monkeypatch: pytest.MonkeyPatch, n
     assert await cut(first, work, monkeypatch, 1000) == steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "step"), CASES)
 async def test_cut_off_at_each_step(
     running: Running, first: Machine, monkeypatch: pytest.MonkeyPatch, name: str, step: int
@@ -425,6 +426,7 @@ async def begins(machine: Machine, text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", range(12))
 async def test_cut_off_on_the_way_back_to_cautious(
     first: Machine, monkeypatch: pytest.MonkeyPatch, step: int

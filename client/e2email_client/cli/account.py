@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,6 +206,39 @@ def recovery_new(access: Access, to: Path | None) -> None:
     click.echo(
         "The new words are in force. Old sheets and shares open this account no more: destroy "
         "them. Backup files made before still open with the old words: make a new one."
+    )
+
+
+@command.command("accept-override", short_help="Accept a key that the administrator put in place.")
+@click.argument("digest")
+@access_options
+@json_option
+def accept_override(access: Access, digest: str, as_json: bool) -> None:
+    """Accept the entry DIGEST of the key history, which nobody signed, as your own doing.
+
+    Only if you had the server's administrator replace your account and set it up anew on another
+    machine: this one then gets the new account, with its passphrase. Contacts who knew you before
+    are told that your key changed, whatever you say here.
+    """
+    from e2email_client import config, joining
+    from e2email_client.account import Wish
+    from e2email_client.unlock import known_server
+
+    try:
+        entry = bytes.fromhex(digest)
+    except ValueError:
+        raise click.UsageError("DIGEST has 64 digits, as the alarm gave it.") from None
+    paths = access.paths()
+    settings = config.load(paths)
+    server, name = known_server(paths, settings), platform.node() or "this machine"
+    text = access.source.existing(settings.address)
+    wish = Wish(access.home, settings.address, server, name[:64], text, access.keyring())
+    _, old = joining.accept_override(wish, entry, int(time.time()))
+    show(
+        {"accepted": digest, "old": str(old)},
+        f"The account that replaced the old one is set up here.\nThe files of the old one are in "
+        f"{old}; remove them when nothing in them is missed.",
+        as_json,
     )
 
 
