@@ -9,6 +9,9 @@ from dataclasses import replace
 import pytest
 
 from e2email_crypto.errors import OpenFailed
+from e2email_crypto.keyedit import Reason
+from e2email_crypto.keyedit import revoke as revoke_key
+from e2email_crypto.packets import message_key_ids
 from e2email_crypto.statement import Entry
 from e2email_crypto.statement import Policy as StatedPolicy
 from e2email_protocol.address import Address
@@ -18,7 +21,7 @@ from e2email_server.smtp.delivery import Arrival, Mail, Refusal
 from e2email_server.store.errors import DiskFull, StoreFailed
 from e2email_server.store.types import Statement
 from support import corpus
-from support.residents import resident
+from support.residents import CREATED, Resident, resident
 from support.smtp_dialog import Peer
 from support.world import ALICE, BOB, CAROL, living
 
@@ -264,3 +267,55 @@ async def test_nothing_is_stored_under_keys_or_a_policy_that_were_replaced_meanw
     assert await world.records(ALICE) == await world.records(BOB) == []
     assert (await send(world, MAIL, ALICE, BOB)).startswith("250")
     assert [record.policy for record in await world.records(ALICE)] == [Policy.BASELINE]
+
+
+async def test_two_devices_with_a_key_each_both_read_it_and_nobody_else(world):
+    """Body and envelope are sealed to exactly the keys of the newest statement."""
+    alice, phone = world.people[ALICE], resident("phone@example.test")
+    after = Entry.decode(alice.account.statement.octets).digest
+    listed = alice.stated.certificates + phone.stated.certificates
+    newest = replace(alice.stated, sequence=2, previous=after, certificates=listed)
+    assert len(newest.key_ids) == 2
+    account = await world.store.account(ALICE)
+    certificates = alice.account.certificates + phone.account.certificates
+    entry = Statement(2, alice.entry(newest))
+    await world.store.publish(account.account_id, certificates, entry, Policy.SEALED)
+    for content in (MAIL, LARGE):
+        assert (await send(world, content, ALICE, BOB)).startswith("250")
+    records = await world.records(ALICE)
+    for record in records:
+        assert message_key_ids(record.body) == message_key_ids(record.envelope) == newest.key_ids
+    for identity in (alice.identity, phone.identity):
+        device = Resident(ALICE, identity, newest)
+        assert [one.received for one in device.open_all(records)] == [MAIL, LARGE]
+    with pytest.raises(OpenFailed):
+        resident(BOB).open(records[0])
+
+
+async def revoke(world) -> None:
+    (certificate,) = (await world.store.recipient(ALICE)).certificates
+    made = revoke_key(world.people[ALICE].identity.tsk, Reason.COMPROMISED, CREATED)
+    account = await world.store.account(ALICE)
+    await world.store.revise(account.account_id, replace(certificate, octets=made.cert))
+
+
+async def test_after_a_revocation_no_mail_is_taken(world):
+    assert (await send(world, MAIL, ALICE)).startswith("250")
+    await revoke(world)
+    assert await send(world, MAIL, ALICE) == Refusal.REVOKED.reply.decode()
+    assert (await send(world, MAIL, "team@example.test")).startswith("550 5.7.1")
+    assert (await send(world, MAIL, BOB)).startswith("250")
+    assert len(await world.records(ALICE)) == 1
+
+
+async def test_what_was_sealed_to_a_key_that_is_revoked_meanwhile_is_not_stored(world, monkeypatch):
+    seal = world.sealing.seal
+
+    async def revoking(job):
+        record = await seal(job)
+        await revoke(world)
+        return record
+
+    monkeypatch.setattr(world.sealing, "seal", revoking)
+    assert await send(world, MAIL, ALICE) == STORE_FAILED
+    assert await world.records(ALICE) == []
