@@ -37,9 +37,6 @@ _CURVES: dict[bytes, ec.EllipticCurve] = {
     bytes.fromhex("2b81040022"): ec.SECP384R1(),
     bytes.fromhex("2b81040023"): ec.SECP521R1(),
     bytes.fromhex("2b8104000a"): ec.SECP256K1(),
-    bytes.fromhex("2b2403030208010107"): ec.BrainpoolP256R1(),
-    bytes.fromhex("2b240303020801010b"): ec.BrainpoolP384R1(),
-    bytes.fromhex("2b240303020801010d"): ec.BrainpoolP512R1(),
 }
 _RAW: dict[int, Any] = {
     X25519: x25519.X25519PrivateKey,

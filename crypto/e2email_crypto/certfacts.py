@@ -28,6 +28,12 @@ BAD_HASHES = frozenset({"none", "md5", "sha1", "ripemd160"})
 RSA = 1
 ENCRYPTING = frozenset({RSA, 18, 25, 26})  # ECDH, X25519, X448
 RSA_BITS = range(2048, 8192 + 1)
+# What pysequoia and rpgp both verify. No Brainpool.
+_SIGNING = frozenset({RSA, 19, 22, 27, 28})  # ECDSA, EdDSA, Ed25519, Ed448
+_ON_CURVES = frozenset({19, 22})
+_CURVES = frozenset(map(bytes.fromhex, (
+    "2a8648ce3d030107", "2b81040022", "2b81040023", "2b06010401da470f01",
+)))  # fmt: skip  # NIST P-256, P-384, P-521, Ed25519
 _REFUSED_PRIMARIES = frozenset({2, 3, 16, 17, 20})
 
 _CERT_TAGS = frozenset({
@@ -74,6 +80,7 @@ class CertInfo:
     weak: bool  # the primary key's algorithm or size, or the hash of what binds it
     bound: bool  # a self-signature that the policy accepts
     forged: bool  # some signature that claims to be the key's own does not verify
+    known: bool  # the primary key's algorithm and curve; of another, nothing verifies
     user_ids: tuple[str, ...]  # with a valid self-signature, not revoked
     subkeys: tuple[Subkey, ...]
 
@@ -128,9 +135,18 @@ def examine(found: list[packets.Packet], now: int) -> CertInfo:
         or (not standing.bound and not arithmetic.self_hashes.isdisjoint(BAD_HASHES)),
         bound=standing.bound,
         forged=not arithmetic.all_valid,
+        known=_known(found[0].body),
         user_ids=standing.user_ids,
         subkeys=tuple(_judge(facts, judged, now) for facts in subkeys),
     )
+
+
+def _known(primary: bytes) -> bool:
+    """Whether both libraries know the key's algorithm and curve."""
+    algorithm = primary[5]
+    if primary[0] == 4 and algorithm in _ON_CURVES:
+        return primary[7 : 7 + primary[6]] in _CURVES
+    return algorithm in _SIGNING
 
 
 def _own(primary: packets.Packet, packet: packets.Packet) -> bool:

@@ -61,7 +61,7 @@ def judge_primary(info: CertInfo, now: int) -> None:
     if info.weak:
         raise KeyRefused(Refusal.WEAK)
     if not info.bound:
-        raise KeyRefused(Refusal.FORGED_BINDING)
+        raise KeyRefused(Refusal.FORGED_BINDING if info.known else Refusal.CANNOT_ENCRYPT)
     if info.expires is not None and info.expires <= now:
         raise KeyRefused(Refusal.EXPIRED)
 

@@ -6,8 +6,9 @@ sealed to it, whatever its state, by the libraries that will do so later.
 """
 
 import time
+from dataclasses import dataclass
 
-from . import _rpgp, gate, keytree, packets, seal, secretpacket
+from . import _rpgp, gate, keytree, ownkey, packets, seal, secretpacket
 from .cert import ENCRYPTING, verify_signed_by
 from .errors import BadKey, KeyRefused, Refusal, SealFailed, SignatureInvalid
 from .keytree import FLAGS, POSITIVE, SUBKEY_BINDING, Part
@@ -16,6 +17,18 @@ from .selfsig import Signer, of_key, of_user_id
 
 CERTIFY_SIGN, ENCRYPT = b"\x03", b"\x0c"  # RFC 9580, 5.2.3.29
 _PROBE = b"probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An edited key, binary: secret key and certificate."""
+
+    tsk: bytes
+    cert: bytes
+    fingerprint: str
+
+    def __repr__(self) -> str:
+        return f"Edited({self.fingerprint}, …)"
 
 
 def works(key: OwnKey) -> None:
@@ -85,3 +98,25 @@ def revokes(key: OwnKey, revocation: packets.Packet) -> None:
         if refused.reason is Refusal.REVOKED:
             return
     raise BadKey("the revocation does not revoke")
+
+
+def live(tsk: bytes, now: int) -> OwnKey:
+    """A key that an edit may build on; KeyRefused with what is wrong of it as a whole."""
+    key = ownkey.read(tsk, now)
+    gate.judge_primary(key.info, now)
+    return key
+
+
+def not_revoked(key: OwnKey) -> None:
+    """Raises KeyRefused for a key that no edit makes good again."""
+    if key.info.revoked:
+        raise KeyRefused(Refusal.REVOKED)
+
+
+def proved(before: OwnKey, after: OwnKey) -> Edited:
+    """The edited key; BadKey unless it has all that it had, and works."""
+    if after.info.forged and not before.info.forged:
+        raise BadKey("an edit that the libraries do not accept")
+    kept(before, after)
+    works(after)
+    return Edited(after.tsk, after.cert, after.info.fingerprint)

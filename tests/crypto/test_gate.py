@@ -355,7 +355,7 @@ def test_unreadable(octets: bytes) -> None:
 
 
 def test_a_key_of_no_algorithm() -> None:
-    assert refusal(forge.packet(6, b"\x04" + b"\0" * 20)) == Refusal.FORGED_BINDING
+    assert refusal(forge.packet(6, b"\x04" + b"\0" * 20)) == Refusal.CANNOT_ENCRYPT
 
 
 def test_two_certificates_in_one_are_refused() -> None:

@@ -14,7 +14,7 @@ from openpgp import composed, types
 from e2email_crypto import packets
 from e2email_crypto.armor import dearmor
 from e2email_crypto.cert import inspect_cert
-from e2email_crypto.errors import CryptoError, Refusal, SecretMissing, WrongSecret
+from e2email_crypto.errors import KeyRefused, Refusal, SecretMissing, WrongSecret
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import (
     Reason,
@@ -296,5 +296,6 @@ def test_a_curve_that_nobody_here_knows_is_refused() -> None:
     with gpg.keyring() as ring:
         brainpool = KINDS["nistp256"].replace("nistp256", "brainpoolP256r1")
         ring.ok("--gen-key", stdin=f"{brainpool}Name-Real: X\n%no-protection\n%commit\n".encode())
-        with pytest.raises(CryptoError):
+        with pytest.raises(KeyRefused) as caught:
             read_secret(ring.ok("--export-secret-keys"), None, NOW + DAY)
+        assert caught.value.reason is Refusal.CANNOT_ENCRYPT
