@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from e2email_client import staging
-from e2email_client.account_key import seen, store_at_server
+from e2email_client.account_key import new_key, seen, store_at_server
 from e2email_client.changing import Change
 from e2email_client.failure import Refused
 from e2email_crypto import kdf, vault
@@ -20,7 +20,8 @@ WHAT_IT_MEANS = {
     Custody.PARANOID: (
         "Your server stores no keys. A new machine needs one that is set up (pairing), or the "
         "backup file or sheet together with the recovery words. Whoever loses all machines and "
-        "has no backup has lost all mail, whatever the passphrase."
+        "has no backup has lost all mail, whatever the passphrase. (Old copies in the server's own "
+        "backups last as long as those: e2email key rotate makes them useless for new mail.)"
     ),
 }
 
@@ -29,7 +30,9 @@ def move(change: Change, custody: Custody, text: str, params: kdf.Params | None 
     """`text` is the passphrase. Raises Refused, Offline, LocalFault."""
     if custody is Custody.CAUTIOUS:
         return store_at_server(change, text, params)
-    return _take_from_server(change)
+    # the server, and who has its backups, may have kept what it was told to forget: what that
+    # opens is not what the state is sealed under from now on
+    return new_key(_take_from_server(change), text, params)
 
 
 def _take_from_server(change: Change) -> Change:

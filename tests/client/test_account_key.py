@@ -70,7 +70,7 @@ def rekey(change: Change) -> None:
 
 
 def paranoid(change: Change) -> None:
-    custody.move(change, Custody.PARANOID, PASSPHRASE)
+    custody.move(change, Custody.PARANOID, PASSPHRASE, cheap())
 
 
 def cautious(change: Change) -> None:
@@ -306,12 +306,12 @@ async def test_paranoid_and_back(running: Running, first: Machine, tmp_path: Pat
     await first.change(paranoid)
     assert not {"vault", "slot:passphrase", "slot:recovery"} & boxes(running).keys()
     here = first.unlocked
-    assert (here.vault.custody, here.vault.counter) == (Custody.PARANOID, 2)
+    assert (here.vault.custody, here.vault.counter) == (Custody.PARANOID, 3)
     # changes go on, on this machine alone
     await first.change(passphrase)
     first.passphrase = OTHER
     await first.change(words)
-    assert first.unlocked.vault.counter == 3
+    assert first.unlocked.vault.counter == 4
     assert "vault" not in boxes(running)
     first.passphrase = OTHER
     await first.change(lambda change: custody.move(change, Custody.CAUTIOUS, OTHER, cheap()))
@@ -370,7 +370,7 @@ CUT: dict[str, tuple[Callable[[Change], None], int]] = {
     "passphrase": (passphrase, 6),
     "recovery": (words, 10),
     "account key": (rekey, 12),
-    "paranoid": (paranoid, 7),
+    "paranoid": (paranoid, 19),
 }
 CASES = [(name, step) for name, (_, steps) in CUT.items() for step in range(steps)]
 
