@@ -8,6 +8,7 @@ from e2email_server.admin import AdminError, Answer, Command
 from e2email_server.config_values import address
 from e2email_server.standing import Standing, date
 from e2email_server.store.api import AccountStore
+from e2email_server.store.errors import AlreadyExists
 
 
 def commands(accounts: Accounts, store: AccountStore, standing: Standing) -> dict[str, Command]:
@@ -15,7 +16,10 @@ def commands(accounts: Accounts, store: AccountStore, standing: Standing) -> dic
 
     async def invite(question: Mapping[str, Any]) -> Answer:
         replace = question.get("replace") is True
-        return {"invite": await accounts.invite(_address(question), replace=replace)}
+        try:
+            return {"invite": await accounts.invite(_address(question), replace=replace)}
+        except AlreadyExists as error:
+            raise AdminError(f"{error}; --replace lets its owner begin anew") from None
 
     async def users(_question: Mapping[str, Any]) -> Answer:
         found = await store.accounts()

@@ -1,5 +1,6 @@
 """The command line and a running server, from outside: files, signals, exit codes."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from e2email_server import setup
+from e2email_server.datadir import load_keys
+from e2email_server.main import cli
+from e2email_server.store.disk import FreeSpace
+from e2email_server.store.rowmac import RowMacs
+from e2email_server.store.sql import open_store
+from support.residents import resident
 
 SERVER = [sys.executable, "-m", "e2email_server"]
 SECONDS = 30.0
@@ -238,6 +248,74 @@ def test_an_invite_that_cannot_be(server: Running, address: str, complaint: str)
 def test_users_are_listed(server: Running) -> None:
     assert call("user", "list", "-c", server.config).stdout == ""
     assert json.loads(call("user", "list", "--json", "-c", server.config).stdout) == []
+
+
+def inhabited(folder: Path) -> Path:
+    """A server that nobody runs, and alice on it, whose alias is in no settings file."""
+    setup.make(folder, "example.test", "mail.example.test", loopback=True)
+    set_free_space(folder)
+    alice = resident("alice@example.test")
+    account = alice.but(addresses=(alice.address, "sales@example.test")).account
+
+    async def register() -> None:
+        macs = RowMacs(load_keys(folder / "data").mac)
+        store = await open_store(folder / "data", macs, FreeSpace(folder, 0, 0))
+        await store.register(account, None)
+        await store.close()
+
+    asyncio.run(register())
+    return folder / "server.toml"
+
+
+def inside(*arguments: str | Path) -> tuple[str, str]:
+    """As `call`, in this process: what it prints, or the fault in one line."""
+    result = CliRunner().invoke(cli, [str(one) for one in arguments])
+    return result.stdout, str(result.exception or "")
+
+
+def test_a_user_is_shown(tmp_path: Path) -> None:
+    config = inhabited(tmp_path)
+    fingerprint = resident("alice@example.test").identity.fingerprint
+    printed, fault = inside("user", "show", "-c", config, "Alice@example.test")
+    assert not fault
+    lines = printed.splitlines()
+    assert f"key          {fingerprint}  revoked: no  expires: never" in lines
+    assert "alias        sales@example.test  leads elsewhere now" in lines
+    assert "key history  1 entries, forced: none" in lines
+    found = json.loads(inside("user", "show", "--json", "-c", config, "alice@example.test")[0])
+    assert found["custody"] == "paranoid"
+    assert not found["recovery"]
+    nobody = inside("user", "show", "-c", config, "nobody@example.test")
+    assert nobody == ("", "no such account")
+
+
+def test_an_account_is_begun_anew_only_where_it_is_said(tmp_path: Path) -> None:
+    config = inhabited(tmp_path)
+    printed, fault = inside("invite", "-c", config, "alice@example.test")
+    assert not printed
+    assert "--replace" in fault
+    assert inside("invite", "--replace", "-c", config, "alice@example.test")[0][:4] == "e2i_"
+    nobody = inside("invite", "--replace", "-c", config, "nobody@example.test")
+    assert nobody == ("", "no such account")
+
+
+def test_an_address_that_leads_elsewhere_is_told_at_start_and_when_settings_change(
+    tmp_path: Path,
+) -> None:
+    config = inhabited(tmp_path)
+    before = config.read_text()
+    config.write_text(
+        before.replace("[aliases]\n", '[aliases]\n"sales@example.test" = "alice@example.test"\n')
+    )
+    running = start(tmp_path)
+    shown = lambda: call("user", "show", "-c", config, "alice@example.test").stdout  # noqa: E731
+    assert "sales@example.test\n" in shown()
+    config.write_text(before)
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "leads elsewhere now" in shown())
+    log = stop(running)
+    assert log.count("leads elsewhere") == 1
+    assert "sales@example.test of the statement of alice@example.test" in log
 
 
 def test_one_process_writes(server: Running) -> None:
