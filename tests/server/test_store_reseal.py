@@ -13,11 +13,11 @@ import pytest
 from e2email_protocol.sealed.record import Form, Record
 from e2email_protocol.sealed.reseal import digest
 from e2email_server.store.api import Store
-from e2email_server.store.errors import Conflict, DiskFull, NotFound
+from e2email_server.store.errors import Conflict, DiskFull, NotFound, RecordTaken
 from e2email_server.store.memory import MemoryStore
 from e2email_server.store.types import Account, Resealed
 from support.killed import killed_once
-from support.store_data import TestClock, message, new_account, record, sql_store
+from support.store_data import TestClock, append_one, message, new_account, record, sql_store
 
 LARGE = 300_000  # octets: a file of its own
 
@@ -108,6 +108,29 @@ async def test_only_what_was_read_is_exchanged(store: Store, alice: Account) -> 
     await store.reseal(alice.account_id, again)
     assert (await store.held(alice.account_id, old.record_id)).message.head.envelope == b"third"
     assert await store.body(alice.inbox, 1, 0, 99) == b"again"
+
+
+async def test_an_earlier_form_is_still_known(store: Store, alice: Account) -> None:
+    """A backup, or a machine whose upload was cut off, may bring it again."""
+    old = record(b"o" * LARGE)
+    await store.deliver([message(alice.inbox, record=old)])
+    other = await store.create(alice.account_id, "Other")
+    for number in range(3):
+        held = (await store.held(alice.account_id, old.record_id)).message.head
+        name = digest(held.envelope)
+        await store.reseal(
+            alice.account_id, sealed_anew(old, old=name, envelope=b"form %d" % number)
+        )
+    first = replace(old, envelope=b"form 0", body=b"new body", body_size=8, crc=99)
+    for form in (old, first):
+        assert (await append_one(store, message(alice.inbox, record=form))).uid == 1
+    assert (await append_one(store, message(other.mailbox_id, record=old))).uid == 1
+    (copied,) = await store.messages(other.mailbox_id, [1])
+    assert copied.head.envelope == b"form 2"
+    assert await store.body(other.mailbox_id, 1, 0, 99) == b"new body"
+    for forged in (replace(old, envelope=b"form 9"), replace(old, outer=b"")):
+        with pytest.raises(RecordTaken):
+            await append_one(store, message(alice.inbox, record=forged))
 
 
 async def test_another_account_has_no_such_record(store: Store, alice: Account) -> None:

@@ -428,7 +428,7 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
 def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     migrate(tmp_path / "mail.db")
     migrate(tmp_path / "mail.db")
-    assert execute(tmp_path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert execute(tmp_path, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert (tmp_path / "mail.db").stat().st_mode & 0o777 == 0o600
 
 

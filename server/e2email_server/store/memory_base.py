@@ -104,6 +104,7 @@ class Memory:
         self._tokens: dict[bytes, Token] = {}
         self._pairings: dict[bytes, Pairing] = {}
         self._mailboxes: dict[int, MemoryMailbox] = {}
+        self._former: dict[tuple[int, bytes], bytes] = {}  # by account and record id
         self._waiters = Waiters()
         self._last = 0
         self._epoch = 0

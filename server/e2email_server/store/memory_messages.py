@@ -22,6 +22,7 @@ from e2email_server.store.types import (
     Placed,
     Resealed,
     StoredMessage,
+    and_former,
     one_by_one,
     same_record,
 )
@@ -93,10 +94,15 @@ class Mail(Memory):
         """
         first = self._box(given.mailbox_id)
         boxes = self._of_account(first.row.account_id)
+        place = first.row.account_id, given.record.record_id
+
+        def former() -> bytes:
+            return self._former.get(place, b"")
+
         for box in sorted(boxes, key=lambda box: box is not first):
             for _, message in sorted(box.messages.items()):
                 if message.record.record_id == given.record.record_id:
-                    if not same_record(message.record, given.record):
+                    if not same_record(message.record, given.record, former):
                         raise RecordTaken("the account holds another record with this id")
                     return box, message
         return None
@@ -153,6 +159,7 @@ class Mail(Memory):
     async def reseal(self, account_id: int, record: Resealed) -> None:
         self._require_room()
         shown = self._shown(account_id, record.record_id)
+        place = account_id, record.record_id
         old = shown[0][1].record
         if digest(old.envelope) != record.old:
             raise Conflict("another form of the record is stored")
@@ -167,6 +174,7 @@ class Mail(Memory):
                 header_size=record.header_size,
                 modseq=modseqs[box.row.mailbox_id],
             )
+        self._former[place] = and_former(old.envelope, self._former.get(place, b""))
         self._tell(*modseqs)
 
     def _shown(

@@ -162,6 +162,7 @@ def _record_row(number: int, record: RecordHead) -> tuple[Any, ...]:
         record.envelope,
         record.body_size,
         record.crc,
+        b"",
     )
 
 
@@ -246,7 +247,10 @@ def _held(connection: Connection, account_id: int, message: Arrival) -> Any:
     if held is None:
         return None
     (stored,) = message_reads.stored(connection, held.mailbox_id, [held.uid], with_bodies=False)
-    if not same_record(stored.head, message.record):
+    former = select(records.c.former).where(records.c.id == held.record)
+    if not same_record(
+        stored.head, message.record, lambda: connection.execute(former).scalar_one()
+    ):
         raise RecordTaken("the account holds another record with this id")
     return held
 

@@ -10,13 +10,14 @@ from e2email_server.store.engine import driver
 from e2email_server.store.errors import Conflict, NotFound
 from e2email_server.store.message_rows import MAX_RECORD, Counters, drop_unshared
 from e2email_server.store.schema import mailboxes, messages, records
-from e2email_server.store.types import Envelope, Held, Resealed
+from e2email_server.store.types import Envelope, Held, Resealed, and_former
 from e2email_server.store.writer import Transaction
 
 # Form, policy, outer header and boundary are taken from the row: nobody can change them so.
 _NEW_ROW = """
-INSERT INTO records (id, form, version, policy, "outer", boundary, envelope, body_size, body_crc)
-SELECT ?, form, version, policy, "outer", boundary, ?, coalesce(?, body_size), ?
+INSERT INTO records
+(id, form, version, policy, "outer", boundary, envelope, body_size, body_crc, former)
+SELECT ?, form, version, policy, "outer", boundary, ?, coalesce(?, body_size), ?, ?
 FROM records WHERE id = ?
 """
 _SHOW = """
@@ -59,12 +60,16 @@ def reseal(
     connection = transaction.connection
     shown = _shown(connection, account_id, new.record_id)
     old = shown[0].record
-    if digest(_envelope(connection, old)) != new.old:
+    was = connection.execute(
+        select(records.c.envelope, records.c.former).where(records.c.id == old)
+    ).one()
+    if digest(was.envelope) != new.old:
         raise Conflict("another form of the record is stored")
     execute = driver(connection).execute
     number = execute(MAX_RECORD).fetchone()[0] + 1
     size = None if new.body is None else len(new.body)
-    execute(_NEW_ROW, (number, new.envelope, size, new.crc, old))
+    former = and_former(was.envelope, was.former)
+    execute(_NEW_ROW, (number, new.envelope, size, new.crc, former, old))
     if body is None:
         for table in ("bodies", "body_files"):
             execute(f"UPDATE {table} SET id = ? WHERE id = ?", (number, old))  # noqa: S608  # ours
@@ -89,12 +94,6 @@ def _shown(connection: Connection, account_id: int, record_id: bytes) -> list[An
     if not found:
         raise NotFound("no such record")
     return found
-
-
-def _envelope(connection: Connection, number: int) -> bytes:
-    return bytes(
-        connection.execute(select(records.c.envelope).where(records.c.id == number)).scalar_one()
-    )
 
 
 def _show(transaction: Transaction, shown: list[Any], number: int, new: Resealed) -> None:

@@ -172,6 +172,7 @@ records = Table(
     Column("envelope", LargeBinary, nullable=False),
     Column("body_size", BigInteger, nullable=False),
     Column("body_crc", Integer, nullable=False),
+    Column("former", LargeBinary, nullable=False, server_default=""),  # digests, one behind another
 )
 
 bodies = Table(

@@ -4,11 +4,12 @@ Ids of accounts and mailboxes are small integers, never used twice. Times are wh
 Unix time. A flag is a str as IMAP writes it ("\\Seen", "$Forwarded").
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from e2email_protocol.sealed.record import Form, Policy, Record, RecordHead
+from e2email_protocol.sealed.reseal import DIGEST_SIZE, digest
 
 Flags = frozenset[str]
 
@@ -328,13 +329,34 @@ class Copied:
     targets: tuple[int, ...]
 
 
-def same_record(held: RecordHead, given: RecordHead) -> bool:
+def same_record(
+    held: RecordHead, given: RecordHead, former: Callable[[], bytes] = lambda: b""
+) -> bool:
     """Whether a record that is appended is the one that the account holds under its id.
 
     Of the body size and CRC are compared, for accidents: what is given is not stored, so that
     somebody who forges these gains nothing. A verbatim rendering does not tell the boundary.
+    `former` gives the digests of the envelopes that it had before it was resealed: somebody may
+    still hold that form.
     """
-    told = [name.name for name in fields(RecordHead) if name.name != "boundary"]
-    if held.form is Form.SEALED:
-        told.append("boundary")
-    return all(getattr(held, name) == getattr(given, name) for name in told)
+    told = {name.name for name in fields(RecordHead)}
+    if held.form is Form.VERBATIM:
+        told.remove("boundary")
+    differs = {name for name in told if getattr(held, name) != getattr(given, name)}
+    if not differs:
+        return True
+    return differs <= _RESEALED and is_former(given.envelope, former())
+
+
+_RESEALED = frozenset({"envelope", "crc", "body_size"})
+MAX_FORMER = 32  # times that a record is sealed anew and its first form still known: 1 KiB
+
+
+def and_former(envelope: bytes, former: bytes) -> bytes:
+    """`former` with the digest of one more, the newest in front."""
+    return (digest(envelope) + former)[: MAX_FORMER * DIGEST_SIZE]
+
+
+def is_former(envelope: bytes, former: bytes) -> bool:
+    wanted = digest(envelope)
+    return any(former[at : at + DIGEST_SIZE] == wanted for at in range(0, len(former), DIGEST_SIZE))
