@@ -46,6 +46,7 @@ from e2email_client.unlock import (
     verify_history,
 )
 from e2email_crypto import cert, keyedit, recovery, slot, statement, vault
+from e2email_crypto.errors import SignatureInvalid
 from e2email_crypto.slot import AccountKey
 from e2email_crypto.statement import Entry, Statement
 from e2email_crypto.vault import Custody, Vault
@@ -391,19 +392,34 @@ def _post(
 
 
 def _signed(following: Statement, before: Statement, opened: Vault, server_name: str) -> Entry:
-    """By a key of the entry before, as the chain asks; by the recovery key after a revocation."""
+    """By a key of the entry before, as the chain asks. By the recovery key where none can: it is
+    revoked, or its maker let it certify keys and not sign (sq does)."""
     signers = [one for one in opened.identities if one.fingerprint in before.fingerprints]
-    signer = next((one for one in signers if not is_revoked(one)), None)
-    if signer is None and opened.recovery is not None:
+    for signer in signers:
+        entry = _signed_by(signer, following)
+        if entry is not None:
+            return entry
+    if opened.recovery is not None:
         keys = recovery.split(opened.recovery, before.account, server_name)
         if keys.public == before.recovery_key:
             return recovery.sign_entry_by_recovery(following, keys)
-    if signer is None:
-        raise LocalFault("No secret key on this machine may change the account's key history.")
+    raise LocalFault("No secret key on this machine may change the account's key history.")
+
+
+def _signed_by(signer: vault.Identity, following: Statement) -> Entry | None:
+    """None: nobody would accept it."""
+    if is_revoked(signer):
+        return None
     with judged("The account's own key"):
-        return statement.sign_entry(
+        entry = statement.sign_entry(
             following, signer.fingerprint, lambda data: keyedit.sign_detached(signer.tsk, data)
         )
+    data = statement.signed_octets(entry.statement)
+    try:
+        cert.verify_signed_by(signer.certificate, data, entry.signature)
+    except SignatureInvalid:
+        return None
+    return entry
 
 
 def _of(following: Statement, opened: Vault) -> tuple[bytes, ...]:
