@@ -1,0 +1,128 @@
+"""What two devices know of a contact, joined: no order and no repetition makes a difference."""
+
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2email_client import contact_form
+from e2email_client.contact import (
+    EVENTS_MAX,
+    Cause,
+    Contact,
+    Doubt,
+    Event,
+    Head,
+    How,
+    Judgement,
+    Known,
+    Pin,
+    Sighting,
+    Source,
+    Standing,
+    Verified,
+    union,
+)
+from e2email_client.state_document import Entry
+from e2email_crypto import packets
+from support.foreign_keys import foreign
+
+NAMES = ("A" * 40, "B" * 40)
+TIMES = st.integers(0, 3)
+
+
+@cache
+def parts():
+    """A certificate's packets; copies of it have some of the signatures."""
+    return packets.split(foreign().cert, 64)
+
+
+@st.composite
+def copies(draw):
+    dropped = draw(st.sets(st.integers(0, len(parts()) - 1)))
+    return b"".join(
+        one.raw
+        for at, one in enumerate(parts())
+        if at not in dropped or one.tag != packets.SIGNATURE
+    )
+
+
+SIGHTINGS = st.builds(lambda a, b: Sighting(min(a, b), max(a, b)), TIMES, TIMES)
+HEADS = st.builds(Head, st.just("bob@example.net"), st.integers(1, 2), st.sampled_from("ab"))
+CHOSEN = st.lists(st.sampled_from(NAMES), unique=True, max_size=2).map(tuple)
+KNOWN = st.builds(
+    Known,
+    st.just(""),
+    copies(),
+    st.dictionaries(st.sampled_from(list(Source)), SIGHTINGS, min_size=1, max_size=2),
+    st.builds(Judgement, TIMES, st.sampled_from(list(Standing))),
+    st.none() | st.builds(Verified, TIMES, st.sampled_from(("words", "qr"))),
+)
+EVENTS = st.sets(
+    st.builds(Event, TIMES, st.just("pinned"), st.sampled_from(NAMES)), max_size=2
+).map(lambda found: tuple(sorted(found)))
+CONTACTS = st.builds(
+    Contact,
+    st.just(""),
+    st.dictionaries(st.sampled_from(NAMES), KNOWN, max_size=2),
+    st.none()
+    | st.builds(
+        Pin, TIMES, st.sampled_from(list(How)), CHOSEN, st.lists(HEADS, max_size=1).map(tuple)
+    ),
+    st.none() | st.builds(Doubt, TIMES, st.sampled_from(list(Cause)), HEADS, CHOSEN),
+    EVENTS,
+)
+ENTRIES = st.builds(Entry, TIMES, st.none() | CONTACTS.map(contact_form.encode))
+
+
+def join(*entries):
+    joined = entries[0]
+    for one in entries[1:]:
+        joined = contact_form.join(joined, one)
+    return joined.rank
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, ENTRIES)
+def test_joining_commutes_and_is_idempotent(one, other):
+    assert join(one, other) == join(other, one) == join(one, other, other, one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, ENTRIES, ENTRIES)
+def test_joining_associates(one, two, three):
+    left = contact_form.join(contact_form.join(one, two), three)
+    right = contact_form.join(one, contact_form.join(two, three))
+    assert left.rank == right.rank
+
+
+@settings(max_examples=60, deadline=None)
+@given(CONTACTS)
+def test_what_is_spelled_is_read(contact):
+    value = contact_form.encode(contact)
+    assert contact_form.encode(contact_form.decode("", value)) == value
+
+
+@given(copies(), copies())
+def test_what_one_copy_has_is_in_the_union(one, other):
+    both = {packet.raw for packet in packets.split(union(one, other), 64)}
+    assert both == {p.raw for octets in (one, other) for p in packets.split(octets, 64)}
+
+
+def test_copies_above_the_caps_leave_the_longer_one():
+    assert union(b"\xff", foreign().cert) == foreign().cert
+    many = parts()[0].raw + b"".join(
+        packets.packet(packets.SIGNATURE, bytes([4, at])) for at in range(40)
+    )
+    more = parts()[0].raw + b"".join(
+        packets.packet(packets.SIGNATURE, bytes([5, at, 0])) for at in range(40)
+    )
+    assert union(many, more) == union(more, many)
+
+
+def test_events_do_not_grow_for_ever():
+    contact = Contact("")
+    for at in range(2 * EVENTS_MAX):
+        contact = contact.told(at, "changed", NAMES[0])
+    assert len(contact.events) == EVENTS_MAX
+    assert contact.events[-1].time == 2 * EVENTS_MAX - 1
