@@ -21,7 +21,7 @@ PASSPHRASE, RECOVERY = messages.SERVED_SLOTS
 SLOTS: Final = frozenset(SLOT + kind for kind in messages.SERVED_SLOTS)
 # All that the account key opens or that opens it.
 UNDER_ACCOUNT_KEY: Final = SLOTS | {VAULT, STATE}
-_PAIRING_ID = re.compile(r"[0-9a-f]{32,64}", re.ASCII)
+_PAIRING_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class AccountBoxes(AccountBase):

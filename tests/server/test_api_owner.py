@@ -300,7 +300,7 @@ async def test_the_state_has_its_quota(alice: Running) -> None:
 
 # --- pairing --------------------------------------------------------------------------------
 
-PAIRING = "/v1/pairings/" + "0a" * 16
+PAIRING = "/v1/pairings/" + "0a" * 32
 
 
 def pairing(running: Running, seconds: int = 600) -> m.NewPairing:
@@ -363,7 +363,7 @@ async def test_guessed_pairings_are_slowed(alice: Running) -> None:
     assert await take(alice)
 
 
-@pytest.mark.parametrize("name", ["0", "0A" * 16, "g" * 32, "0a" * 33, "%00" * 32])
+@pytest.mark.parametrize("name", ["0", "0a" * 16, "0A" * 32, "g" * 64, "0a" * 33, "%00" * 64])
 async def test_an_id_is_hexadecimal(alice: Running, name: str) -> None:
     answer = await refused(alice, "POST", "/v1/pairings/" + name, m.PairingMessage)
     assert answer == "bad-request"
