@@ -227,6 +227,20 @@ def test_one_that_does_not_answer_is_given_up(web, monkeypatch):
 # into the contacts
 
 
+def test_an_expired_key_is_named_and_replaces_nothing(finder):
+    with keyring() as gpg:
+        past = ("--faked-system-time", "20240101T000000")
+        gpg.ok(*past, "--quick-generate-key", BOB, "rsa2048", "cert", "1y")
+        name = gpg.ok("--with-colons", "--list-keys", BOB).decode().split("fpr:::::::::")[1][:40]
+        gpg.ok(*past, "--quick-add-key", name, "rsa2048", "encr", "1y")
+        expired = gpg.ok("--export", BOB)
+    finder.in_octets(BOB, foreign().cert, Source.FILE, NOW)
+    (outcome,) = finder.in_octets(BOB, expired, Source.FILE, NOW).outcomes
+    assert (outcome.seen, outcome.said) == (Seen.REFUSED, "has expired")
+    (usable,) = finder.contacts.usable_key(BOB, NOW)
+    assert usable.fingerprint == foreign().fingerprint
+
+
 @pytest.fixture
 def finder(tmp_path, web):
     state = open_state(tmp_path / "state.db", bytes(32))
