@@ -26,6 +26,7 @@ from e2email_crypto.keyedit import (
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
 from support import forge
+from support.crypto_keys import added_packets
 from support.forge import DAY, NOW, Ed25519, Forged, Rsa, person
 
 BORN = NOW - 100 * DAY
@@ -55,16 +56,7 @@ def raws(octets: bytes) -> list[bytes]:
 
 
 def added(before: bytes, after: bytes) -> list[packets.Packet]:
-    """What `after` has more than `before`, whose packets it must have in their order."""
-    rest, more = iter(raws(before)), []
-    want = next(rest, None)
-    for packet in packets.split(after, 64):
-        if packet.raw == want:
-            want = next(rest, None)
-        else:
-            more.append(packet)
-    assert want is None, "a packet is gone, changed or moved"
-    return more
+    return [packet for _, packet in added_packets(before, after)]
 
 
 def refusal(edit: Callable[[], object]) -> Refusal:
