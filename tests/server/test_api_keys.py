@@ -10,13 +10,14 @@ import pytest
 
 from e2email_client.api import Login
 from e2email_client.failure import Refused
-from e2email_crypto import keyedit, packets, recovery, statement
+from e2email_crypto import cert, keyedit, packets, recovery, statement
 from e2email_crypto.statement import Authority, Entry, verify_chain
 from e2email_protocol import account as m
 from e2email_server.accounts import InviteRefused
 from e2email_server.smtp.delivery import Refusal
 from e2email_server.standing import lines
 from e2email_server.store.errors import NotFound
+from e2email_server.store.types import Certificate
 from e2email_server.targets import NotTaken, find_target
 from support.account_server import (
     ALICE,
@@ -147,6 +148,31 @@ async def test_of_a_certificate_the_newest_form_is_given(alice: Running) -> None
     page = await history(alice)
     assert set(page.certificates) == {longer.cert, SECOND.cert}
     verify_chain(page.statements, page.certificates, ALICE)
+
+
+async def test_a_rotated_key_is_published_and_its_old_form_takes_no_mail(alice: Running) -> None:
+    """One certificate, one subkey more; who puts the old row back gains nothing."""
+    now = int(time.time())
+    rotated = keyedit.rotate_encryption(FIRST.tsk, now)
+    usable = [
+        one.fingerprint
+        for one in cert.inspect_cert(rotated.cert, now).subkeys
+        if one.state is cert.SubkeyState.USABLE
+    ]
+    listed = statement.Certificate(FIRST.fingerprint, tuple(usable))
+    made = entry(before=entry(), certificates=(listed,))
+    await call(
+        alice, "PUT", "/v1/certificates", Ok, m.NewCertificates(made, (rotated.cert,)), OWNER
+    )
+    target = await find_target(alice.store, ALICE, alice.store._clock)
+    old = {statement.key_id(one) for one in stated(FIRST).encryption_subkeys}
+    assert target.known_key_ids == old | {statement.key_id(one) for one in usable}
+    assert {key_id for one in target.keys for key_id in one.key_ids}.isdisjoint(old)
+    account = await alice.store.account(ALICE)
+    await alice.store.revise(account.account_id, Certificate(FIRST.fingerprint, FIRST.cert))
+    with pytest.raises(NotTaken) as caught:
+        await find_target(alice.store, ALICE, alice.store._clock)
+    assert caught.value.refusal.reply.startswith(b"450 4.7.5")
 
 
 async def test_a_page_has_the_certificates_of_its_own_signers(alice: Running) -> None:
