@@ -35,12 +35,19 @@ def merge(old: bytes, new: bytes) -> bytes:
     primary key's own, photographs, the oldest superseded self-signatures; never a revocation.
     Raises OtherKey; KeyRefused for a certificate that cannot be read, or is too large even so.
     """
-    first, second = (keytree.parts(read_packets(c)) for c in (old, new))
+    first, second = (keytree.parts(_readable(cert)) for cert in (old, new))
     if first[0].packet.body != second[0].packet.body:
         raise OtherKey("the certificates are of different keys")
     merged = keytree.raw(fitting(_union(first, second)))
-    examine(read_packets(merged), 0)
+    _readable(merged)
     return merged
+
+
+def _readable(cert: bytes) -> list[packets.Packet]:
+    """The packets of a certificate that both libraries read; KeyRefused for any other."""
+    found = read_packets(cert)
+    examine(found, 0)
+    return found
 
 
 def publishable(cert: bytes, address: str) -> bytes:

@@ -1,5 +1,8 @@
 """Two copies of one certificate put together, and what is published of one."""
 
+import contextlib
+import random
+
 import pytest
 
 from e2email_crypto import packets
@@ -12,7 +15,7 @@ from e2email_crypto.cert import (
     names,
     publishable,
 )  # fmt: skip
-from e2email_crypto.errors import BadKey, KeyRefused, OtherKey, Refusal
+from e2email_crypto.errors import BadKey, CryptoError, KeyRefused, OtherKey, Refusal
 from e2email_crypto.gate import recipient
 from e2email_crypto.keyedit import (
     Edited,
@@ -292,3 +295,18 @@ def test_there_is_no_least_of_a_key_without_encryption() -> None:
     with pytest.raises(KeyRefused) as caught:
         minimal(Forged().cert, ANN, NOW)
     assert caught.value.reason is Refusal.CANNOT_ENCRYPT
+
+
+def test_damaged_certificates_are_refused_by_an_error_of_ours(life: list[bytes]) -> None:
+    chance = random.Random(7)
+    for _ in range(150):
+        octets = bytearray(chance.choice(life))
+        for _ in range(chance.randrange(1, 5)):
+            at, size = chance.randrange(len(octets)), chance.randrange(4)
+            octets[at : at + size] = chance.randbytes(chance.randrange(5))
+        with contextlib.suppress(CryptoError):
+            assert raws(life[4]) <= raws(merge(life[4], bytes(octets)))
+        with contextlib.suppress(CryptoError):
+            merge(bytes(octets), life[4])
+        with contextlib.suppress(CryptoError):
+            assert recipient(minimal(bytes(octets), ANN, NOW), NOW)
