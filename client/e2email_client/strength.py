@@ -16,7 +16,7 @@ from e2email_client.failure import WrongSecret
 LEAST_GUESSES = 10**10
 # What stands behind this many characters only makes it stronger, and the estimate slow.
 LOOKED_AT = 100
-_PARTS = re.compile(r"[^\W_]+")
+_PARTS = re.compile(r"[^\W_]{3,}")
 _ADVICE = "Four or five words that have nothing to do with each other make a good passphrase"
 
 
@@ -24,13 +24,19 @@ def require(passphrase: str, address: str) -> None:
     """WrongSecret for one that is guessed too cheaply; the text does not quote it."""
     from zxcvbn_rs_py import zxcvbn
 
-    found = zxcvbn(passphrase[:LOOKED_AT], [address, *_PARTS.findall(address)])
+    left = passphrase[:LOOKED_AT]
+    for part in sorted(_PARTS.findall(address), key=len, reverse=True):
+        # zxcvbn counts every place that a known word may stand at; here it counts for nothing
+        left = re.sub(re.escape(part), "", left, flags=re.IGNORECASE)
+    found = zxcvbn(left, [])
     if found.guesses >= LEAST_GUESSES:
         return
     weak = []
+    if left != passphrase[:LOOKED_AT]:
+        weak.append("What stands in the address counts for nothing.")
     if found.feedback is not None:
         warning = found.feedback.warning
-        weak = [str(one) for one in (warning, *found.feedback.suggestions) if one is not None]
+        weak += [str(one) for one in (warning, *found.feedback.suggestions) if one is not None]
     said = " ".join(weak) or "It is too short."
     raise WrongSecret(
         f"This passphrase is too easy to guess (about {_count(found.guesses)} guesses). {said} "
