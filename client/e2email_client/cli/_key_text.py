@@ -54,9 +54,9 @@ def described(key: KeyFacts) -> list[str]:
 
 def screen(key: KeyFacts) -> list[str]:
     """What phones and other programs read a fingerprint from."""
-    from e2email_client import qr
+    from e2email_client import qr, verification
 
-    picture = qr.lines(qr.matrix(f"OPENPGP4FPR:{key.fingerprint}", qr.LEVEL_SCREEN))
+    picture = qr.lines(qr.matrix(verification.code(key.fingerprint), qr.LEVEL_SCREEN))
     # black on white, whatever the terminal's colours are
     return [click.style(line, fg="black", bg="bright_white") for line in picture]
 

@@ -53,14 +53,19 @@ def show_key(access: Access, fingerprint: str | None, no_qr: bool, as_json: bool
 
     FINGERPRINT may be its last digits.
     """
-    from e2email_client.key_facts import find
+    from e2email_client import verification
+    from e2email_client.key_facts import Role, find
 
-    _, keys = _keys(access)
+    unlocked, keys = _keys(access)
     found = find(keys, fingerprint)
+    words = None
+    if found.role is not Role.READING:  # contacts compare all keys that mail is sealed to at once
+        words = list(verification.half(unlocked.statement.fingerprints))
     lines = described(found)
+    lines += [f"Words        {' '.join(words)}"] if words else []
     if not no_qr and not as_json:
         lines += ["", *screen(found)]
-    show(json_of(found), "\n".join(lines), as_json)
+    show(json_of(found) | {"words": words}, "\n".join(lines), as_json)
 
 
 @command.command("export")
