@@ -103,11 +103,17 @@ def _check_history(unlocked: Unlocked, stores: Stores, *, ask: bool) -> tuple[bo
 
 
 def _share_state(unlocked: Unlocked, stores: Stores) -> Alarm | None:
-    """What is wrong with the state at the server; that it does not take ours can wait."""
+    """What is wrong with the state at the server; that it does not take ours can wait.
+
+    What contacts on the same server changed goes with it.
+    """
+    from e2email_client import contact_refresh
     from e2email_client.api import AccountApi
     from e2email_client.failure import BadServer, Offline, Refused
     from e2email_client.shared_state import SharedState
 
+    with suppress(Offline, Refused, BadServer):
+        contact_refresh.refresh_all(unlocked, stores)
     try:
         with suppress(Offline, Refused, BadServer):
             SharedState(unlocked, stores.state).sync(AccountApi(unlocked.server), unlocked.login)

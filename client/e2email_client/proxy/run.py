@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from e2email_client import contact_refresh
 from e2email_client.api import AccountApi
 from e2email_client.device_seal import sealing
 from e2email_client.failure import ClientError
@@ -77,6 +78,7 @@ async def running(
             shared = SharedState(one.unlocked, one.stores.state)
             api = AccountApi(one.unlocked.server)
             ends.append(_followed(shared.follow(api, one.unlocked.login)))
+            ends.append(_followed(contact_refresh.follow(one.unlocked, one.stores)))
         ends.append(_followed(doors.watch(listeners)))
         yield _told(opened, found, listeners.ports, config)
 
