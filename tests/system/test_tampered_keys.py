@@ -1,5 +1,6 @@
-"""Somebody writes to the database: mail is refused then, never sealed to the wrong key."""
+"""Somebody writes to the database: mail is refused, never sealed to the wrong key; logins fail."""
 
+import imaplib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from e2email_client.api import AccountApi, Login, read_url
+from e2email_client.failure import Offline
 from e2email_crypto.packets import message_key_ids
+from e2email_crypto.recovery import split
+from e2email_protocol.account import AccountInfo
 from e2email_protocol.sealed.render import parse_rendered
 from support.residents import resident
 from support.system import Server, User, count, server
@@ -139,3 +144,50 @@ def test_a_restart_changes_nothing(house: Server, homes: Path, bystander: User) 
     )
     assert replies(house, bystander.address)[-1] in {"250", "451"}  # the foreign write is noticed
     assert replies(house, user.address) == ["250", "250"]
+
+
+# what opens the account, of which one row is changed or made; each leaves the login itself right
+LOGIN_HARMS = {
+    "a token may more than it might": "UPDATE tokens SET scopes = scopes || ' x'"
+    " WHERE account_id = :id",
+    "a token is another's": "UPDATE tokens SET account_id = :id WHERE account_id = :other",
+    "an app password becomes a device": "UPDATE tokens SET kind = 'app' WHERE account_id = :id",
+    "a recovery login of somebody's making": "INSERT OR REPLACE INTO recoveries"
+    " (account_id, hash, mac) VALUES (:id, (SELECT hash FROM recoveries WHERE account_id = :id),"
+    " randomblob(32))",
+}
+
+
+@pytest.mark.parametrize("harm", LOGIN_HARMS)
+def test_a_changed_credential_opens_nothing(house: Server, homes: Path, harm: str) -> None:
+    number = next(NUMBERS)
+    user = house.user(f"user{number}@example.test", homes / f"user{number}")
+    theirs = "another's" in harm
+    other = house.user(f"o{number}@example.test", homes / f"o{number}") if theirs else user
+    opened = user.unlocked()
+    recovery = split(opened.vault.recovery, user.address, "localhost").auth
+    bearers = {
+        "device": Login.device(other.unlocked().device_token),
+        "recovery": Login.recovery(recovery),
+    }
+    api = AccountApi(read_url(house.url, None, house.ca.read_bytes()))
+    for login in bearers.values():
+        api.call("GET", "/v1/account", AccountInfo, login=login)
+    before = house.log.stat().st_size
+    change(house, LOGIN_HARMS[harm], user.address, other.address)
+
+    which = "recovery" if "recovery" in harm else "device"
+    with pytest.raises(Offline):  # 503
+        api.call("GET", "/v1/account", AccountInfo, login=bearers[which])
+    if which == "device":
+        with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+            house.imap(other)
+    assert b"does not carry its MAC" in house.log.read_bytes()[before:]
+
+
+def change(house: Server, statement: str, address: str, other: str) -> None:
+    with closing(sqlite3.connect(house.data / "mail.db", timeout=30)) as connection:
+        ids = dict(connection.execute("SELECT address, id FROM accounts").fetchall())
+        values = {"id": ids[address], "other": ids[other]}
+        assert connection.execute(statement, values).rowcount > 0
+        connection.commit()
