@@ -1,6 +1,22 @@
 """Writes the missing vectors beside it: `PYTHONPATH=tests python tests/vectors/state/make.py`."""
 
+from dataclasses import replace
+
+from e2email_client import contact_form
+from e2email_client.contact import (
+    Contact,
+    How,
+    Judgement,
+    Known,
+    Pin,
+    Sighting,
+    Source,
+    Standing,
+    Verified,
+)
+from e2email_client.shared_state import RULES
 from e2email_client.state_document import SECTIONS, Entry, encode, encode_value, merge
+from e2email_crypto.keyedit import Identity, apply_revocation, new_identity
 from support.key_vectors import case
 
 A, B = ("care", "drill"), ("settings", "language")
@@ -12,7 +28,7 @@ def write() -> None:
 
     def merged(name: str, about: str, one: dict, other: dict) -> None:
         given = {"one": encode(one).decode(), "other": encode(other).decode()}
-        case("state", name, about, given, "ok", merged=encode(merge(one, other, {})).decode())
+        case("state", name, about, given, "ok", merged=encode(merge(one, other, RULES)).decode())
 
     empty = {"sections": {name: {} for name in SECTIONS}, "version": 1}
     full = {A: Entry(1_750_000_000, {"of": [1, None, "ü"]}), B: Entry(2**53 - 1, None)}
@@ -34,6 +50,39 @@ def write() -> None:
     merged("merge-removed", "the later removal", {A: Entry(2, None)}, {A: Entry(1, "c")})
     merged("merge-same-time", "the higher octets", {A: Entry(1, "a")}, {A: Entry(1, None)})
     merged("merge-same-time-kind", "of a number and a text", {A: Entry(1, 7)}, {A: Entry(1, "7")})
+    merged("merge-contact", "an update on one device, a verification on the other", *contact())
+    merged("merge-contact-pins", "two devices, two first uses", *first_uses())
+
+
+BOB = ("contacts", "bob@example.net")
+
+
+def known(identity: Identity, certificate: bytes, source: Source, time: int) -> Known:
+    return Known(identity.fingerprint, certificate, {source: Sighting(time, time)})
+
+
+def entry(time: int, one: Known, verified: Verified | None = None) -> dict:
+    one = replace(one, verified=verified, judgement=Judgement(0, Standing.OPEN))
+    pin = Pin(time, How.FIRST_USE, (one.fingerprint,))
+    contact = Contact("", {one.fingerprint: one}, pin).told(time, "pinned", one.fingerprint)
+    return {BOB: Entry(time, contact_form.encode(contact))}
+
+
+def contact() -> tuple[dict, dict]:
+    made = new_identity("bob@example.net", "Bob", 1_750_000_000)
+    revoked = apply_revocation(made.cert, made.revocation)
+    return (
+        entry(5, known(made, made.cert, Source.FILE, 5), Verified(7, "words")),
+        entry(5, known(made, revoked, Source.WKD, 9)),
+    )
+
+
+def first_uses() -> tuple[dict, dict]:
+    made = [new_identity("bob@example.net", str(n), 1_750_000_000) for n in (1, 2)]
+    return (
+        entry(5, known(made[0], made[0].cert, Source.FILE, 5)),
+        entry(6, known(made[1], made[1].cert, Source.AUTOCRYPT, 6)),
+    )
 
 
 if __name__ == "__main__":
