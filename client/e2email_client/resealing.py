@@ -53,6 +53,7 @@ class Tally:
     pending: int = 0
     listed: int = 0  # of these, what lies in a mailbox that is known here
     resealed: int = 0
+    kept: int = 0  # of these, what its sender encrypted, to earlier keys alone: that stays
     skipped: int = 0  # changed or deleted meanwhile
     octets: int = 0  # of what was sealed anew, as the server holds it
     seconds: float = 0.0
@@ -152,8 +153,10 @@ class Resealing:
             self.tally.skipped += len(batch)
             return
         self.tally.skipped += len(ids.keys() - {uid for uid, _ in fetched})
+        place = {uid: number for number, uid in enumerate(ids)}
+        fetched.sort(key=lambda one: place.get(one[0], 0), reverse=True)
         while fetched:
-            uid, octets = fetched.pop(0)  # large mail is let go one by one
+            uid, octets = fetched.pop()  # in the order asked for; large mail is let go one by one
             if uid in ids:
                 await self._one(opening, local, uid, ids[uid], octets)
 
@@ -161,7 +164,7 @@ class Resealing:
         self, opening: Opening, local: Mailbox, uid: int, email_id: str, octets: bytes
     ) -> None:
         try:
-            size = await asyncio.to_thread(self._reseal, opening, email_id, octets)
+            size, kept = await asyncio.to_thread(self._reseal, opening, email_id, octets)
         except Unreadable as why:
             self.tally.unopened.append(Unopened(local.name, uid, str(why)))
         except Later:
@@ -169,10 +172,12 @@ class Resealing:
         else:
             self.tally.octets += size
             self.tally.resealed += size > 0
+            self.tally.kept += kept
             self.tally.skipped += size == 0
 
-    def _reseal(self, opening: Opening, email_id: str, octets: bytes) -> int:
-        """Octets of the new form; 0: there is another one on the server by now."""
+    def _reseal(self, opening: Opening, email_id: str, octets: bytes) -> tuple[int, bool]:
+        """Octets of the new form (0: there is another one on the server by now), and whether an
+        encryption to earlier keys stays inside."""
         sealer = self._sealer.sealer(int(time.time()))
         old, made = opening.resealed(email_id, octets, sealer)
         wish = made.encode()
@@ -182,8 +187,8 @@ class Resealing:
         except Refused as refused:
             if refused.code not in MOVED_ON:
                 raise
-            return 0
-        return len(wish)
+            return 0, False
+        return len(wish), bool(made.senders) and made.senders.isdisjoint(sealer.key_ids)
 
     async def _rest(self, worked: float) -> None:
         if await asyncio.to_thread(syncing, self._unlocked):

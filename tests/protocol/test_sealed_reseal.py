@@ -31,6 +31,7 @@ def with_messages(record: Record, new: Messages) -> Record:
 def test_everything_inside_stays(policy: Policy) -> None:
     old = composed(MAIL, BEFORE, policy=policy)
     new = reseal(old)
+    assert new.senders == frozenset()
     assert ALICE.message_key_ids(new.envelope) == ALICE.message_key_ids(new.body) == {NEW}
     for before, after in ((old.envelope, new.envelope), (old.body, new.body)):
         assert ALICE.open(before, 1 << 20).plaintext == ALICE.open(after, 1 << 20).plaintext
@@ -49,6 +50,9 @@ def test_of_what_its_sender_encrypted_only_the_envelope_is_sealed_anew() -> None
     old = composed(mail, BEFORE, policy=Policy.BASELINE)
     new = reseal(old)
     assert new.body == b""
+    assert new.senders == {OLD}
+    sealed = reseal(composed(mail, BEFORE))
+    assert (sealed.senders, bool(sealed.body)) == ({OLD}, True)
     later = opened_record(with_messages(old, new), ALICE)
     assert later.delivered == old.body
     assert not later.alarms

@@ -122,6 +122,11 @@ def _text(tally: Tally, dry_run: bool) -> str:
             f"Sealed anew: {tally.resealed} in {tally.seconds:.0f} s ({rate:.0f} a second)."
         )
         lines.append(f"Still to do: {tally.pending - tally.resealed}.")
+    if tally.kept:
+        lines.append(
+            f"{tally.kept} of them were encrypted by their senders, to an earlier key of yours; "
+            "that encryption stays inside, and it opens with that key, which you keep."
+        )
     if tally.skipped:
         lines.append(f"Changed or deleted meanwhile: {tally.skipped}.")
     lines += [f"{clean.line(one.mailbox)} {one.uid}: {one.why}" for one in tally.unopened]

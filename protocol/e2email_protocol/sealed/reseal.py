@@ -8,13 +8,16 @@ another PKESK in it, it would not be what was delivered any more.
 import hashlib
 from dataclasses import dataclass
 
+from e2email_protocol.mime.text import encrypted_body
 from e2email_protocol.sealed.envelope import Body
+from e2email_protocol.sealed.mail import Mail
 from e2email_protocol.sealed.opened import (
     Alarm,
     NotThisRecord,
     OpenedEnvelope,
     Refused,
     body_alarms,
+    encrypted_span,
     plaintext_size,
     read_envelope,
     restore,
@@ -36,10 +39,14 @@ class NotResealed(Refused):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Messages:
-    """The two OpenPGP messages of a record; `body` is empty where the form is verbatim."""
+    """The two OpenPGP messages of a record; `body` is empty where the form is verbatim.
+
+    `senders`: the keys that the mail's sender encrypted it to, whose encryption stays inside.
+    """
 
     envelope: bytes
     body: bytes
+    senders: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Lengths only."""
@@ -82,11 +89,11 @@ def resealed(record: Record, *, account: str, opener: Opener, sealer: Sealer) ->
     if len(envelope) > MAX_ENVELOPE_MESSAGE:
         raise NotResealed("the envelope is too large for so many keys")
     if record.form is Form.VERBATIM:
-        return Messages(envelope, b"")
+        return Messages(envelope, b"", _senders(held, record.body, sealer))
     size = plaintext_size(held.envelope)
     plaintext = opener.open(record.body, size).plaintext
-    restore(held.envelope, plaintext)
-    return Messages(envelope, _proved(plaintext, size, opener, sealer))
+    senders = _senders(held, restore(held.envelope, plaintext), sealer)
+    return Messages(envelope, _proved(plaintext, size, opener, sealer), senders)
 
 
 def _check(held: OpenedEnvelope, record: Record, opener: Opener) -> None:
@@ -94,6 +101,14 @@ def _check(held: OpenedEnvelope, record: Record, opener: Opener) -> None:
         raise NotThisRecord("the envelope is that of another form")
     if Alarm.FOREIGN_KEY in body_alarms(held, record.body, opener):
         raise NotResealed("it is sealed to a key that is not the account's")
+
+
+def _senders(held: OpenedEnvelope, delivered: bytes, sealer: Sealer) -> frozenset[str]:
+    if not held.envelope.encrypted:
+        return frozenset()
+    mail = Mail(delivered)
+    start, end = encrypted_span(encrypted_body(delivered, mail.root))
+    return sealer.message_key_ids(delivered[start:end])
 
 
 def _proved(plaintext: bytes, limit: int, opener: Opener, sealer: Sealer) -> bytes:
