@@ -211,6 +211,14 @@ def test_what_mail_taught_stays_on_this_machine_until_somebody_cares(contacts):
     assert set(contacts.must(BOB).known[name()].sightings) == {Source.FILE, Source.AUTOCRYPT}
 
 
+def test_a_decision_about_what_mail_taught_goes_to_all_devices(contacts):
+    offer(contacts, 1, Source.AUTOCRYPT)
+    contacts.decide(BOB, partial(contact_rules.verify, how="words", now=NOW), NOW)
+    assert list(contacts.shared.get("contacts")) == [BOB]
+    assert contacts.kept(BOB)
+    assert contacts.must(BOB).known[name()].verified.how == "words"
+
+
 def test_an_older_mail_changes_nothing(contacts):
     offer(contacts, 1, Source.AUTOCRYPT, seen=NOW - DAY)
     before = contacts.learned.every()
