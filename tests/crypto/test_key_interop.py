@@ -29,7 +29,7 @@ from e2email_crypto.keyedit import (
 from e2email_crypto.keyimport import Imported, read_secret
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
-from support import gpg
+from support import gpg, rnp
 from support.forge import DAY, NOW
 from support.gpg import Gpg
 
@@ -231,7 +231,64 @@ def test_sq_reads_our_export(sq: Sq) -> None:
     assert plain.tsk == ann.tsk
 
 
-# --- Thunderbird, pysequoia, rpgp ------------------------------------------------------------
+# --- Thunderbird -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["curve25519", "rsa"])
+def test_a_key_of_thunderbird_is_taken_over_rotated_and_given_back(kind: str) -> None:
+    name = "Tom <tom@example.org>"
+    with rnp.keyring() as theirs:
+        theirs.passphrase = PASSPHRASE.encode()
+        if kind == "rsa":
+            theirs.generate_rsa(name, 2048)
+        else:
+            theirs.generate_25519(name)
+        old = theirs.encrypt(name, b"old")
+        backup = theirs.export(name, secret=True)
+        public = theirs.export(name, secret=False)
+    with pytest.raises(WrongSecret):
+        read_secret(public + backup, "wrong", NOW + DAY)
+    mine = read_secret(public + backup, PASSPHRASE, NOW + DAY)
+    assert (mine.refusal, mine.user_ids, opens(mine.tsk, old)) == (None, (name,), b"old")
+    sealed_before = seal(b"before", [recipient(mine.cert, NOW + DAY)])
+    edited = rotate_encryption(mine.tsk, int(time.time()))
+    with rnp.keyring() as ring:
+        ring.take(export_secret(edited.tsk, "other", NOW + DAY))
+        new = ring.encrypt(name, b"new")
+        assert packets.message_key_ids(new) == recipient(edited.cert, NOW + DAY).key_ids
+        assert opens(edited.tsk, new) == b"new"
+        ring.passphrase = b"other"
+        assert ring.decrypt(sealed_before) == b"before"
+        after = seal(b"after", [recipient(edited.cert, NOW + DAY)])
+        assert ring.decrypt(after) == b"after"
+    with rnp.keyring() as ring:
+        ring.take(export_secret(edited.tsk, "other", NOW + DAY))
+        ring.passphrase = b"wrong"
+        with pytest.raises(rnp.Refused):
+            ring.decrypt(after)
+
+
+def test_thunderbird_follows_what_happens_to_a_key() -> None:
+    ann = new_identity("ann@example.org", "Ann", NOW - 90 * DAY)
+    one, other = "Ann <ann@example.org>", "Ann <ann@example.net>"
+    with rnp.keyring() as ring:
+        ring.take(ann.cert)
+        first = packets.message_key_ids(ring.encrypt(one, b"x"))
+        edited = add_address(ann.tsk, "ann@example.net", "Ann", NOW - 80 * DAY)
+        ring.take(edited.cert)
+        assert packets.message_key_ids(ring.encrypt(other, b"x")) == first
+        edited = rotate_encryption(edited.tsk, NOW - 70 * DAY)
+        ring.take(edited.cert)
+        new = ring.encrypt(one, b"new")
+        assert packets.message_key_ids(new) == recipient(edited.cert, NOW).key_ids != first
+        assert opens(edited.tsk, new) == b"new"
+        edited = revoke(edited.tsk, Reason.RETIRED, NOW - 60 * DAY)
+        ring.take(edited.cert)
+        with pytest.raises(rnp.Refused):
+            ring.encrypt(one, b"x")
+
+
+# --- pysequoia, rpgp -------------------------------------------------------------------------
 
 
 def rpgp_key(version: int, protection: types.S2kParams | None) -> bytes:
