@@ -14,6 +14,7 @@ from e2email_crypto.packets import message_key_ids
 from e2email_protocol.sealed.render import parse_rendered
 from support import corpus
 from support.system import (
+    DOMAIN,
     Proxy,
     Server,
     User,
@@ -22,6 +23,7 @@ from support.system import (
     eventually,
     literals,
     online,
+    server,
 )
 
 BEFORE, AFTER = 20, 5
@@ -154,3 +156,29 @@ def test_killed_while_it_reseals_every_mail_stays_readable(
     assert opened(user, tmp_path / "killed") == there
     assert user.e2email("reseal").code == 0
     assert set(sealed_to(house, user)) == {here.statement.key_ids}
+
+
+def test_what_waits_for_the_server_outlives_a_rotation(tmp_path: Path) -> None:
+    """Sealed to the old key while the server was away, sent after the key was rotated."""
+    with server(tmp_path / "server") as house:
+        user = house.user(f"wanda@{DOMAIN}", tmp_path / "wanda")
+        user.sync()
+        file = tmp_path / "mail.eml"
+        file.write_bytes(b"From: wanda@example.test\r\nSubject: written offline\r\n\r\nText\r\n")
+        house.stop()
+        waiting = user.e2email("import", file, "--json")
+        assert (waiting.code, waiting.json["waiting"]) == (0, 1), waiting.error
+        house.start()
+        old = user.unlocked().statement.key_ids
+        assert user.e2email("key", "rotate").code == 0
+        assert user.sync()["messages"] == 1
+        status = user.e2email("status", "--json").json
+        assert (status["waiting"], status["refused"], status["notices"]) == (0, [], [])
+        assert sealed_to(house, user) == [old]
+        assert user.e2email("reseal", "--json").json["resealed"] == 1
+        assert sealed_to(house, user) == [user.unlocked().statement.key_ids]
+        (user.folder / "cache.db").unlink()
+        assert (user.sync()["alarms"], user.sync()["unreadable"]) == (0, 0)
+        (only,) = user.e2email("list", "--json").json["messages"]
+        assert only["subject"] == "written offline"
+        assert only["security"]["origin"] == "device"
