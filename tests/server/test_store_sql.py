@@ -3,8 +3,8 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from e2email_server.smtp.delivery import Refusal
@@ -30,7 +31,7 @@ from e2email_server.store.sql import BODY_IN_ROW, SqlStore
 from e2email_server.store.types import Account, FlagOp, Invite, NewMessage, NewToken
 from e2email_server.store.writer import MAX_BATCH, translate
 from e2email_server.targets import NotTaken
-from support.store_data import append_one, message, new_account, sql_store
+from support.store_data import MAC_KEY, append_one, message, new_account, sql_store
 
 LARGE = b"x" * (BODY_IN_ROW + 1)
 DELETED = frozenset({"\\Deleted"})
@@ -432,15 +433,23 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "mail.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_the_first_schema_held_is_taken_along(tmp_path: Path) -> None:
-    database = tmp_path / "mail.db"
+@contextmanager
+def at_revision(folder: Path, revision: str) -> Iterator[Connection]:
+    """The database as an earlier program made it."""
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
-    made = engine.write_engine(database)
+    made = engine.write_engine(folder / "mail.db")
     with made.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+        yield connection
+    made.dispose()
+
+
+def test_what_the_first_schema_held_is_taken_along(tmp_path: Path) -> None:
+    database = tmp_path / "mail.db"
+    with at_revision(tmp_path, "0001") as connection:
         for name in ("INBOX", "Sent"):
             connection.exec_driver_sql(
                 "INSERT INTO mailboxes (account_id, name, subscribed, uidvalidity, uidnext, "
@@ -448,7 +457,6 @@ def test_what_the_first_schema_held_is_taken_along(tmp_path: Path) -> None:
                 (name,),
             )
         connection.exec_driver_sql("INSERT INTO messages VALUES (1, 1, 2, '', 5, 9, 9, x'00', 1)")
-    made.dispose()
     migrate(database)
     first, second = execute(tmp_path, "SELECT object_id FROM mailboxes")
     assert first != second
@@ -456,6 +464,16 @@ def test_what_the_first_schema_held_is_taken_along(tmp_path: Path) -> None:
     ((date, saved),) = execute(tmp_path, "SELECT internal_date, saved FROM messages")
     assert date == 5
     assert saved > 1_700_000_000
+
+
+async def test_an_invite_of_before_there_were_replacing_ones_is_good(tmp_path: Path) -> None:
+    fields = (b"h" * 32, "alice@example.test", 1, 2_000_000_000)
+    mac = RowMacs(MAC_KEY).make("invites", fields)
+    with at_revision(tmp_path, "0002") as connection:
+        connection.exec_driver_sql("INSERT INTO invites VALUES (?, ?, ?, ?, ?)", (*fields, mac))
+    store = await sql_store(tmp_path)
+    assert await store.find_invite(b"h" * 32) == Invite(*fields[1:])
+    await store.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
