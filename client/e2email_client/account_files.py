@@ -3,9 +3,12 @@
 So a machine has an account whole or not at all.
 """
 
+import fcntl
+import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +30,8 @@ from e2email_client.unlock import (
 from e2email_crypto.slot import AccountKey
 from e2email_crypto.statement import Statement
 from e2email_crypto.vault import Vault
+
+_NEW = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,28 @@ class Kept:
 def establish(home: Home, kept: Kept, keyring: KeyringStore | None) -> None:
     """Write a new account beside its place, then name it. LocalFault; then nothing is left."""
     private_folder(home.accounts)
-    folder = home.accounts / f".new-{secrets.token_hex(8)}"
-    private_folder(folder)
+    with _alone(home.accounts):
+        for left in home.accounts.glob(f"{_NEW}*"):  # of a program that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        folder = home.accounts / f"{_NEW}{secrets.token_hex(8)}"
+        private_folder(folder)
+        try:
+            _write(AccountPaths(folder), kept, keyring)
+            _name(folder, home.account(kept.settings.address).folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other program writes a new account there meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _write(AccountPaths(folder), kept, keyring)
-        _name(folder, home.account(kept.settings.address).folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _name(folder: Path, final: Path) -> None:
