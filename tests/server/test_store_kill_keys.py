@@ -1,10 +1,15 @@
-"""SIGKILL while the account key is replaced: all of it is the old one or all of it the new one."""
+"""SIGKILL or a fault while the account key is replaced: all of it is the old or all the new one."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from e2email_server.store import credential_rows
+from e2email_server.store.errors import StoreFailed
 from e2email_server.store.types import Box, Kdf, Login, Rewrap
 from support.killed import killed_once
 from support.store_data import new_account, sql_store
@@ -42,7 +47,8 @@ def change(version: int) -> Rewrap:
     return Rewrap(boxes, frozenset(), login, tag(version) * 2)
 
 
-async def _check(folder: Path, least: int) -> None:
+async def _check(folder: Path, least: int) -> int:
+    """All is of one version, at least this one: which."""
     store = await sql_store(folder)
     boxes = {box.name: box for box in await store.boxes(1)}
     (version,) = {box.version for box in boxes.values()}
@@ -54,6 +60,7 @@ async def _check(folder: Path, least: int) -> None:
     assert account.auth_hash.encode() == tag(version)
     assert await store.find_recovery(tag(version) * 2) == 1
     await store.close()
+    return version
 
 
 @pytest.mark.timeout(600)
@@ -67,3 +74,30 @@ async def test_the_account_key_is_replaced_whole_or_not(tmp_path: Path, kills: i
     for kill in range(kills):
         said = await killed_once(WRITER, tmp_path, 0.05 + 0.013 * kill)
         await _check(tmp_path, int(said.split(b"\n")[-2]))
+
+
+@pytest.mark.parametrize("calls", range(5))
+async def test_what_fails_in_the_middle_leaves_the_old_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Four boxes and the recovery login: whichever it is that fails."""
+    store = await sql_store(tmp_path)
+    await store.register(replace(new_account(), boxes=()), None)
+    await store.rewrap(1, change(1))
+    left = itertools.count(calls, -1)
+
+    def failing(statement: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: object) -> None:
+            if next(left) <= 0:
+                raise OperationalError("", {}, OSError("disk I/O error"))
+            statement(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("put_box", "set_recovery"):
+            patched.setattr(credential_rows, name, failing(getattr(credential_rows, name)))
+        with pytest.raises(StoreFailed):
+            await store.rewrap(1, change(2))
+    await store.close()
+    assert await _check(tmp_path, 1) == 1
