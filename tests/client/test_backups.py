@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -32,6 +34,7 @@ from e2email_client.unlock import Unlocked
 from e2email_crypto.backup import Mail
 from support import account_server
 from support.account_server import PASSPHRASE
+from support.cli_output import SPEC
 from support.machine import Machine
 
 NOW = 1_795_334_400
@@ -296,3 +299,36 @@ def test_no_words_where_there_is_no_terminal(machine: Machine) -> None:
         made, said = run(machine, *command)
         assert isinstance(made.exception, NoSecret)
         assert said is None
+
+
+def test_every_command_and_option_is_in_the_specification() -> None:
+    text = SPEC.read_text(encoding="utf-8")
+    context = click.Context(e2email_backup)
+    for name in e2email_backup.list_commands(context):
+        command = e2email_backup.get_command(context, name)
+        assert command is not None
+        assert f"\n### `e2email-backup {name}" in text
+        for option in command.params:
+            for word in option.opts:
+                assert not word.startswith("--") or f"`{word}" in text, f"{name} {word}"
+
+
+def documented(name: str) -> set[str]:
+    said = SPEC.read_text(encoding="utf-8").split(f"\n### `e2email-backup {name}", 1)[1]
+    said = said.split("\n### ", 1)[0].split("\nJSON:", 1)[1]
+    cells = re.findall(r"^\| (`[^|]*)\|", said, re.MULTILINE)
+    names = {one for cell in cells for one in re.findall(r"`([a-z_]+)`", cell)}
+    return names | set(re.findall(r'"([a-z_]+)"[,}\s]', said.split("\n\n|")[0]))
+
+
+def test_the_json_is_as_documented(machine: Machine, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for name, arguments in (
+        ("create", [file]),
+        ("verify", [file]),
+        ("paper", ["--pdf", tmp_path / "pdf"]),
+        ("split", [2, 3, tmp_path / "cards"]),
+        ("remind", []),
+    ):
+        _, said = run(machine, name, *arguments)
+        assert said.keys() == documented(name), name

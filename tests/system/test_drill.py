@@ -2,15 +2,19 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from e2email_client import custody
+from e2email_client.api import AccountApi, Login
 from e2email_client.changing import begin
 from e2email_client.owner import Passphrase
 from e2email_client.paths import Home
+from e2email_crypto import kdf, recovery
 from e2email_crypto.vault import Custody
+from e2email_protocol import account as messages
 from support.system import PARAMS, PASSPHRASE, Server, User
 
 MAIL = b"From: Carol <carol@example.net>\r\nSubject: number %d\r\n\r\nText %d\r\n"
@@ -60,6 +64,46 @@ def gran(house: Server, users, tmp_path: Path, request: pytest.FixtureRequest) -
         house.deliver(MAIL % (number, number), user.address)
     user.sync()
     return user
+
+
+def at_server(user: User) -> tuple[object, ...]:
+    """All that an owner can learn of what the server stores."""
+    unlocked = user.unlocked()
+    split = kdf.split(PASSPHRASE, PARAMS, user.address, unlocked.server.name)
+    api, login = AccountApi(unlocked.server), Login.afresh(user.address, split.auth)
+    kinds = {"account": messages.AccountInfo, "slots": messages.Slots,
+             "tokens": messages.Tokens, "statements": messages.Statements}  # fmt: skip
+    return tuple(api.call("GET", f"/v1/{name}", kind, login=login) for name, kind in kinds.items())
+
+
+def test_a_drill_changes_nothing(gran: User, tmp_path: Path) -> None:
+    sheet, words = tmp_path / "sheet", tmp_path / "words"
+    given(gran.backup("paper", "--text", sheet, "--json"))
+    words.write_text(words_on(sheet))
+    here = {path: path.read_bytes() for path in gran.folder.iterdir() if path.suffix != ".db"}
+    here = {path: octets for path, octets in here.items() if ".db" not in path.name}
+    before, inbox = at_server(gran), listed(gran)
+    drilled = given(gran.backup("drill", "--words-file", words, "--json"))
+    assert drilled["succeeded"]
+    after = at_server(gran)
+    # the day is noted in the shared state, and nowhere else
+    assert replace(after[0], state_version=before[0].state_version) == before[0]
+    assert after[1:] == before[1:]
+    assert listed(gran) == inbox
+    assert {path: path.read_bytes() for path in here} == here
+    # other words: said so, and nothing is noted
+    noted = after[0].state_version
+    words.write_text(" ".join(recovery.to_words(bytes(16))))
+    refused = gran.backup("drill", "--words-file", words)
+    assert refused.code == 4, refused.error
+    assert "does not know this address with these recovery words" in refused.error
+    assert at_server(gran)[0].state_version == noted
+
+
+def listed(user: User) -> object:
+    with user.server.imap(user) as client:
+        client.select("INBOX", readonly=True)
+        return client.uid("FETCH", "1:*", "(FLAGS EMAILID)")
 
 
 @pytest.mark.parametrize("kept", ["cautious", "paranoid"])
