@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from . import _rpgp, _sequoia, keytree, packets
 from .errors import BadKey, BadMessage, KeyRefused, Refusal, SignatureInvalid, TooLarge
+from .keytree import SUBKEY_BINDING, SUBKEY_REVOCATION
 
 # pysequoia is quadratic in unbound user ids: 64 KiB of them cost 0.16 s, 256 KiB 2.5 s; and 500
 # of 20 octets 2.5 s. Both caps hold before any library sees the octets.
@@ -150,8 +151,15 @@ def _known(primary: bytes) -> bool:
 
 
 def _own(primary: packets.Packet, packet: packets.Packet) -> bool:
-    """False for a certification that names another key: nothing here depends on one."""
-    return packet.tag != packets.SIGNATURE or keytree.claimed_by(primary, packet)
+    """False for a certification that names another key: nothing here depends on one.
+
+    Over a subkey nobody else signs anything, and the name may stand where anybody can change it: a
+    revocation must not be overlooked for that.
+    """
+    if packet.tag != packets.SIGNATURE or keytree.claimed_by(primary, packet):
+        return True
+    told = keytree.claims(packet)
+    return told is not None and told.kind in (SUBKEY_BINDING, SUBKEY_REVOCATION)
 
 
 def _weak_primary(primary: packets.KeyFacts) -> bool:

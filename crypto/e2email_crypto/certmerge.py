@@ -4,7 +4,7 @@ Only signatures that the primary key made, by arithmetic, are ever taken over fr
 so nobody but the key's owner can make a certificate grow, or lose a part of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from . import keytree, packets
@@ -32,7 +32,8 @@ def merge(old: bytes, new: bytes) -> bytes:
 
     Of `new`, third parties' certifications and what the primary key signed are taken, nothing
     else. Above the caps of a certificate (64 KiB, 64 packets) goes, in this order, what is not the
-    primary key's own, photographs, the oldest superseded self-signatures; never a revocation.
+    primary key's own, photographs, the oldest superseded self-signatures, revocations that nobody
+    can verify; never one that verifies.
     Raises OtherKey; KeyRefused for a certificate that cannot be read, or is too large even so.
     """
     first, second = (keytree.parts(_readable(cert)) for cert in (old, new))
@@ -57,13 +58,16 @@ def publishable(cert: bytes, address: str) -> bytes:
     """
     found = read_packets(cert)
     valid = examine(found, 0).user_ids
-    primary, *rest = keytree.parts(found)
-    kept = [_own_part(primary.packet, part) for part in rest if not _is_photograph(part)]
-    mine = [p for p in kept if p.is_subkey or (_text(p) in valid and names(_text(p), address))]
+    primary, *rest = _own_tree(keytree.parts(found))
+    mine = [
+        part
+        for part in rest
+        if part.is_subkey
+        or (part.is_user_id and _text(part) in valid and names(_text(part), address))
+    ]
     if not any(part.is_user_id for part in mine):
         raise BadKey("no valid user id of this address")
-    bound = [part for part in mine if part.signatures]
-    return keytree.raw([_own_part(primary.packet, primary), *bound])
+    return keytree.raw([primary, *mine])
 
 
 def minimal(cert: bytes, address: str, now: int) -> bytes:
@@ -100,9 +104,7 @@ def fitting(tree: list[Part]) -> list[Part]:
 
 def _ever_smaller(tree: list[Part]) -> Iterator[list[Part]]:
     yield tree
-    primary = tree[0]
-    own = [_own_part(primary.packet, part) for part in tree]
-    own = [part for part in own if part.signatures or part is own[0]]
+    own = _own_tree(tree)
     yield own
     own = [part for part in own if not _is_photograph(part)]
     yield own
@@ -112,6 +114,8 @@ def _ever_smaller(tree: list[Part]) -> Iterator[list[Part]]:
             for part in own
         ]
         yield own
+    # last: a genuine one may be among them, but anybody can make them, to leave no room
+    yield [_verified(own[0].packet, part) for part in own]
 
 
 def _too_large(tree: list[Part]) -> Refusal | None:
@@ -134,7 +138,7 @@ def _union(first: list[Part], second: list[Part]) -> list[Part]:
     primary = first[0].packet
     have = {(p.packet.tag, p.packet.body): at for at, p in enumerate(first)}
     merged, more = list(first), []
-    for part in second:
+    for part in _once(second):
         at = have.get((part.packet.tag, part.packet.body))
         if at is not None:
             merged[at] = merged[at].signed(*_news(primary, merged[at], part))
@@ -146,19 +150,66 @@ def _union(first: list[Part], second: list[Part]) -> list[Part]:
     return [*merged[:names_end], *named, *merged[names_end:], *subkeys]
 
 
+def _once(tree: Iterable[Part]) -> list[Part]:
+    """Each part once, with the signatures of all its copies."""
+    found: dict[tuple[int, bytes], Part] = {}
+    for part in tree:
+        key = part.packet.tag, part.packet.body
+        found[key] = found[key].signed(*part.signatures) if key in found else part
+    return list(found.values())
+
+
 def _news(primary: packets.Packet, old: Part, new: Part) -> list[packets.Packet]:
     """Signatures of `new` that `old` has not: the primary key's own, and other people's."""
-    known = {c.signed for s in old.signatures if (c := keytree.claims(s))}
-    fresh = [s for s in new.signatures if (c := keytree.claims(s)) and c.signed not in known]
-    mine = _own_part(primary, replace(new, signatures=tuple(fresh))).signatures
-    return [s for s in fresh if s in mine or not keytree.claimed_by(primary, s)]
+    have = {s.body for s in old.signatures}
+    fresh = replace(new, signatures=tuple(s for s in new.signatures if s.body not in have))
+    held = whole = _signed(old.signatures)
+    if held & _signed(fresh.signatures):
+        # Who changed the unhashed part of a copy can have made it void. It must not keep the whole
+        # one out.
+        whole = _signed(_verified(primary, old).signatures)
+    mine = [s for s in _verified(primary, fresh).signatures if not _signed([s]) & whole]
+    weak = [s for s in fresh.signatures if _weak_revocation(primary, s) and not _signed([s]) & held]
+    room = MAX_UNVERIFIED - sum(_weak_revocation(primary, s) for s in old.signatures)
+    others = [
+        s
+        for s in _distinct(fresh.signatures)
+        if not keytree.claimed_by(primary, s) and not _signed([s]) & held
+    ]
+    taken = {id(s) for s in (*mine, *others, *weak[: max(room, 0)])}
+    return [s for s in fresh.signatures if id(s) in taken]
+
+
+def _signed(signatures: Iterable[packets.Packet]) -> set[bytes]:
+    """What cannot be changed of each without making it another signature."""
+    return {c.signed for s in signatures if (c := keytree.claims(s))}
+
+
+def _distinct(signatures: Iterable[packets.Packet]) -> list[packets.Packet]:
+    """Without further copies of a signature that differ in their unhashed part."""
+    return list({c.signed: s for s in reversed([*signatures]) if (c := keytree.claims(s))}.values())
+
+
+def _own_tree(tree: list[Part]) -> list[Part]:
+    """The primary key, and what it signed; each part and signature once, nobody else's."""
+    own = [_own_part(tree[0].packet, part) for part in _once(tree)]
+    return [part for part in own if part.signatures or part is own[0]]
+
+
+def _verified(primary: packets.Packet, part: Part) -> Part:
+    """The part with the primary key's own signatures only, in their order, each once."""
+    good = {id(s) for s, _ in keytree.own(primary, part)}
+    good = {id(s) for s in _distinct(s for s in part.signatures if id(s) in good)}
+    return replace(part, signatures=tuple(s for s in part.signatures if id(s) in good))
 
 
 def _own_part(primary: packets.Packet, part: Part) -> Part:
-    """The part with the primary key's own signatures only, in their order."""
-    good = {id(s) for s, _ in keytree.own(primary, part)}
+    """As `_verified`, and a few revocations that nobody can verify, of what is the key's own."""
+    good = {id(s) for s in _verified(primary, part).signatures}
+    if not good and part.packet.tag != packets.PUBLIC_KEY:
+        return replace(part, signatures=())
     weak = [s for s in part.signatures if id(s) not in good and _weak_revocation(primary, s)]
-    good |= {id(s) for s in weak[:MAX_UNVERIFIED]}
+    good |= {id(s) for s in _distinct(weak)[:MAX_UNVERIFIED]}
     return replace(part, signatures=tuple(s for s in part.signatures if id(s) in good))
 
 
