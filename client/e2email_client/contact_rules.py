@@ -58,6 +58,7 @@ class Outcome:
 
 Changed = tuple[Contact, Outcome]
 DECIDED: Final = Outcome(Seen.DECIDED)
+OLD: Final = Outcome(Seen.OLD, fresh=False)
 
 
 class Why(StrEnum):
@@ -140,8 +141,8 @@ def _unusable(name: str, why: Refusal | None) -> str:
 
 def learn(contact: Contact, judged: Judged, source: Source, now: int) -> Changed:
     """A certificate that somebody or something gave for this address."""
-    if source is Source.AUTOCRYPT and now < _last(contact, source):
-        return contact, Outcome(Seen.OLD, judged.fingerprint, fresh=False)
+    if source is Source.AUTOCRYPT and older(contact, now):
+        return contact, OLD
     if judged.fingerprint in contact.known:
         return _again(contact, judged, source, now)
     if judged.fingerprint and judged.refusal is None and not judged.theirs:
@@ -155,11 +156,13 @@ def learn(contact: Contact, judged: Judged, source: Source, now: int) -> Changed
     return _weighed(contact.put(one), one, judged.refusal, now, new=True)
 
 
-def _last(contact: Contact, source: Source) -> int:
+def older(contact: Contact, date: int) -> bool:
+    """Whether a mail is older than one whose key was looked at; it changes nothing then."""
+    source = Source.AUTOCRYPT
     times = [
         one.sightings[source].last for one in contact.known.values() if source in one.sightings
     ]
-    return max(times, default=0)
+    return date < max(times, default=0)
 
 
 def _again(contact: Contact, judged: Judged, source: Source, now: int) -> Changed:

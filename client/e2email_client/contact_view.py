@@ -112,6 +112,8 @@ def _key_lines(one: dict[str, Any]) -> Iterator[str]:
     for source, at in one["seen"].items():
         dates = sorted({_day(at["first"]), _day(at["last"])})
         yield f"          seen in {_FROM[Source(source)]}, {' to '.join(dates)}"
+    if one["state"] == "new":
+        yield f"          its words: {' '.join(one['words'])}"
     if one["verified"]:
         yield f"          verified by {one['verified']['how']}, {_day(one['verified']['time'])}"
 

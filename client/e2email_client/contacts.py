@@ -85,8 +85,12 @@ class Contacts:
         LocalFault for an address of one's own, and where there is no room.
         """
         name = self.foreign(address)
-        judged = judge(certificate, name, now)
         at = now if seen is None else min(seen, now)
+        known = self.one(name) if source is Source.AUTOCRYPT else None
+        if known and contact_rules.older(known, at):
+            # a mailbox is opened from its newest mail on: all others come to here
+            return contact_rules.OLD
+        judged = judge(certificate, name, now)
         return self._change(
             name, lambda one: contact_rules.learn(one, judged, source, at), now, source
         )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2email_client import directory
+from e2email_client.certificate_files import certificates_in
 from e2email_client.contact import Source
 from e2email_client.contact_rules import Outcome, Seen
 from e2email_client.contacts import Contacts
 from e2email_client.failure import BadServer, Offline, Refused
-from e2email_client.certificate_files import certificates_in
 from e2email_client.wkd import Wkd
 
 if TYPE_CHECKING:

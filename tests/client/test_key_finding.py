@@ -12,12 +12,12 @@ import pytest
 import trustme
 
 from e2email_client import wkd
+from e2email_client.certificate_files import FILE_MAX, certificates_in, read_key_file
 from e2email_client.contact import Source
 from e2email_client.contact_rules import Seen
 from e2email_client.contacts import Contacts
 from e2email_client.failure import BadServer, LocalFault, Offline
 from e2email_client.finding import Finder
-from e2email_client.certificate_files import FILE_MAX, certificates_in, read_key_file
 from e2email_client.local.cache import open_state
 from e2email_client.local.learned import Learned
 from e2email_client.shared_state import SharedState

@@ -155,8 +155,8 @@ def _finder(unlocked: Unlocked, contacts: Contacts) -> Finder:
 
 def _found(finder: Finder, address: str, path: Path | None, source: str | None) -> Found:
     """Raises NotThere; where something was in the way, what that was."""
-    from e2email_client.contact import Source
     from e2email_client.certificate_files import read_key_file
+    from e2email_client.contact import Source
 
     now, faults = int(time.time()), list[str]()
     found: Found | None
