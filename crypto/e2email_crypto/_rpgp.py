@@ -162,6 +162,22 @@ class SecretKey:
         return bytes(_call(made.to_bytes))
 
 
+def encrypt_v1(plaintext: bytes, reduced: Sequence[bytes]) -> bytes:
+    """A binary SEIPD version 1 message to every subkey of every given reduced certificate.
+
+    Never compressed, never signed. Encrypts to whatever subkey it is given: reduced ones only.
+    """
+    return _call(_encrypt_v1, plaintext, reduced)
+
+
+def _encrypt_v1(plaintext: bytes, reduced: Sequence[bytes]) -> bytes:
+    message = composed.MessageBuilder.from_bytes("", plaintext).seipd_v1("aes256")
+    for cert in reduced:
+        for subkey in composed.SignedPublicKey.from_bytes(cert).public_subkeys:
+            message = message.encrypt_to_key(subkey)
+    return bytes(message.to_vec())
+
+
 def new_v6(user_id: str, created: int) -> bytes:
     """A secret key of version 6: Ed25519 certifies and signs, X25519 encrypts."""
     return _call(_new_v6, user_id, created)

@@ -1,8 +1,10 @@
 """Sealing: a binary OpenPGP message to recipients that passed the gate, and to nobody else."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from . import _sequoia, packets
+from . import _rpgp, _sequoia, keytree, packets
+from .cert import MAX_CERT_PACKETS
 from .errors import BadMessage, SealFailed
 from .gate import Recipient
 
@@ -19,10 +21,33 @@ def seal(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
     if not wanted:
         raise SealFailed("no recipient")
     try:
-        message = _sequoia.encrypt(plaintext, [r.reduced for r in recipients])
+        message = _encrypt(plaintext, recipients)
         named = packets.parse_message(message)
-    except (_sequoia.LibraryRefused, BadMessage):
+    except (_sequoia.LibraryRefused, _rpgp.LibraryRefused, BadMessage):
         raise SealFailed("the message could not be sealed") from None
     if named.key_ids != wanted:
         raise SealFailed("the sealed message names other keys than asked")
     return message
+
+
+def _encrypt(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
+    reduced = [r.reduced for r in recipients]
+    if any(map(_is_silent, reduced)):
+        return _rpgp.encrypt_v1(plaintext, reduced)
+    return _sequoia.encrypt(plaintext, reduced)
+
+
+@lru_cache(maxsize=_sequoia.PARSED_CERTS)
+def _is_silent(reduced: bytes) -> bool:
+    """Whether a version 4 certificate does not say which containers it reads.
+
+    pysequoia then makes a SEIPD version 2, which Thunderbird, whose keys are so, does not read.
+    """
+    primary, *rest = keytree.parts(packets.split(reduced, MAX_CERT_PACKETS))
+    told = (
+        claims.first(keytree.FEATURES)
+        for part in (primary, *rest)
+        if not part.is_subkey
+        for _, claims in keytree.own(primary.packet, part)
+    )
+    return primary.packet.body[0] == 4 and all(features is None for features in told)

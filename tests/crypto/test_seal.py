@@ -11,7 +11,8 @@ from e2email_crypto.gate import Recipient, recipient
 from e2email_crypto.keyedit import Identity, new_identity
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
-from support.forge import NOW, SOON, person
+from support import forge
+from support.forge import DAY, NOW, SOON, Forged, person
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +139,30 @@ def test_what_is_not_the_librarys_passes_through(
     monkeypatch.setattr(_sequoia.pysequoia, "encrypt", interrupted)
     with pytest.raises(error):
         seal(b"x", to)
+
+
+def silent() -> Forged:
+    """A key as Thunderbird makes them: nothing about which containers it reads."""
+    key = person()
+    over = key.primary.hashed() + b"\xb4" + len(key.user_id).to_bytes(4) + key.user_id
+    key.self_sig = forge.signature(key.primary, 0x13, over, forge.sub(27, b"\x03"))
+    return key
+
+
+def test_a_key_that_does_not_say_what_it_reads_gets_the_older_container() -> None:
+    key = silent()
+    message = seal(b"text", [recipient(key.cert, NOW)])
+    assert packets.parse_message(message).version == 1
+    with OpenWorker(key.tsk) as worker:
+        assert worker.open(message).plaintext == b"text"
+
+
+@pytest.mark.parametrize("profile", ["compat", "modern"])
+def test_and_so_do_all_who_are_sealed_to_with_it(profile) -> None:
+    key, other = silent(), new_identity("ann@example.org", "Ann", NOW - DAY, profile)
+    both = [recipient(key.cert, SOON), recipient(other.cert, SOON)]
+    for order in (both, both[::-1]):
+        message = seal(b"text", order)
+        for tsk in (key.tsk, other.tsk):
+            with OpenWorker(tsk) as worker:
+                assert worker.open(message).plaintext == b"text"
