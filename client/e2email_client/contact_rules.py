@@ -218,7 +218,7 @@ def follow(contact: Contact, chain: Chain, found: Collection[Judged], now: int) 
     if contact.pin is None:
         pinned = _pinned(contact, How.FIRST_USE, newest, chain.head, now)
         return pinned.told(now, Seen.PINNED, newest[0]), Outcome(Seen.PINNED, newest[0])
-    if contact.doubt and contact.doubt.head == chain.head:
+    if contact.doubt and contact.doubt.head == chain.head != contact.head:
         seen = Seen.CHANGED if contact.open_doubt else Seen.KNOWN
         return contact, Outcome(seen, newest[0], HISTORY[contact.doubt.cause], fresh=False)
     cause = _doubtful(contact, chain)

@@ -319,6 +319,17 @@ def test_a_history_that_does_not_continue_stops_encryption(contacts, pinned, sho
     assert usable(contacts) == sorted(shown.named[-1])
 
 
+def test_a_revocation_in_an_accepted_history_is_told(contacts):
+    follow(contacts, chain(1))
+    forced = chain(1, 2, forced=(1,))
+    follow(contacts, forced)
+    contacts.decide(BOB, partial(contact_rules.accept, now=NOW, fingerprint=None), NOW)
+    second = foreign(number=2)
+    revoked = keyedit.apply_revocation(second.cert, second.revocation)
+    assert contacts.follow(BOB, forced, [revoked], NOW).seen is Seen.REVOKED
+    assert usable(contacts) is Why.KEY
+
+
 def test_a_refused_history_does_not_ask_again_and_another_one_does(contacts):
     follow(contacts, chain(1))
     follow(contacts, chain(1, 2, forced=(1,)))
