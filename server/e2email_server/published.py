@@ -8,9 +8,9 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from e2email_crypto.cert import publishable
-from e2email_crypto.errors import BadKey, KeyRefused, StatementInvalid
-from e2email_crypto.statement import Entry, decode
+from e2email_crypto.cert import publishable, verify_signed_by
+from e2email_crypto.errors import BadKey, KeyRefused, SignatureInvalid, StatementInvalid
+from e2email_crypto.statement import ENTRIES_MAX, Entry, decode, signed_octets
 from e2email_crypto.statement import Statement as Stated
 from e2email_server.recipients import Recipients
 from e2email_server.store.api import Store
@@ -56,13 +56,16 @@ class Published:
         return await asyncio.to_thread(_publishable, listed.certificates, address)
 
     async def history(self, listed: Listed, address: str) -> list[bytes]:
-        """Those in use, as above, and all past ones: the signers of the key history.
+        """Those in use and all past ones: the signers of the key history.
 
-        Of a certificate without a user id of this account all are given: they are what binds it.
+        With the user ids of this account alone, where the signatures can still be verified then:
+        each is judged as of its own time, and a user id may be younger. Else whole.
         """
-        every = await self._store.certificates(listed.account.account_id)
-        names = (address, listed.account.address)
-        return await asyncio.to_thread(lambda: [_shown(one, names) for one in every])
+        number = listed.account.account_id
+        every = await self._store.certificates(number)
+        rows = await self._store.statements(number, 1, ENTRIES_MAX)
+        names = (listed.account.address, address)
+        return await asyncio.to_thread(_signers, every, [one.octets for one in rows], names)
 
 
 def _listed(row: Recipient, address: str) -> Listed | None:
@@ -79,12 +82,25 @@ def _listed(row: Recipient, address: str) -> Listed | None:
     return Listed(row.account, ordered, stated)
 
 
-def _shown(certificate: Certificate, addresses: tuple[str, ...]) -> bytes:
+def _signers(
+    certificates: list[Certificate], history: list[bytes], addresses: tuple[str, ...]
+) -> list[bytes]:
+    signed: dict[str, list[Entry]] = {}
+    for entry in map(Entry.decode, history):
+        signed.setdefault(entry.signer, []).append(entry)
+    return [_shown(one, signed.get(one.fingerprint, []), addresses) for one in certificates]
+
+
+def _shown(certificate: Certificate, signed: list[Entry], addresses: tuple[str, ...]) -> bytes:
+    """The first and the last of `signed` stand for those in between."""
     for address in addresses:
         try:
-            return publishable(certificate.octets, address)
-        except (BadKey, KeyRefused):
+            smaller = publishable(certificate.octets, address)
+            for entry in {id(one): one for one in (*signed[:1], *signed[-1:])}.values():
+                verify_signed_by(smaller, signed_octets(entry.statement), entry.signature)
+        except (BadKey, KeyRefused, SignatureInvalid):
             continue
+        return smaller
     return certificate.octets
 
 

@@ -96,7 +96,7 @@ async def test_an_alias_is_found_once_a_statement_names_it(running: Running) -> 
         found = await ask(running, address)
         texts = [p.body.decode() for p in split(found.certificates[0], 99) if p.tag == USER_ID]
         assert len(texts) == 1
-        assert address in texts[0]
+        assert ALICE in texts[0]
         assert await asyncio.to_thread(look_up, running.api, BOBS, address) is not None
 
 
@@ -151,3 +151,26 @@ async def test_a_server_that_leaves_a_signer_out_is_an_alarm(
     monkeypatch.setattr(running.store, "certificates", some)
     with pytest.raises(Alarm):
         await asyncio.to_thread(look_up, running.api, BOBS, ALICE)
+
+
+async def test_user_ids_are_left_out_only_where_the_history_verifies_without_them(
+    running: Running,
+) -> None:
+    """A key that came with a name of elsewhere, and got the account's own only later."""
+    home, now = "home@example.org", int(time.time())
+    came = keyedit.new_identity(home, "Home", now - 1000)
+    made = entry(before=(await history(running))[-1], certificates=(stated(came),))
+    account = await running.store.account(ALICE)
+    await running.accounts.publish(account, made, (came.cert,))
+    third = entry(before=made, signer=came, certificates=(stated(came),))
+    signed = int(time.time())
+    while (now := int(time.time())) <= signed:  # OpenPGP counts whole seconds
+        await asyncio.sleep(0.05)
+    later = keyedit.add_address(came.tsk, ALICE, "Alice", now)
+    await running.accounts.publish(account, third, (later.cert,))
+    found = await ask(running, ALICE)
+    names = [p.body for one in found.certificates for p in split(one, 99) if p.tag == USER_ID]
+    assert sum(ALICE.encode() in name for name in names) == 2
+    assert any(home.encode() in name for name in names)
+    listed = await asyncio.to_thread(look_up, running.api, BOBS, ALICE)
+    assert listed is not None

@@ -89,7 +89,7 @@ def test_the_hash(local: str, expected: str) -> None:
     [
         (f"/hu/{HASH}?l=alice", DOMAIN),
         (f"/hu/{HASH}?l=ALICE", f"{DOMAIN}:443".upper()),
-        (f"/hu/{HASH}?l=%61lice", DOMAIN),
+        (f"/hu/{HASH}?l=%61lice", f"{DOMAIN}."),
         (f"/hu/{HASH}", DOMAIN),  # some do not say whom they mean
         (f"/{DOMAIN}/hu/{HASH}?l=alice", HOSTS[1]),
         (f"/{DOMAIN}/hu/{HASH}", HOSTS[1]),

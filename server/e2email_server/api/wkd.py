@@ -105,7 +105,7 @@ def resources(keys: WebKeys) -> dict[str, Resource]:
 def _domain(request: Request) -> str:
     """Of the advanced method the path says it, of the direct one the name that was dialled."""
     named: str | None = request.path_params.get("domain")
-    return (named or request.url.hostname or "").lower()
+    return (named or request.url.hostname or "").lower().rstrip(".")
 
 
 def _nothing() -> Response:
