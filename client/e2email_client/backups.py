@@ -8,7 +8,7 @@ from pathlib import Path
 
 from e2email_client import backup_file, state_document
 from e2email_client.config import Settings
-from e2email_client.failure import Alarm, NotThere, WrongSecret
+from e2email_client.failure import Alarm, LocalFault, NotThere, WrongSecret
 from e2email_client.files import read_private
 from e2email_client.judge import judged
 from e2email_client.shared_state import SharedState
@@ -123,10 +123,22 @@ def _settings(unlocked: Unlocked) -> backup.Settings:
 
 
 def secret_of(unlocked: Unlocked) -> bytes:
-    """The recovery secret. NotThere for an account without one."""
-    if unlocked.vault.recovery is None:
-        raise NotThere("This account has no recovery words: e2email account recovery makes them.")
-    return unlocked.vault.recovery
+    """The recovery secret. NotThere for an account without one.
+
+    LocalFault where making a new one was cut off: its words might open nothing.
+    """
+    secret, settings = unlocked.vault.recovery, unlocked.settings
+    if secret is None:
+        raise NotThere(
+            "This account has no recovery words: e2email account recovery new makes them."
+        )
+    keys = recovery.split(secret, settings.address, settings.server_name)
+    if keys.public != unlocked.statement.recovery_key:
+        raise LocalFault(
+            "New recovery words were being made when it was cut off: run e2email account "
+            "recovery new."
+        )
+    return secret
 
 
 def for_paper(unlocked: Unlocked, now: int) -> bytes:

@@ -246,8 +246,8 @@ def _use(about: About, codes: bool) -> tuple[Block, ...]:
         "Type the command below. It asks for the words; type them in their order.",
         "Choose a new passphrase when it asks for one. The mail is fetched and can be read; "
         "mail programs such as Thunderbird get it from e2email-proxy.",
-        "If somebody may have seen the words, say `e2email key rotate` afterwards and print a new "
-        "sheet.",
+        "If somebody may have seen the words, make new ones (e2email account recovery new, then "
+        "e2email account rekey and e2email key rotate) and print a new sheet.",
     ]
     if codes:
         steps.insert(

@@ -94,6 +94,17 @@ def test_a_file_for_the_words_only(unlocked: Unlocked, tmp_path: Path) -> None:
         backups.open_by_passphrase(tmp_path / "backup", lambda _: PASSPHRASE)
 
 
+def test_words_that_may_not_be_in_force_are_not_written(unlocked: Unlocked, tmp_path) -> None:
+    for secret, fault, said in (
+        (bytes(16), LocalFault, "cut off"),
+        (None, NotThere, "no recovery words"),
+    ):
+        half = replace(unlocked, vault=replace(unlocked.vault, recovery=secret))
+        with pytest.raises(fault, match=said):
+            create(half, tmp_path / "backup")
+    assert not list(tmp_path.glob("*backup*"))
+
+
 def test_a_wrong_secret_is_not_called_damage(unlocked: Unlocked, tmp_path: Path) -> None:
     path = tmp_path / "backup"
     create(unlocked, path)

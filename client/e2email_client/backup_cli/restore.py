@@ -169,7 +169,8 @@ def _text(name: str, with_mail: Path | None) -> str:
     lines = [
         f"{name} is set up on this machine, with the new passphrase. Next: e2email sync",
         "Was a machine lost or stolen? e2email device list shows what may still log in.",
-        "May somebody have seen the words? Then: e2email key rotate, and a new sheet.",
+        "May somebody have seen the words? Make new ones: e2email account recovery new, then "
+        "e2email account rekey, e2email key rotate, and a new sheet.",
     ]
     if with_mail:
         lines.append(
