@@ -158,6 +158,39 @@ def test_a_swapped_key_is_a_changed_key_and_encrypts_nothing(
     assert usable(alice) == pinned
 
 
+def test_a_directory_that_denies_a_pinned_key_changes_nothing(
+    alice: User, bob: User, liar: Liar
+) -> None:
+    look(alice, alice.server.url)
+    pinned = usable(alice)
+    nothing = {"statements": [], "certificates": [], "in_use": []}
+    liar.lie = lambda what, answer: nothing if "directory" in what else answer
+    try:
+        with finder(alice, liar.url) as look_up:
+            assert look_up.in_directory(BOB, int(time.time())) is None
+    finally:
+        liar.lie = truth
+    assert usable(alice) == pinned
+
+
+def test_a_swapped_key_at_first_contact_is_found_by_the_words(
+    bob: User, house: Server, liar: Liar, tmp_path: Path
+) -> None:
+    carol = house.user("carol@example.test", tmp_path / "carol")
+    liar.lie = directory_of(bob, entry(BOB, identity(BOB, 7)))
+    try:
+        outcome = look(carol, liar.url)
+    finally:
+        liar.lie = truth
+    assert (outcome.seen, outcome.fingerprint) == (Seen.PINNED, identity(BOB, 7).fingerprint)
+    shown = carol.e2email("contact", "show", BOB, "--json").json
+    bob.e2email("contact", "add", carol.address)
+    assert shown["words"] != bob.e2email("contact", "show", carol.address, "--json").json["words"]
+    # and the true history, when it comes, is another one
+    assert look(carol, house.url).seen is Seen.CHANGED
+    assert usable(carol) is Why.HISTORY
+
+
 def test_a_history_that_does_not_verify_changes_nothing(alice: User, bob: User, liar: Liar) -> None:
     look(alice, alice.server.url)
     pinned = usable(alice)
