@@ -142,6 +142,7 @@ def test_from_three_of_five_shares(gran: User, house: Server, tmp_path: Path, ke
     assert clean.e2email("account", "custody", "--json").json["custody"] == kept
 
 
+@pytest.mark.slow
 def test_from_the_sheet_in_paranoid_custody(gran: User, house: Server, tmp_path: Path) -> None:
     paranoid(gran)
     sheet, words, codes = (tmp_path / name for name in ("sheet", "words", "codes"))
@@ -191,6 +192,7 @@ def test_from_a_file_when_the_server_is_gone(gran: User, tmp_path: Path) -> None
     assert secret.read_bytes().startswith(b"-----BEGIN PGP PRIVATE KEY BLOCK-----")
 
 
+@pytest.mark.slow
 def test_by_the_old_passphrase_of_a_file(gran: User, house: Server, tmp_path: Path) -> None:
     file, old = tmp_path / "backup", tmp_path / "old"
     given(gran.backup("create", file, "--json"))
