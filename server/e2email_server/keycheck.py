@@ -4,11 +4,12 @@ What passes here is what mail is sealed to, so a statement and its certificates 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from e2email_crypto import gate, statement
-from e2email_crypto.cert import examine, read_packets
-from e2email_crypto.errors import KeyRefused, Refusal, StatementInvalid
+from e2email_crypto.cert import examine, merge, read_packets
+from e2email_crypto.errors import KeyRefused, OtherKey, Refusal, StatementInvalid
 from e2email_protocol.sealed.record import Policy
 from e2email_server.store.types import Certificate, Statement
 
@@ -102,10 +103,18 @@ def _verified(
 ) -> statement.Statement:
     if before is None:
         return statement.verify_chain([entry], certificates, address)
-    # of a certificate that is here the stored form counts: it may be revoked
-    signers = [*certificates, *(one.octets for one in known)]
+    # of a certificate that is here the stored form counts, which may be revoked; and with it what
+    # the new form says, which may have made an expired key valid again
+    signers = [*certificates, *(_with_news(one.octets, certificates) for one in known)]
     accepted = {statement.Entry.decode(entry).digest} if forced else set[bytes]()
     return statement.verify_next(before.octets, entry, signers, address, accepted=accepted)
+
+
+def _with_news(stored: bytes, certificates: Sequence[bytes]) -> bytes:
+    for one in certificates:
+        with suppress(OtherKey, KeyRefused):  # refused: too large with both
+            return merge(stored, one)
+    return stored
 
 
 def _recipient(certificate: bytes, now: int) -> gate.Recipient:

@@ -109,6 +109,23 @@ async def test_extend_sets_and_lifts_an_expiry(first: Machine) -> None:
     assert key_facts.warning(first.unlocked.vault, now()) is None
 
 
+async def test_a_key_that_has_expired_is_extended(first: Machine) -> None:
+    old = sealed(first)
+    await first.change(lambda change: own_keys.extend(change, now() + 2, now()))
+    while (
+        key_facts.days_left(first.unlocked.vault, now()) is None or now() <= facts(first)[0].expires
+    ):
+        await asyncio.sleep(0.5)
+    assert "expired" in (key_facts.warning(first.unlocked.vault, now()) or "")
+    assert opens(first, old)
+    await first.change(lambda change: own_keys.extend(change, None, now()))
+    assert facts(first)[0].expires is None
+    assert opens(first, sealed(first))
+    known = History(first.unlocked)
+    await asyncio.to_thread(known.refresh)
+    assert not known.behind
+
+
 async def test_an_expiry_in_the_past_is_refused_and_changes_nothing(first: Machine) -> None:
     before = first.unlocked
     with pytest.raises(LocalFault, match="not a time to come"):
