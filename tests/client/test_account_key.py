@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,34 @@ async def test_words_that_are_not_in_force_are_not_shown(
     assert await first.change(recovery_in_force) == b"R" * 16
 
 
+def says(wrapped: bytes, generation: int) -> bytes:
+    """The slot with another generation written over its own, as anybody can who has it."""
+    body = wrapped[:11] + generation.to_bytes(8) + wrapped[19:-8]
+    return body + sha256(body).digest()[:8]
+
+
+@pytest.mark.parametrize("generation", [1, 2**63 - 1])
+async def test_a_generation_that_the_server_made_up_neither_ends_nor_turns_back_the_count(
+    running: Running, first: Machine, generation: int
+) -> None:
+    for text in (OTHER, PASSPHRASE, OTHER):
+        await first.change(lambda change, text=text: new_passphrase(change, text, cheap()))
+        first.passphrase = text
+    assert first.unlocked.settings.passphrase_generation == 4
+    make_up(running, "slot:passphrase", generation)
+    await asyncio.to_thread(recover, first.wish, first.unlocked.vault.recovery, NOW, cheap())
+    assert 4 < first.unlocked.settings.passphrase_generation <= 2**62 + 1
+    make_up(running, "slot:recovery", generation)
+    for _ in range(2):
+        await first.change(passphrase)
+        await first.change(words)
+
+
+def make_up(running: Running, name: str, generation: int) -> None:
+    stored = running.store._people[1].boxes
+    stored[name] = replace(stored[name], octets=says(stored[name].octets, generation))
+
+
 # --- the account key --------------------------------------------------------------------------
 
 
@@ -438,3 +467,34 @@ async def test_cut_off_on_the_way_back_to_cautious(
     assert first.unlocked.vault.identities == before.vault.identities
     await first.change(cautious)
     assert first.unlocked.vault.custody is Custody.CAUTIOUS
+
+
+@pytest.mark.slow
+async def test_a_recovery_that_is_cut_off_can_be_said_again(
+    running: Running, first: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = first.unlocked
+    assert here.vault.recovery is not None
+
+    async def until(machine: Machine, end: int) -> bool:
+        """Whether it came to its end."""
+        with monkeypatch.context() as patch:
+            steps = Steps(patch, end)
+            try:
+                await asyncio.to_thread(recover, machine.wish, here.vault.recovery, NOW, cheap())
+            except Crash:
+                assert steps.count == end + 1
+                return False
+        return True
+
+    for step in range(40):
+        clean = Machine(running, tmp_path / f"clean-{step}")
+        clean.passphrase = OTHER
+        done = await until(clean, step)
+        assert clean.paths.folder.exists() is done or clean.unlocked  # whole or not at all
+        if not clean.paths.folder.exists():
+            assert await until(clean, 1000)
+        assert clean.unlocked.vault == here.vault
+        if done:
+            break
+    assert step > 5

@@ -249,3 +249,13 @@ async def test_secrets_are_in_no_repr(first: Machine) -> None:
     for secret in (change.key.raw, change.vault.identities[0].tsk, change.vault.recovery):
         assert repr(secret)[2:-1] not in said
     assert change.login.header not in said
+
+
+async def test_what_a_kill_left_lying_about_is_in_nobodys_way(first: Machine, other: Any) -> None:
+    for folder in (first.paths.folder / ".change", first.paths.pending):
+        folder.mkdir()
+        (folder / "vault.box").write_bytes(b"half")
+    (first.paths.folder / ".vault.box.0123").write_bytes(b"half")
+    await first.change(lambda change: rotate(change, other))
+    assert first.unlocked.statement.fingerprints == {other.fingerprint}
+    assert not first.paths.pending.exists()

@@ -18,7 +18,7 @@ from e2email_client.stores import open_stores
 from e2email_crypto import pairing as message
 from e2email_protocol import account as messages
 from support.account_server import Running, account_server
-from support.owner import Machine
+from support.owner import Crash, Machine, Steps
 
 # the server judges by its own clock what is over
 LATER = message.LIFETIME + 1
@@ -137,6 +137,29 @@ async def test_an_offer_that_was_cut_off_can_be_made_again(
             with pytest.raises(Offline):
                 await offered(first)
     await taken(Machine(first.running, tmp_path / "two"), (await offered(first)).code)
+
+
+@pytest.mark.slow
+async def test_a_pairing_that_is_cut_off_leaves_nothing_or_all(
+    first: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(40):
+        offer = await offered(first)
+        new = Machine(first.running, tmp_path / f"new-{step}")
+        done = True
+        with monkeypatch.context() as patch:
+            Steps(patch, step)
+            try:
+                await taken(new, offer.code)
+            except Crash:
+                done = False
+        if not new.paths.folder.exists():
+            # what was fetched is gone: another offer
+            await taken(new, (await offered(first)).code)
+        assert new.unlocked.vault == first.unlocked.vault
+        if done:
+            break
+    assert step > 5
 
 
 # --- list and revoke --------------------------------------------------------------------------
