@@ -112,6 +112,11 @@ def test_ours_opens_in_gpg_what_the_sealed_face_serves(
     with_secret = ("--secret", "--export-passphrase-file", secret, "--out", file)
     ok(user.e2email("key", "export", *with_secret))
     assert user.e2email("key", "export", *with_secret).code == 9  # nothing is overwritten
+    shown = ok(user.e2email("key", "show", "--json")).json
+    assert (shown["role"], len(shown["words"])) == ("in use", 8)
+    page = ok(user.e2email("key", "show", shown["fingerprint"][-8:])).output.decode()
+    assert " ".join(shown["words"]) in page
+    assert "▀" in page
     public = ok(user.e2email("key", "export")).output
     revocation = ok(user.e2email("key", "export", "--revocation")).output
     with keyring() as other:
