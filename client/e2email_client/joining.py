@@ -133,27 +133,52 @@ def _under(
 def accept(wish: Wish, code: bytes, now: int) -> Done:
     """What another machine of the account made for this one: `e2email device pair` there.
 
-    Raises WrongSecret (no such pairing, or it was used), Alarm, Refused, Offline, LocalFault.
+    On a machine that has the account it brings what changed, without a passphrase. Raises
+    WrongSecret (no such pairing, or it was used), Alarm, Refused, Offline, LocalFault.
     """
     api = AccountApi(wish.server)
     info = api.info()
     paths = wish.home.account(wish.address)
-    if paths.settings.exists():
-        raise LocalFault(f"{wish.address} is already set up on this machine.")
-    gift = fetch_gift(api, wish.address, code, now)
-    base = first_settings(wish, info)
+    if not paths.settings.exists():
+        fetched, device = _given(api, info, first_settings(wish, info), None, code, now)
+        return settle(wish, api, fetched, now, device)
+    base = config.load(paths)
+    _same_server(wish, base.server_name)
+    with held(paths.change_lock):
+        staging.finish(paths)
+        fetched, device = _given(api, info, base, bytes.fromhex(base.arrival_key), code, now)
+        change = take(Known(paths, base), api, fetched, Passphrase(""), wish.keyring)
+        write_device(paths, change.key, device)
+        change, last = replace(change, device=device), change.statement
+    return Done(
+        change.settings, last.certificates[0].fingerprint, last.policy, change.unlocked, None
+    )
+
+
+def _given(
+    api: AccountApi,
+    info: messages.ServerInfo,
+    base: Settings,
+    pinned: bytes | None,
+    code: bytes,
+    now: int,
+) -> tuple[Fetched, ThisDevice]:
+    """What lies under the code, checked against the history that the server gives."""
+    gift = fetch_gift(api, base.address, code, now)
     login = Login.device(gift.device_token)
-    opened = Opened(login, gift.account_key, gift.slots[0], 0, 0)
-    box = gift.vault
-    with judged("The vault"):
-        vault = open_vault(box, gift.account_key, base)
+    vault = open_vault(gift.vault, gift.account_key, base)
+    with judged("The passphrase slot"):
+        header = slot.inspect(gift.slots[0], base.address, base.server_name)
+    if header.generation < base.passphrase_generation:
+        raise Alarm("The passphrase slot is older than what this device has seen.")
     entries = fetch_statements(api, login)
     check_follows(entries, gift.sequence, gift.head)
-    verify_history(entries, vault, wish.address)
-    check_arrival(vault.arrival_key, info)
+    check_seen(base, entries)
+    verify_history(entries, vault, base.address)
+    check_arrival(pinned or vault.arrival_key, info)
+    opened = Opened(login, gift.account_key, gift.slots[0], 0, header.generation)
     device = ThisDevice(gift.device_token, ArrivalKey(gift.device_seed))
-    fetched = Fetched(info, opened, vault, box, 0, entries)
-    return settle(wish, api, fetched, now, device)
+    return Fetched(info, opened, vault, gift.vault, 0, entries), device
 
 
 def accept_override(wish: Wish, digest: bytes, now: int) -> tuple[Done, Path]:

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from e2email_client import devices, pairing
+from e2email_client import custody, devices, pairing
 from e2email_client.api import AccountApi
 from e2email_client.changing import Change
-from e2email_client.failure import Alarm, LocalFault, NotThere, Offline, Refused, WrongSecret
+from e2email_client.failure import Alarm, NotThere, Offline, Refused, WrongSecret
 from e2email_client.joining import accept
 from e2email_client.pairing import Offer
 from e2email_client.shared_state import SharedState
 from e2email_client.stores import open_stores
+from e2email_crypto import kdf
 from e2email_crypto import pairing as message
+from e2email_crypto.vault import Custody
 from e2email_protocol import account as messages
-from support.account_server import Running, account_server
+from support.account_server import PASSPHRASE, Running, account_server
 from support.owner import Crash, Machine, Steps
 
 # the server judges by its own clock what is over
@@ -81,10 +83,18 @@ async def test_its_time_is_over(first: Machine, tmp_path: Path) -> None:
     assert not (tmp_path / "two").exists()
 
 
-async def test_a_machine_that_has_the_account(first: Machine) -> None:
-    offer = await offered(first)
-    with pytest.raises(LocalFault, match="already"):
-        await taken(first, offer.code)
+async def test_a_machine_that_has_the_account_gets_what_changed(
+    first: Machine, tmp_path: Path
+) -> None:
+    """In paranoid custody there is no other way."""
+    second = await Machine(first.running, tmp_path / "two").join()
+    secret = PASSPHRASE, kdf.Params.generate(kdf.T_MIN, kdf.M_KIB_MIN)
+    await first.change(lambda change: custody.move(change, Custody.PARANOID, *secret))
+    with pytest.raises(WrongSecret, match="setup --pair"):
+        await second.change(lambda _: None)
+    await taken(second, (await offered(first)).code)
+    assert second.unlocked.vault == first.unlocked.vault
+    await second.change(lambda _: None)
 
 
 def tampered(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
