@@ -66,7 +66,7 @@ def run(program: str, group: click.Group, arguments: list[str] | None = None) ->
 
 def _exit_code(program: str, action: Callable[[], object]) -> int:
     if sys.platform == "win32":
-        return _say(program, "Windows is not supported; use Linux, or WSL on Windows.", USAGE)
+        return _say(f"{program}: Windows is not supported; use Linux, or WSL on Windows.", USAGE)
     for stream in (sys.stdout, sys.stderr):
         # letters that the locale's charset lacks are shown as escapes, and are no error
         if isinstance(stream, io.TextIOWrapper):
@@ -76,12 +76,13 @@ def _exit_code(program: str, action: Callable[[], object]) -> int:
         result = action()
         code = result if isinstance(result, int) else 0
     except click.ClickException as fault:
-        fault.show()
-        code = fault.exit_code
+        shown = io.StringIO()
+        fault.show(shown)
+        code = _say(shown.getvalue().removesuffix("\n"), fault.exit_code)
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except ClientError as fault:
-        code = _say(program, str(fault), fault.exit_code)
+        code = _say(f"{program}: {fault}", fault.exit_code)
     except BrokenPipeError:
         # `e2email export | head`: what is still buffered has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,10 +93,12 @@ def _exit_code(program: str, action: Callable[[], object]) -> int:
         # the text of an unforeseen error may quote mail or secrets; its type does not
         kind = type(fault).__name__
         hint = f"set {DEBUG_VARIABLE}=1 to see where"
-        code = _say(program, f"Internal error ({kind}); {hint}.", INTERNAL_ERROR)
+        code = _say(f"{program}: Internal error ({kind}); {hint}.", INTERNAL_ERROR)
     return code
 
 
-def _say(program: str, sentence: str, code: int) -> int:
-    click.echo(f"{program}: {sentence}", err=True)
+def _say(sentence: str, code: int) -> int:
+    from e2email_client.console import say
+
+    say(sentence, err=True)
     return code

@@ -9,10 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2email_client.console import say
 from e2email_client.failure import LocalFault, NoSecret, WrongSecret
 
 # More than crypto accepts, so that its own text names the limit.
 READ_CAP = 4096
+# Who has chosen none by then wants to think about it first.
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,10 @@ class Source:
         """A passphrase about to be set: asked for twice, and not easily guessed. WrongSecret."""
         from e2email_client.strength import require  # a dictionary that other commands do without
 
-        chosen = self.written() if self.given else _ask(f"New passphrase for {address}: ")
+        if not self.given:
+            return _ask_new(address)
+        chosen = self.written()
         require(chosen, address)
-        if not self.given and _ask("The same again: ") != chosen:
-            raise WrongSecret("The two passphrases differ.")
         return chosen
 
     def written(self) -> str:
@@ -73,6 +76,24 @@ def _read(descriptor: int, name: str) -> str:
     if not text:
         raise NoSecret(f"{name} holds no secret.")
     return text
+
+
+def _ask_new(address: str) -> str:
+    """Asked again where it is too weak or the two differ: what else was typed is not lost."""
+    from e2email_client.strength import require
+
+    for left in reversed(range(TRIES)):
+        try:
+            chosen = _ask(f"New passphrase for {address}: ")
+            require(chosen, address)
+            if _ask("The same again: ") != chosen:
+                raise WrongSecret("The two passphrases differ.")
+            return chosen
+        except WrongSecret as fault:
+            if not left:
+                raise
+            say(f"{fault}\nOnce more.", err=True)
+    raise AssertionError("the last try returned or raised")
 
 
 def _ask(prompt: str) -> str:

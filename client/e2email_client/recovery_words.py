@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import click
 
+from e2email_client.console import say
 from e2email_client.failure import NoSecret, WrongSecret
 from e2email_client.passphrase import Source
 from e2email_crypto import pairing, recovery, shares, words
@@ -149,5 +150,5 @@ def _line(prompt: str) -> str:
 
 
 def _say(text: str, end: str = "\n") -> None:
-    click.echo(text, err=True, nl=False)
+    say(text, err=True, nl=False)
     click.echo(end, err=True, nl=False)

@@ -6,7 +6,8 @@ The second screen of a terminal (xterm's 1049) has no scrollback and is gone wit
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 
 import click
@@ -38,11 +39,18 @@ def show(pages: Sequence[Sequence[str]]) -> None:
     """Each until Enter is pressed. NoSecret where this is no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NoSecret("Words are shown on a terminal only; give --pdf or --text with a file.")
-    click.echo(_ENTER, nl=False)
-    try:
+    with second_screen():
         for number, one in enumerate(pages, 1):
             click.echo(_CLEAR + "\n".join(one))
             click.echo(f"{number} of {len(pages)}, Enter goes on, nothing stays here ", nl=False)
             sys.stdin.readline()
+
+
+@contextmanager
+def second_screen(*, err: bool = False) -> Iterator[None]:
+    """What is written within is gone afterwards, from the scrollback, too."""
+    click.echo(_ENTER + _CLEAR, nl=False, err=err)
+    try:
+        yield
     finally:
-        click.echo(_CLEAR + _LEAVE, nl=False)
+        click.echo(_CLEAR + _LEAVE, nl=False, err=err)

@@ -90,19 +90,6 @@ def test_a_new_one_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(prompts) == 2
 
 
-def test_a_typing_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, PHRASE, PHRASE + "x")
-    with pytest.raises(WrongSecret, match="differ"):
-        Source().new("a@b")
-
-
-def test_too_weak_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts = answers(monkeypatch, "short")
-    with pytest.raises(WrongSecret, match="too easy to guess"):
-        Source().new("a@b")
-    assert len(prompts) == 1
-
-
 ASKING = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # what a login shell does
@@ -127,3 +114,19 @@ def test_a_terminal_does_not_show_it() -> None:
     os.close(main)
     assert b"13 characters" in shown
     assert b"horse" not in shown
+
+
+def test_a_weak_or_mistyped_choice_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["password1", PHRASE, "0ther-one", PHRASE, PHRASE])
+    said: list[str] = []
+    monkeypatch.setattr(passphrase, "_ask", lambda _prompt: next(typed))
+    monkeypatch.setattr(passphrase, "say", lambda text, **_: said.append(text))
+    assert Source().new("a@b") == PHRASE
+    assert ["too easy" in one or "differ" in one for one in said] == [True, True]
+    assert not any("password1" in one or "0ther-one" in one for one in said)
+
+
+def test_asking_for_a_choice_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passphrase, "_ask", lambda _prompt: "password1")
+    with pytest.raises(WrongSecret):
+        Source().new("a@b")

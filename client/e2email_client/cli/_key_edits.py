@@ -16,6 +16,7 @@ from e2email_client.cli._key_text import as_json as json_of
 from e2email_client.cli._key_text import one_line
 from e2email_client.cli._options import Access, access_options, json_option, show
 from e2email_client.cli._secret import secret_options
+from e2email_client.console import say
 from e2email_client.failure import LocalFault, NoSecret, Refused
 
 if TYPE_CHECKING:
@@ -206,9 +207,7 @@ def revoke(access: Access, reason: str, fingerprint: str | None, as_json: bool) 
     with changing(access) as begun:
         wanted = begun.vault.identities[0].fingerprint
         if fingerprint is None:
-            click.echo(
-                f"The key {grouped(wanted)} will be revoked. This cannot be undone.", err=True
-            )
+            say(f"The key {grouped(wanted)} will be revoked. This cannot be undone.", err=True)
             fingerprint = click.prompt("Type its last eight digits to go on", err=True)
             meant = len(fingerprint.strip()) == 8 and wanted.endswith(fingerprint.strip().upper())
         else:

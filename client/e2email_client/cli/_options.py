@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2email_client.console import say
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths, Home, find_home
 
@@ -124,4 +125,7 @@ def limit_option(most: int) -> Callable[[Command], Command]:
 
 def show(answer: dict[str, Any], text: str, as_json: bool) -> None:
     """One answer: JSON on one line, or text for people."""
-    click.echo(json.dumps(answer) if as_json else text)
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        say(text)

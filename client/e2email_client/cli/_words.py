@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
+from e2email_client.console import say
 from e2email_client.failure import LocalFault
+from e2email_client.secret_screen import second_screen
 
 ASKED_BACK = 2  # who has these two on paper has the others
 WARNING = (
@@ -33,16 +35,26 @@ def show_words(words: Sequence[str]) -> None:
     """On a screen of their own, until two of them were typed back; then the screen is cleared."""
     places = sorted(secrets.SystemRandom().sample(range(len(words)), ASKED_BACK))
     while True:
-        click.clear()
-        click.echo(f"{WARNING}\n\n{numbered(words)}", err=True)
-        click.prompt(
-            "When all of them are on paper, press Enter", default="", show_default=False, err=True
-        )
-        click.clear()
+        _show(words, "When all of them are on paper, press Enter")
         if all(_asked(words[place], place + 1) for place in places):
             return
-        click.echo("That is another word. Compare what you wrote.", err=True)
+        say("That is another word. Compare what you wrote.", err=True)
         click.prompt("Press Enter", default="", show_default=False, err=True)
+
+
+def show_again(words: Sequence[str]) -> None:
+    """To a person, until Enter is pressed; to a pipe or file as lines."""
+    if at_terminal() and sys.stdout.isatty():
+        _show(words, "Enter goes on, nothing stays here")
+    else:
+        click.echo(numbered(words), nl=False)
+
+
+def _show(words: Sequence[str], prompt: str) -> None:
+    # not click.clear(): many terminals keep in their scrollback what that clears
+    with second_screen(err=True):
+        say(f"{WARNING}\n\n{numbered(words)}", err=True)
+        click.prompt(prompt, default="", show_default=False, err=True)
 
 
 def _asked(word: str, number: int) -> bool:

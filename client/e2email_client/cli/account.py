@@ -13,7 +13,8 @@ import click
 
 from e2email_client.cli._options import Access, access_options, json_option, show
 from e2email_client.cli._secret import secret_options
-from e2email_client.cli._words import at_terminal, numbered, show_words, write_words
+from e2email_client.cli._words import at_terminal, show_again, show_words, write_words
+from e2email_client.console import say
 from e2email_client.failure import LocalFault
 from e2email_client.passphrase import Source
 from e2email_protocol import account as messages
@@ -179,9 +180,9 @@ def recovery_show(access: Access, to: Path | None) -> None:
     words = recovery.to_words(secret)
     if to is not None:
         write_words(to, words)
-        click.echo(f"The words are in {to}.")
+        say(f"The words are in {to}.")
     else:
-        click.echo(numbered(words), nl=False)
+        show_again(words)
 
 
 @recovery_group.command("new")
@@ -203,7 +204,7 @@ def recovery_new(access: Access, to: Path | None) -> None:
         else:
             show_words(words)
         new_recovery(change, secret, int(time.time()))
-    click.echo(
+    say(
         "The new words are in force. Old sheets and shares open this account no more: destroy "
         "them. Backup files made before still open with the old words: make a new one."
     )

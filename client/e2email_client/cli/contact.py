@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from e2email_client.cli._options import Access, access_options, json_option, show
+from e2email_client.console import say
 from e2email_client.failure import (
     Alarm,
     BadServer,
@@ -271,7 +272,7 @@ def _asked(unlocked: Unlocked, contact: Contact) -> str:
 
     if not sys.stdin.isatty():
         raise click.UsageError("Give one of --accept, --keep and --distrust.")
-    click.echo("\n".join(contact_view.lines(_shown(unlocked, contact))), err=True)
+    say("\n".join(contact_view.lines(_shown(unlocked, contact))), err=True)
     kind = click.Choice(["accept", "keep", "distrust"])
     said: str = click.prompt(
         "The new key (accept), the pinned one (keep), none", type=kind, err=True

@@ -9,6 +9,7 @@ import click
 
 from e2email_client import clean
 from e2email_client.cli._options import Access, access_options, json_option, limit_option, show
+from e2email_client.console import say
 
 if TYPE_CHECKING:
     from e2email_client.local.cipher import Database
@@ -57,6 +58,6 @@ def _show_messages(cache: Database, mailbox: str, limit: int, as_json: bool) -> 
     facts = {"mailbox": box.name, "uidvalidity": box.uidvalidity, "total": count.messages}
     show_rows(rows, facts | {"unlisted": waiting}, as_json)
     if not count.messages:
-        click.echo(f"{clean.line(box.name)} is empty.", err=True)
+        say(f"{clean.line(box.name)} is empty.", err=True)
     elif waiting:
-        click.echo(f"{waiting} messages are not fetched yet: run e2email sync.", err=True)
+        say(f"{waiting} messages are not fetched yet: run e2email sync.", err=True)

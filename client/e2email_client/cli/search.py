@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from e2email_client.cli._options import Access, access_options, json_option, limit_option
+from e2email_client.console import say
 
 MANY = 2_000  # messages: indexing them takes longer than anybody waits without a word
 
@@ -34,7 +35,7 @@ def command(
         require_synced(cache)
         box = find_mailbox(cache, mailbox) if mailbox is not None else None
         if (waiting := unindexed(cache)) > MANY:
-            click.echo(f"Indexing {waiting} messages first.", err=True)
+            say(f"Indexing {waiting} messages first.", err=True)
         index_all(cache)
         rows = browse.search(cache, query, box.id if box else None, limit)
         within = [one for one in browse.counts(cache) if box is None or one.name == box.name]
@@ -43,6 +44,6 @@ def command(
     show_rows(rows, facts, as_json)
     if missing:
         # never a silently short list
-        click.echo(f"{missing} messages are not here and were not searched.", err=True)
+        say(f"{missing} messages are not here and were not searched.", err=True)
     elif not rows:
-        click.echo("Nothing found.", err=True)
+        say("Nothing found.", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2email_client.console import say
 from e2email_client.failure import ClientError
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths, Home, find_home
@@ -54,7 +55,7 @@ class Accounts:
 
 def name_failed(address: str, fault: ClientError) -> None:
     """The others go on without it."""
-    click.echo(f"e2email-proxy: {address} is left out: {fault}", err=True)
+    say(f"e2email-proxy: {address} is left out: {fault}", err=True)
 
 
 _OPTIONS = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from e2email_client.cli._options import json_option
+from e2email_client.console import say
 from e2email_client.proxy_cli._options import Accounts, accounts_options, config_of, name_failed
 from e2email_client.proxy_cli.settings import as_text
 
@@ -78,7 +79,7 @@ def command(
                 # what is no terminal may be a journal that keeps it
                 said = as_text(one, secret=sys.stdout.isatty())
                 between = "\n" if number and not as_json else ""
-                click.echo(between + (json.dumps(one.as_json()) if as_json else said))
+                say(between + (json.dumps(one.as_json()) if as_json else said))
             notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
@@ -101,7 +102,7 @@ def _certify(unlocked: list[Unlocked], config: Config) -> None:
     except Uncovered as fault:
         if not sys.stdin.isatty():
             raise
-        click.echo(
+        say(
             "The proxy's certificate will be made anew, for localhost and "
             f"{', '.join(fault.names)}. Every program must then be told to trust it again.",
             err=True,

@@ -1,0 +1,49 @@
+"""Sentences for the person at the terminal, broken between words."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+
+import click
+
+# Narrower than this nothing sensible can be set; wider lines are hard to read.
+NARROWEST, WIDEST = 20, 100
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """`text` on standard output or error: broken at words on a terminal, else as it is."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        text = broken(text, _width(stream.fileno()))
+    click.echo(text, err=err, nl=nl)
+
+
+def broken(text: str, width: int) -> str:
+    """Each line in lines of at most `width`, indented as it was.
+
+    A longer word stays whole: it may be a command, a path or a URL that somebody copies.
+    """
+    return "\n".join(
+        line if len(line) <= width else _line(line, width) for line in text.split("\n")
+    )
+
+
+def _line(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width(descriptor: int) -> int:
+    try:
+        columns = os.get_terminal_size(descriptor).columns or 80
+    except OSError:
+        columns = 80
+    return min(max(columns, NARROWEST), WIDEST)
