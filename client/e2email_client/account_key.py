@@ -160,7 +160,8 @@ def _recovery_slot(change: Change, key: AccountKey, secret: bytes) -> messages.S
     generation = 1
     if found is not None:
         with judged("The recovery slot"):
-            generation = slot.inspect(found.wrapped, account, server).generation + 1
+            told = slot.inspect(found.wrapped, account, server).generation
+        generation = slot.generation_after(told)
     wrap = recovery.split(secret, account, server).wrap
     made = slot.wrap(key, SlotKind.RECOVERY, wrap, account, server, generation=generation)
     return messages.Slot(RECOVERY, found.version + 1 if found else 1, made)

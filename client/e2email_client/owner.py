@@ -64,7 +64,7 @@ class Opened:
     key: AccountKey = field(repr=False)
     slot: bytes = field(repr=False)
     slot_version: int  # the server's count; 0: it stores none
-    generation: int  # of the passphrase slot that is in force; 0: not known
+    generation: int  # of the passphrase slot that is in force, or more than it
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,10 @@ def open_by_recovery(api: AccountApi, base: Settings, secret: bytes, saved: Save
     slots = {one.kind: one for one in _slots(api, login, "with these recovery words")}
     old = slots.get(PASSPHRASE)
     version = old.version if old else 0
-    generation = _generation(old.wrapped, base) if old else base.passphrase_generation
+    generation = base.passphrase_generation
+    if old is not None:  # the server's word: it must neither use up the numbers nor turn them back
+        told = slot.generation_after(_generation(old.wrapped, base)) - 1
+        generation = max(generation, told)
     spare = slots.get(RECOVERY)
     if spare is not None:
         try:

@@ -14,6 +14,8 @@ VERSION = 2  # 1 had no generation
 KEY_SIZE = 32
 SLOT_MAX = 4096  # octets; the longest names give 885
 GENERATION_MAX = 2**63 - 1  # what SQLite keeps as an integer
+# Who sends a slot that is not opened could say the greatest number, and none would be left.
+_BELIEVED_MAX = 2**62
 _KIND = b"S"
 
 
@@ -101,6 +103,11 @@ def unwrap(
     if header.generation < at_least:
         raise RolledBack(header.generation, at_least)
     return AccountKey(raw)
+
+
+def generation_after(told: int) -> int:
+    """The generation of a slot that replaces one which says `told` and was not opened."""
+    return min(told, _BELIEVED_MAX) + 1
 
 
 def _label(kind: SlotKind) -> bytes:

@@ -130,3 +130,8 @@ def test_misuse_is_a_value_error() -> None:
 def test_an_account_key_tells_nothing_in_its_repr() -> None:
     assert repr(KEY) == "AccountKey()"
     assert slot.AccountKey.generate() != slot.AccountKey.generate()
+
+
+def test_a_generation_nobody_proved_leaves_numbers_for_those_to_come() -> None:
+    assert slot.generation_after(1) == 2
+    assert slot.generation_after(slot.GENERATION_MAX) == 2**62 + 1
