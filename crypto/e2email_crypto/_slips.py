@@ -1,7 +1,7 @@
 """What a person probably mistyped: the one slip after which the checksum of a set of words fits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import _spelling
 
@@ -35,7 +35,7 @@ class Slip:
     """Why typed words are not right: `cause` quotes none of them, `advice` does."""
 
     cause: str
-    advice: tuple[str, ...]
+    advice: tuple[str, ...] = field(repr=False)
     positions: tuple[int, ...] = ()
 
 

@@ -14,10 +14,14 @@ def export_secret(tsk: bytes, passphrase: str, now: int) -> bytes:
     A version 4 key as gpg 2.2 and Thunderbird read it, a version 6 key as RFC 9580 programs do.
     What is written is read again before it is given out. Raises BadKey; ValueError without one.
     """
-    if not passphrase:
+    try:
+        secret = passphrase.encode()
+    except UnicodeEncodeError:  # it quotes what it could not encode
+        raise ValueError("not a passphrase: octets that are no text") from None
+    if not secret:
         raise ValueError("no passphrase")
     key = ownkey.read(tsk, now)
-    locked = keytree.raw(_locked(part, passphrase.encode()) for part in key.parts)
+    locked = keytree.raw(_locked(part, secret) for part in key.parts)
     again = packets.split(keyimport.read_secret(locked, passphrase, now).tsk, MAX_CERT_PACKETS)
     mine = packets.split(tsk, MAX_CERT_PACKETS)
     if [(p.tag, p.body) for p in again] != [(p.tag, p.body) for p in mine]:

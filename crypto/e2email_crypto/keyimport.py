@@ -66,13 +66,20 @@ def read_secret(data: bytes, passphrase: str | None, now: int) -> Imported:
     own = _within_caps(keytree.parts(_packets(octets)))
     public = keytree.raw(ownkey.published(own))
     spare = _judge(public, now)
-    secret = None if passphrase is None else passphrase.encode()
+    secret = None if passphrase is None else _typed(passphrase)
     opened = [_opened(part, secret, spare) for part in own]
     if None in opened:
         raise _why_not(own, opened, octets, data)
     key = ownkey.taken_apart([part for part in opened if part], now)
     keyproof.works(key)
     return _imported(key)
+
+
+def _typed(passphrase: str) -> bytes:
+    try:
+        return passphrase.encode()
+    except UnicodeEncodeError:  # it quotes what it could not encode
+        raise WrongSecret("not a passphrase: octets that are no text") from None
 
 
 def _octets(data: bytes) -> bytes:

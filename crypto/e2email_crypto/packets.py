@@ -6,7 +6,7 @@ in one bounded pass over bytes; what it does not understand it refuses (RFC 9580
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import BadMessage, TooLarge
 
@@ -33,8 +33,8 @@ class Packet:
     """One packet of a certificate: its type, its octets with header, its body."""
 
     tag: int
-    raw: bytes
-    body: bytes
+    raw: bytes = field(repr=False)  # of a secret key, perhaps
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

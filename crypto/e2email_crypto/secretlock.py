@@ -115,8 +115,8 @@ def _derive(specifier: bytes, passphrase: bytes, size: int) -> bytes:
 def _iterated(name: str, seed: bytes, count: int, size: int) -> bytes:
     """RFC 9580, 3.7.1.1 to 3.7.1.3: `count` octets of the repeated seed, at least one of them."""
     count = max(count, len(seed))
-    block = seed * (65536 // len(seed) + 1)
-    whole, left = divmod(count, len(block))
+    block = seed * (65536 // max(len(seed), 1) + 1)
+    whole, left = divmod(count, max(len(block), 1))  # an empty passphrase and no salt: no seed
     made, contexts = b"", 0
     while len(made) < size:
         # MD5 and SHA-1 are what old files have

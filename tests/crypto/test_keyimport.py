@@ -227,6 +227,25 @@ def test_protections_of_older_programs(usage: int, cipher: int, specifier: bytes
         read_secret(octets, "wrong", NOW)
 
 
+def test_no_salt_and_an_empty_passphrase() -> None:
+    octets = person().tsk
+    for tag in (5, 7):
+        octets = changed(octets, tag, lambda p: lock_as(p, 254, 9, b"\0\x08"))
+    with pytest.raises(WrongSecret):
+        read_secret(octets, "", NOW)
+
+
+def test_a_passphrase_that_is_no_text_is_in_no_error() -> None:
+    octets = person().tsk
+    with pytest.raises(ValueError, match="no text") as caught:
+        export_secret(octets, "canary\udc80", NOW)
+    assert "canary" not in repr(caught.value)
+    with pytest.raises(WrongSecret) as wrong:
+        read_secret(locked(octets), "canary\udc80", NOW)
+    assert "canary" not in repr(wrong.value)
+    assert wrong.value.__suppress_context__
+
+
 def with_head(octets: bytes, head: bytes) -> bytes:
     """Both secrets under a protection that begins with these octets."""
     for tag in (5, 7):
@@ -393,3 +412,6 @@ def test_reprs_tell_no_secret() -> None:
     secret = secretpacket.parse(packets_of(got.tsk)[0])
     assert repr(got.tsk) not in repr(got)
     assert "rest" not in repr(secret)
+    whole = packets_of(got.tsk)
+    assert repr(whole[0].raw[-9:])[2:-1] not in repr(whole)
+    assert "raw" not in repr(whole)

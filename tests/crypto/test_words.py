@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from e2email_crypto import _spelling, errors, recovery, words
+from e2email_crypto import _slips, _spelling, errors, recovery, words
 from e2email_crypto._wordlist import INDEX, WORDS
 
 SECRET = bytes(range(16))
@@ -154,6 +154,7 @@ def test_no_word_is_in_an_error_but_in_its_advice() -> None:
         assert not any(word in said for word in [*GOOD, "liqr", "zebra"])
         assert "word" in said
     assert "liqr" not in repr(_spelling.Stranger(1, "liqr", ("liar",)))
+    assert "liqr" not in repr(_slips.Slip("cause", ("word 1, “liqr”, is not in the list",)))
 
 
 def test_what_was_typed_is_shown_without_what_moves_a_terminal() -> None:
