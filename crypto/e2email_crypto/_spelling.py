@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 WORDS_MAX = 200  # far above any set of words: beyond it nothing is looked at
 WORD_MAX = 20  # letters; no listed word has more than eight, so nothing longer is a misspelt one
 NEAREST_MAX = 3
+STRANGERS_MAX = 20  # unlisted words that are looked for: each takes some 50 ms
 _UNIQUE = 4  # letters that no two words of a list begin with
 _FAR = 3  # letters wrong from which on two words of eight are rather unlike
 
@@ -58,9 +59,12 @@ def strangers(
     typed: Sequence[str], places: Sequence[int | None], index: Mapping[str, int]
 ) -> tuple[Stranger, ...]:
     return tuple(
-        Stranger(at, shown(word), nearest(word, index))
-        for at, (word, place) in enumerate(zip(typed, places, strict=True), 1)
-        if place is None
+        Stranger(at, shown(word), nearest(word, index) if number < STRANGERS_MAX else ())
+        for number, (at, word) in enumerate(
+            (at, word)
+            for at, (word, place) in enumerate(zip(typed, places, strict=True), 1)
+            if place is None
+        )
     )
 
 

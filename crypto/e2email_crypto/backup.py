@@ -72,7 +72,7 @@ def write(
 
     Raises ValueError where `open` would not give the same back; for a mail, when it comes.
     """
-    names = _wire.name(account), _wire.name(server_name)
+    names = _name(account), _name(server_name)
     kinds = [slot.inspect(one, account, server_name).kind for one in slots]
     if SlotKind.RECOVERY not in kinds or len({*kinds} & _KINDS) != len(kinds):
         raise ValueError("a backup has a slot of recovery and perhaps one of the passphrase")
@@ -194,7 +194,7 @@ def _head(front: bytes) -> tuple[Head, _wire.Reader]:
         raise Damaged("a value outside its limits")
     try:
         names = account.decode(), server_name.decode()
-        if (_wire.name(names[0]), _wire.name(names[1])) != (account, server_name):
+        if (_name(names[0]), _name(names[1])) != (account, server_name):
             raise ValueError
     except ValueError:
         raise Damaged("a name is not in normal form") from None
@@ -204,6 +204,13 @@ def _head(front: bytes) -> tuple[Head, _wire.Reader]:
         raise Damaged("slots that do not belong here")
     reader.number(4)
     return Head(*names, created, bool(mail), slots), reader
+
+
+def _name(text: str) -> bytes:
+    """ValueError also for what is not to be put on a terminal: anybody can write a file's head."""
+    if not text.isprintable():
+        raise ValueError("a name that is not printable")
+    return _wire.name(text)
 
 
 def _until_digest(front: bytes, source: Pieces) -> Iterator[bytes]:

@@ -149,6 +149,23 @@ def test_an_account_put_on_from_another_file() -> None:
         backup.read_head([front])
 
 
+@pytest.mark.parametrize("name", ["alice\x1b[2J", "alice\n", "alice\u202e", "\udc80"])
+def test_a_name_that_would_act_on_a_terminal_is_no_name(name: str) -> None:
+    with pytest.raises(ValueError):
+        backup.write(KEY, name, NAMES[1], NOW, [], CONTENT)
+    if name.encode(errors="replace").endswith(b"?"):
+        return
+    names = name, NAMES[1]
+    made = slot.wrap(KEY, SlotKind.RECOVERY, WRAP, *names, generation=1)
+    header = _wire.head(b"K", 1) + bytes([0]) + NOW.to_bytes(8)
+    header += _wire.pack(*map(_wire.name, names)) + b"\1" + _wire.pack(made)
+    payload = backup._backup_content.encode(CONTENT)
+    header += (len(payload) + backup._box.EXTRA).to_bytes(4)
+    front = backup._box.seal(KEY.raw, backup._LABEL, header, payload)
+    with pytest.raises(errors.Damaged, match="normal form"):
+        backup.read_head([front])
+
+
 def test_the_mail_of_another_backup_does_not_fit() -> None:
     other = written(MAILS[:1])
     mixed = redigested(FILE[:FRONT] + other[FRONT:])

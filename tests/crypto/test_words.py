@@ -154,6 +154,8 @@ def test_no_word_is_in_an_error_but_in_its_advice() -> None:
         assert not any(word in said for word in [*GOOD, "liqr", "zebra"])
         assert "word" in said
     assert "liqr" not in repr(_spelling.Stranger(1, "liqr", ("liar",)))
+    far = _spelling.strangers(["abandin"] * 25, [None] * 25, INDEX)
+    assert [bool(one.nearest) for one in far] == [True] * 20 + [False] * 5
     assert "liqr" not in repr(_slips.Slip("cause", ("word 1, “liqr”, is not in the list",)))
 
 
