@@ -23,6 +23,7 @@ from .keytree import CERTIFICATIONS, DIRECT, REVOCATIONS, SUBKEY_BINDING, Part
 # rpgp does not verify some signatures over SHA-1, and a revocation must not be lost for that. More
 # than a few nobody makes.
 MAX_UNVERIFIED = 4
+SIGNATURE = 1280  # octets of one by RSA-8192, the longest that edits add
 _WEAK_HASHES = frozenset({1, 2, 3})  # RFC 9580, 9.5: MD5, SHA-1, RIPEMD-160
 assert len(_WEAK_HASHES) == len(BAD_HASHES - {"none"})
 
@@ -58,7 +59,7 @@ def publishable(cert: bytes, address: str) -> bytes:
     """
     found = read_packets(cert)
     valid = examine(found, 0).user_ids
-    primary, *rest = _own_tree(keytree.parts(found))
+    primary, *rest = own_tree(keytree.parts(found))
     mine = [
         part
         for part in rest
@@ -89,22 +90,22 @@ def minimal(cert: bytes, address: str, now: int) -> bytes:
     return keytree.raw(_newest_only(primary.packet, part) for part in (primary, user_id, *alive))
 
 
-def fitting(tree: list[Part]) -> list[Part]:
+def fitting(tree: list[Part], room: int = 0) -> list[Part]:
     """The parts of a certificate within its caps; the same list if they are.
 
-    Raises KeyRefused(TOO_BIG, TOO_MANY_PACKETS).
+    `room` is for so many more signatures. Raises KeyRefused(TOO_BIG, TOO_MANY_PACKETS).
     """
     for smaller in _ever_smaller(tree):
-        if _too_large(smaller) is None:
+        if too_large(smaller, room) is None:
             return smaller
-    refusal = _too_large(smaller)
+    refusal = too_large(smaller, room)
     assert refusal is not None
     raise KeyRefused(refusal)
 
 
 def _ever_smaller(tree: list[Part]) -> Iterator[list[Part]]:
     yield tree
-    own = _own_tree(tree)
+    own = own_tree(tree)
     yield own
     own = [part for part in own if not _is_photograph(part)]
     yield own
@@ -118,10 +119,11 @@ def _ever_smaller(tree: list[Part]) -> Iterator[list[Part]]:
     yield [_verified(own[0].packet, part) for part in own]
 
 
-def _too_large(tree: list[Part]) -> Refusal | None:
-    if sum(1 + len(part.signatures) for part in tree) > MAX_CERT_PACKETS:
+def too_large(tree: list[Part], room: int = 0) -> Refusal | None:
+    """What is too much of the parts of a certificate with `room` more signatures."""
+    if sum(1 + len(part.signatures) for part in tree) > MAX_CERT_PACKETS - room:
         return Refusal.TOO_MANY_PACKETS
-    return Refusal.TOO_BIG if len(keytree.raw(tree)) > MAX_CERT else None
+    return Refusal.TOO_BIG if len(keytree.raw(tree)) > MAX_CERT - room * SIGNATURE else None
 
 
 def _superseded(tree: list[Part]) -> list[packets.Packet]:
@@ -190,7 +192,7 @@ def _distinct(signatures: Iterable[packets.Packet]) -> list[packets.Packet]:
     return list({c.signed: s for s in reversed([*signatures]) if (c := keytree.claims(s))}.values())
 
 
-def _own_tree(tree: list[Part]) -> list[Part]:
+def own_tree(tree: list[Part]) -> list[Part]:
     """The primary key, and what it signed; each part and signature once, nobody else's."""
     own = [_own_part(tree[0].packet, part) for part in _once(tree)]
     return [part for part in own if part.signatures or part is own[0]]

@@ -153,7 +153,7 @@ def revoke(tsk: bytes, reason: Reason, now: int) -> Edited:
     made = identity.revocation(key, bytes([reason.value]))
     keyproof.revokes(key, made)
     primary, *rest = key.parts
-    return keyproof.proved(key, key.changed([primary.signed(made), *rest]))
+    return keyproof.proved(key, key.changed([primary.signed(made), *rest]), room=0)
 
 
 def apply_revocation(cert: bytes, revocation: bytes) -> bytes:

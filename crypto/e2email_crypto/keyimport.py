@@ -26,6 +26,7 @@ from .keytree import Part
 
 MAX_FILE = 1024 * 1024  # octets; a key that hundreds have certified has some hundred KiB
 MAX_PACKETS = 2000  # what is above the caps of a certificate is left out, never read by a library
+EDITS_ROOM = 24  # signatures: a rotation and an extension a year for some years
 
 _BEGIN, _END = (b"-----%s PGP PRIVATE KEY BLOCK-----" % edge for edge in (b"BEGIN", b"END"))
 _KIND = b"PRIVATE KEY BLOCK"
@@ -121,9 +122,10 @@ def _packets(octets: bytes) -> list[packets.Packet]:
 
 
 def _within_caps(own: list[Part]) -> list[Part]:
-    """Without what others certified, and photographs, where there is too much of it."""
+    """Without what others certified, and photographs, where it would leave no room for edits."""
     public = ownkey.published(own)
-    kept = certmerge.fitting(public)
+    roomy = certmerge.too_large(public, EDITS_ROOM) is None
+    kept = certmerge.fitting(public if roomy else certmerge.own_tree(public), keyproof.LAST_ROOM)
     if kept is public:
         return own
     secret = {p.packet.raw: mine.packet for p, mine in zip(public, own, strict=True)}

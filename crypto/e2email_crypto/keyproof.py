@@ -8,7 +8,7 @@ sealed to it, whatever its state, by the libraries that will do so later.
 import time
 from dataclasses import dataclass
 
-from . import _rpgp, gate, keytree, ownkey, packets, seal, secretpacket
+from . import _rpgp, certmerge, gate, keytree, ownkey, packets, seal, secretpacket
 from .cert import ENCRYPTING, verify_signed_by
 from .errors import BadKey, KeyRefused, Refusal, SealFailed, SignatureInvalid
 from .keytree import FLAGS, POSITIVE, SUBKEY_BINDING, Part
@@ -17,6 +17,7 @@ from .selfsig import Signer, of_key, of_user_id
 
 CERTIFY_SIGN, ENCRYPT = b"\x03", b"\x0c"  # RFC 9580, 5.2.3.29
 _PROBE = b"probe"
+LAST_ROOM = 1  # signatures that every key has room for: its revocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,13 @@ def not_revoked(key: OwnKey) -> None:
         raise KeyRefused(Refusal.REVOKED)
 
 
-def proved(before: OwnKey, after: OwnKey) -> Edited:
-    """The edited key; BadKey unless it has all that it had, and works."""
+def proved(before: OwnKey, after: OwnKey, room: int = LAST_ROOM) -> Edited:
+    """The edited key; BadKey unless it has all that it had, and works.
+
+    KeyRefused(TOO_BIG, TOO_MANY_PACKETS) where it could not be revoked any more.
+    """
+    if refusal := certmerge.too_large(after.public, room):
+        raise KeyRefused(refusal)
     if after.info.forged and not before.info.forged:
         raise BadKey("an edit that the libraries do not accept")
     kept(before, after)

@@ -25,7 +25,14 @@ from e2email_crypto.errors import (
     WrongSecret,
 )  # fmt: skip
 from e2email_crypto.gate import recipient
-from e2email_crypto.keyedit import export_secret, extend, new_identity, rotate_encryption
+from e2email_crypto.keyedit import (
+    Reason,
+    export_secret,
+    extend,
+    new_identity,
+    revoke,
+    rotate_encryption,
+)  # fmt: skip
 from e2email_crypto.keyimport import Imported, read_secret
 from e2email_crypto.open import OpenWorker
 from e2email_crypto.seal import seal
@@ -365,6 +372,25 @@ def test_weak_and_young_and_unsigned_keys_are_named() -> None:
 def test_files_above_the_limits() -> None:
     assert refusal(b"\xc5" + b"\0" * 1024 * 1024) is Refusal.TOO_BIG
     assert refusal(person().tsk + forge.packet(10, b"PGP") * 2000) is Refusal.TOO_MANY_PACKETS
+
+
+def test_what_is_taken_over_has_room_for_edits_and_every_key_for_its_revocation() -> None:
+    key = person()
+    over = key.primary.hashed() + b"\xb4" + len(key.user_id).to_bytes(4) + key.user_id
+    own = forge.self_signature(key.primary, key.user_id)
+    friends = [forge.signature(Ed25519(), 0x10, over) for _ in range(59)]
+    for count, left in ((35, 35), (36, 0), (59, 0)):
+        key.self_sig = own + b"".join(friends[:count])
+        taken = read_secret(key.tsk, None, NOW).tsk
+        assert len(packets_of(taken)) == 5 + left
+    tsk, edits = taken, 0
+    with pytest.raises(KeyRefused) as caught:
+        while True:
+            tsk = rotate_encryption(tsk, NOW - DAY + edits).tsk
+            edits += 1
+    assert caught.value.reason is Refusal.TOO_MANY_PACKETS
+    assert edits > 10
+    assert inspect_cert(revoke(tsk, Reason.COMPROMISED, NOW).cert, NOW).revoked
 
 
 def test_what_others_certified_is_left_out_where_there_is_too_much(
