@@ -25,12 +25,13 @@ NAME_MAX: Final = messages.NAME_CAP
 @dataclass(frozen=True, slots=True)
 class Device:
     """One machine. `key`: key id of what it signs with, None where it was never noted; `token_id`:
-    of its login, None where that is gone; `since`: seconds since 1970."""
+    of its login, None where that is gone; `since`: seconds, `used` (the login): days since 1970."""
 
     name: str
     key: str | None
     token_id: str | None
     since: int | None
+    used: int | None  # None: never, or the login is gone
     this: bool
 
 
@@ -51,11 +52,16 @@ def every(
         login = logins.pop(token, None) if token else None
         name = login.name if login else name or "(a machine without a login)"
         found.append(
-            Device(name, key, login.id if login else None, login.created if login else since,
-                   key == own)
-        )  # fmt: skip
-    found += [Device(one.name, None, one.id, one.created, False) for one in logins.values()]
+            _with_login(login, name, key, key == own)
+            if login
+            else Device(name, key, None, since, None, key == own)
+        )
+    found += [_with_login(one, one.name, None, False) for one in logins.values()]
     return found
+
+
+def _with_login(login: messages.TokenInfo, name: str, key: str | None, this: bool) -> Device:
+    return Device(name, key, login.id, login.created, login.used or None, this)
 
 
 def _noted(value: Any) -> tuple[str | None, str | None, int | None]:

@@ -339,13 +339,14 @@ class NewToken(Form):
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo(Form):
-    """A token without its secret; `created` in seconds since 1970."""
+    """A token without its secret; `created` in seconds, `used` in days since 1970 (0: never)."""
 
     id: str = member(IDENTIFIER)
     kind: str = member(Text(8))
     name: str = member(Text(NAME_CAP))
     scopes: tuple[str, ...] = member(Many(Text(8), len(SCOPES)))
     created: int = member(Integer())
+    used: int = member(Integer())
 
 
 @dataclass(frozen=True, slots=True)

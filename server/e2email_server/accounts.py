@@ -198,6 +198,7 @@ class Accounts(AccountKeys, AccountBoxes):
                     one.name,
                     tuple(sorted(one.scopes)),
                     one.created,
+                    one.last_used_day,
                 )
                 for one in found
             )

@@ -1,6 +1,7 @@
 """`e2email setup, account, device` as they are called: what they ask, write, refuse and say."""
 
 import asyncio
+import datetime as dt
 import json
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -257,8 +258,11 @@ async def test_pair_list_and_revoke(
     running: Running, first: Machine, tmp_path: Path, secret: Callable[[str], str]
 ) -> None:
     by = ["--passphrase-file", secret(PASSPHRASE)]
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     offer = await done(first.home, "device", "pair", "new laptop", *by)
     assert len(offer["words"]) == 12
+    listed = (await done(first.home, "device", "list", *by))["devices"]
+    assert next(one["used"] for one in listed if one["name"] == "new laptop") is None
     words = secret(" ".join(offer["words"]))
     where = at(running, tmp_path)
     await done(tmp_path / "two", "setup", *where, "--pair-file", words)
@@ -267,6 +271,7 @@ async def test_pair_list_and_revoke(
     listed = (await done(first.home, "device", "list", *by))["devices"]
     laptop = next(one for one in listed if one["name"] == "new laptop")
     assert (laptop["login"], laptop["this"]) == (True, False)
+    assert laptop["used"] >= today
     assert [one["this"] for one in listed].count(True) == 1
     result = await called(first.home, "device", "revoke", "new laptop", *by)
     for command in ("account passphrase", "account rekey", "key rotate", "reseal"):

@@ -232,7 +232,7 @@ async def test_a_machine_that_is_given_up(first: Machine, tmp_path: Path) -> Non
 
 def test_which_machine_is_meant() -> None:
     def device(name: str, key: str | None, token: str | None = "7") -> devices.Device:
-        return devices.Device(name, key, token, 0, False)
+        return devices.Device(name, key, token, 0, None, False)
 
     every = [device("a", "0123456789abcdef"), device("b", "1" * 16), device("b", "2" * 16)]
     assert devices.choose(every, "a") == every[:1]
@@ -250,7 +250,7 @@ async def test_notes_of_another_version_name_nothing(first: Machine, value: Any)
     assert change.device.key is not None
     key = change.device.key.key_id
     (row,) = devices.every((), change.statement, {key: value}, key)
-    assert (row.token_id, row.since, row.this) == (None, None, True)
+    assert (row.token_id, row.since, row.used, row.this) == (None, None, None, True)
 
 
 async def test_a_code_is_in_no_repr(first: Machine) -> None:

@@ -47,7 +47,7 @@ MESSAGES: list[Form] = [
     m.NewCertificates(b"1", (b"c",)),
     m.TokenRequest("app", "Jörg's phone", ("read", "send")),
     m.NewToken("0af3", "e2a_" + "k" * 26),
-    m.Tokens((m.TokenInfo("1", "app", "phone", ("read",), 1_700_000_000),)),
+    m.Tokens((m.TokenInfo("1", "app", "phone", ("read",), 1_700_000_000, 20_000),)),
     m.ServerInfo(
         "mail.example.test",
         1,

@@ -39,7 +39,8 @@ def command() -> None:
 @access_options
 @json_option
 def list_command(access: Access, as_json: bool) -> None:
-    """Show the machines: name, since when, which one this is, and what each signs with."""
+    """Show the machines: name, since when, last used (a day, UTC), which one this is, and what each
+    signs with."""
     with changing(access) as change:
         found = _every(change)
     rows = [_row(one) for one in found]
@@ -76,14 +77,21 @@ def _row(one: Device) -> dict[str, Any]:
         "key": one.key,
         "login": one.token_id is not None,
         "since": one.since,
+        "used": _day(one.used).isoformat() if one.used else None,
         "this": one.this,
     }
+
+
+def _day(number: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(number)
 
 
 def _line(one: Device, widest: int) -> str:
     said = [f"{clean.line(one.name):<{widest}}"]
     if one.since is not None:
         said.append(f"since {dt.datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d}")
+    if one.token_id is not None:
+        said.append(f"last used {_day(one.used)}" if one.used else "never used")
     said.append(f"key {one.key}" if one.key else "key not known by name")
     if one.token_id is None:
         said.append("cannot log in")
