@@ -8,8 +8,16 @@ import base64
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from http.client import (
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+    RemoteDisconnected,
+)
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -27,6 +35,15 @@ OCTETS_A_SECOND = 128 * 1024
 
 # The server, or a proxy in front of it, says: later. Often in HTML.
 UNAVAILABLE = frozenset({502, 503, 504})
+
+# How a connection looks that the server ended while nothing was asked of it.
+_ENDED = (
+    RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 
 Reply = TypeVar("Reply", bound=Form)
 
@@ -105,6 +122,21 @@ class AccountApi:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._keeps = False
+        self._kept: _Connection | None = None
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Calls inside, one after another, share a connection. Where it ended in between, the
+        request is sent again on a new one: for what may be said twice."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            if self._kept is not None:
+                self._kept.close()
+            self._kept = None
 
     def call(
         self,
@@ -146,7 +178,8 @@ class AccountApi:
     def _exchange(
         self, method: str, path: str, body: Form | bytes | None, login: Login | None
     ) -> tuple[int, bytes]:
-        connection = _Connection(self.server)
+        kept, self._kept = self._kept, None
+        connection = kept or _Connection(self.server)
         sent = body.encode() if isinstance(body, Form) else body
         seconds = EXCHANGE_SECONDS + len(sent or b"") / OCTETS_A_SECOND
         guard = threading.Timer(seconds, connection.abort)
@@ -159,8 +192,17 @@ class AccountApi:
                 headers["Content-Type"] = f"application/{kind}"
             if login is not None:
                 headers["Authorization"] = login.header
-            connection.request(method, path, sent, headers)
-            return self._read(connection.getresponse())
+            try:
+                connection.request(method, path, sent, headers)
+                response = connection.getresponse()
+            except _ENDED:
+                if kept is None or guard.finished.is_set():
+                    raise
+                return self._exchange(method, path, body, login)
+            found = self._read(response)
+            # without a socket the server said that this was the last one
+            self._kept = connection if self._keeps and connection.sock is not None else None
+            return found
         except ssl.SSLCertVerificationError as fault:
             raise self._bad(
                 f"is not trusted: {fault.verify_message}; "
@@ -177,7 +219,8 @@ class AccountApi:
             raise self._bad("does not speak HTTP as it should") from fault
         finally:
             guard.cancel()
-            connection.close()
+            if connection is not self._kept:
+                connection.close()
 
     def _read(self, response: HTTPResponse) -> tuple[int, bytes]:
         octets = response.read(REPLY_CAP + 1)
@@ -202,6 +245,8 @@ class _Connection(HTTPSConnection):
         # with a CA of its own the machine's list of authorities is not consulted at all
         context = tls_context(self._server)
         raw = socket.create_connection((self.host, self.port), STEP_SECONDS)
+        # head and body are sent one after the other: the second must not wait for an ACK
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.sock = context.wrap_socket(raw, server_hostname=self._server.name)
         except BaseException:

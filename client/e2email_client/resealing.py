@@ -119,12 +119,13 @@ class Resealing:
             sync = Sync(self._cache, opening, remote, reads_only=True)
             plan = await self._plan(sync, left, wish)
             self.tally.listed = sum(len(batch) for _, batch in plan)
-            for local, batch in () if wish.dry_run else plan:
-                started = time.monotonic()
-                await self._batch(sync, opening, local, batch)
-                self.tally.seconds = time.monotonic() - began
-                self._report(self.tally)
-                await self._rest(time.monotonic() - started)
+            with self._api.keeping():  # an exchange that is said twice is refused the second time
+                for local, batch in () if wish.dry_run else plan:
+                    started = time.monotonic()
+                    await self._batch(sync, opening, local, batch)
+                    self.tally.seconds = time.monotonic() - began
+                    self._report(self.tally)
+                    await self._rest(time.monotonic() - started)
         self.tally.seconds = time.monotonic() - began
         return self.tally
 

@@ -234,3 +234,55 @@ def test_a_login_is_not_shown() -> None:
     logins = (Login.afresh("a@b", b"\x11" * 32), Login.device("e2d_secret"))
     assert "11" not in repr(logins)
     assert "secret" not in repr(logins)
+
+
+@contextmanager
+def kept_peer(answers: list[int]) -> Iterator[tuple[Server, list[int]]]:
+    """A server that gives so many answers on each connection in turn, then ends it; how many it
+    gave on each."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    context, given = server_tls(NAME), list[int]()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
+
+    def serve() -> None:
+        for count in answers:
+            plain, _ = listener.accept()
+            given.append(0)
+            with plain, context.wrap_socket(plain, server_side=True) as secure:
+                while given[-1] < count and secure.recv(65536):
+                    secure.sendall(head + GOOD)
+                    given[-1] += 1
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    port = listener.getsockname()[1]
+    yield Server("127.0.0.1", port, NAME, authority().cert_pem.bytes()), given
+    thread.join(5)
+    listener.close()
+
+
+def test_one_connection_is_kept() -> None:
+    with kept_peer([9, 1]) as (server, given):
+        kept = AccountApi(server)
+        with kept.keeping():
+            for _ in range(3):
+                assert kept.call("GET", "/v1/x", m.KdfParameters).t == 3
+        assert kept.call("GET", "/v1/x", m.KdfParameters).t == 3
+    assert given == [3, 1]
+
+
+def test_a_kept_connection_that_ended_is_dialled_anew() -> None:
+    with kept_peer([2, 9]) as (server, given):
+        kept = AccountApi(server)
+        with kept.keeping():
+            for _ in range(4):
+                kept.call("GET", "/v1/x", m.KdfParameters)
+    assert given == [2, 2]
+
+
+def test_a_new_connection_that_ends_is_not_tried_again() -> None:
+    with kept_peer([0]) as (server, given):
+        kept = AccountApi(server)
+        with kept.keeping(), pytest.raises(Offline):
+            kept.call("GET", "/v1/x", m.KdfParameters)
+    assert given == [0]
