@@ -3,6 +3,7 @@
 docs/specs/backup.md, "Mail". One mail at a time is in memory.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ FLAGS_MAX = 8192  # octets of all flags and keywords of one mail
 ID_SIZE = 16
 TIME_MAX = 2**53 - 1
 _MAIL, _END = b"\1", b"\0"
+_FLAG = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def decode(pieces: Iterable[bytes]) -> Iterator[Mail]:
 
 def _front(mail: Mail) -> bytes:
     mailbox, flags = mail.mailbox.encode(), " ".join(mail.flags).encode("ascii")
-    if tuple(flags.decode().split()) != mail.flags or len(flags) > FLAGS_MAX:
+    if not all(map(_FLAG.fullmatch, mail.flags)) or len(flags) > FLAGS_MAX:
         raise ValueError("flags are atoms, and not too many")
     if not 0 < len(mailbox) <= MAILBOX_MAX or len(mail.octets) > MAIL_MAX:
         raise ValueError("a mailbox's name or a mail is too long")
@@ -76,7 +78,8 @@ def _mail(source: Pieces) -> Mail:
     except UnicodeDecodeError:
         raise Damaged("a mailbox or flag that is no text") from None
     time, record_id = int.from_bytes(_exactly(source, 8)), _exactly(source, ID_SIZE)
-    mail = Mail(mailbox, tuple(flags.split()), time, record_id, _field(source, MAIL_MAX))
+    words = tuple(flags.split(" ")) if flags else ()
+    mail = Mail(mailbox, words, time, record_id, _field(source, MAIL_MAX))
     try:
         _front(mail)
     except ValueError:

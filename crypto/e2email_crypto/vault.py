@@ -147,6 +147,8 @@ def _open(
     counter = reader.number(8)
     if (reader.field(), reader.field()) != (_wire.name(account), _wire.name(server_name)):
         raise OtherAccount("a box of another account or server name")
+    if not 0 < counter <= COUNTER_MAX:
+        raise Damaged("a counter outside its limits")
     payload = _box.open_rest(key.raw, _label(purpose), reader)
     if counter < at_least:
         raise RolledBack(counter, at_least)

@@ -254,6 +254,8 @@ def test_content_that_could_not_be_read_is_not_written(change: dict[str, object]
         {"mailbox": "x" * 1025},
         {"flags": ("a b",)},
         {"flags": ("",)},
+        {"flags": ("a\tb",)},
+        {"flags": ("a", "\x1b[2J")},
         {"flags": ("f" * 8193,)},
         {"flags": ("ä",)},
         {"time": -1},
@@ -287,6 +289,15 @@ def test_a_stream_of_mail_ends_with_its_number() -> None:
         huge = whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :]
         with pytest.raises(errors.Damaged, match="too long"):
             list(_mail_stream.decode([huge]))
+
+
+@pytest.mark.parametrize("flags", [b" ", b"a  b", b"a b ", b"a\tb", b"a\nb", b"\x7f"])
+def test_flags_have_one_spelling(flags: bytes) -> None:
+    whole = b"".join(_mail_stream.encode(MAILS[:1]))
+    before = _wire.pack(b"INBOX", b"\\Seen $Forwarded")
+    assert list(_mail_stream.decode([whole])) == [MAILS[0]]
+    with pytest.raises(errors.Damaged):
+        list(_mail_stream.decode([whole.replace(before, _wire.pack(b"INBOX", flags))]))
 
 
 def test_nothing_secret_in_a_repr_or_an_error() -> None:

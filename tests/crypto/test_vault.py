@@ -159,3 +159,11 @@ def test_any_content_goes_there_and_back() -> None:
         keys = vault.StoreKeys(os.urandom(32), os.urandom(32), os.urandom(32))
         made = replace(VAULT, store_keys=keys, arrival_key=os.urandom(32))
         assert vault.open_vault(vault.seal_vault(made, KEY, *NAMES), KEY, *NAMES) == made
+
+
+@pytest.mark.parametrize("counter", [0, 2**63, 2**64 - 1])
+def test_a_counter_that_no_device_can_keep_is_damage(counter: int) -> None:
+    header = _wire.head(b"T", 1) + counter.to_bytes(8) + _wire.pack(*map(_wire.name, NAMES))
+    box = vault._box.seal(KEY.raw, b"e2email v1 state", header, b"contacts")
+    with pytest.raises(errors.Damaged, match="counter"):
+        vault.open_state(box, KEY, *NAMES)
