@@ -426,7 +426,19 @@ def test_what_others_certified_is_left_out_where_there_is_too_much(
         forge.packet(5, b"\x04" + b"\0" * 30),
         forge.packet(13, b"x") + person().tsk,
     ],
-    ids="empty text octets certificate two two-armored damaged message v3 v4 user-id-first".split(),
+    ids=[
+        "empty",
+        "text",
+        "octets",
+        "certificate",
+        "two",
+        "two-armored",
+        "damaged",
+        "message",
+        "v3",
+        "v4",
+        "user-id-first",
+    ],
 )
 def test_what_is_no_secret_key(data: bytes) -> None:
     with pytest.raises(BadKey):
