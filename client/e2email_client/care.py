@@ -148,7 +148,7 @@ def _paper(last: Done | None, vault: Vault, days: int, now: int) -> Iterator[Rem
     if not days or vault.recovery is None:
         return
     if last is None:
-        said = "The recovery words were never put on paper:"
+        said = "There is no recovery sheet yet:"
     elif last.recovery != recovery_name(vault.recovery):
         said = "The recovery words on paper are not valid any more:"
     elif vault.custody is Custody.PARANOID and vault.counter > last.vault:

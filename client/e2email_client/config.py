@@ -3,6 +3,7 @@
 import json
 import tomllib
 from dataclasses import dataclass, fields
+from urllib.parse import urlsplit
 
 from e2email_client.failure import Alarm, LocalFault, NotSetUp
 from e2email_client.files import read_private, write_private
@@ -36,6 +37,14 @@ class Settings:
     own_ca: bool = False
     cache_mib: int = CACHE_MIB  # how much mail is kept on this machine
     passphrase_generation: int = 1  # of the newest passphrase slot that was seen here
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What to type so that another machine finds this server; FILE stands for its ca.crt."""
+        found = ["--server", self.server_url]
+        if (urlsplit(self.server_url).hostname or "") != self.server_name:
+            found += ["--server-name", self.server_name]
+        return (*found, "--ca", "FILE") if self.own_ca else tuple(found)
 
     def encode(self) -> bytes:
         lines = [f"format = {FORMAT}"]

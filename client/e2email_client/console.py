@@ -26,7 +26,9 @@ def broken(text: str, width: int) -> str:
     A longer word stays whole: it may be a command, a path or a URL that somebody copies.
     """
     return "\n".join(
-        line if len(line) <= width else _line(line, width) for line in text.split("\n")
+        # a line with colours is a picture's, and its length says nothing
+        line if len(line) <= width or "\x1b" in line else _line(line, width)
+        for line in text.split("\n")
     )
 
 

@@ -90,7 +90,12 @@ def choose(devices: Sequence[Device], wanted: str) -> list[Device]:
         raise NotThere(f"There is no machine called {wanted}; see e2email device list.")
     whole = [one for one in found if one.key]
     if len(whole) > 1:
-        raise Refused("ambiguous", f"Several machines are called {wanted}: give the key's id.")
+        known = ", ".join(str(one.key) for one in whole)
+        raise Refused(
+            "ambiguous",
+            f"Several machines are called {wanted}: give the key that e2email device list shows "
+            f"in place of the name ({known}).",
+        )
     return found
 
 

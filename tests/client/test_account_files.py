@@ -157,3 +157,11 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "file").write_bytes(b"x" * 11)
     with pytest.raises(LocalFault, match="too large"):
         read_private(tmp_path / "file")
+
+
+def test_what_another_machine_is_told_of_the_server() -> None:
+    server = ("--server", "https://mail.example.org:8443")
+    usual = replace(SETTINGS, server_url=server[1], server_name="mail.example.org", own_ca=False)
+    assert usual.options == server
+    moved = replace(usual, server_name="example.org", own_ca=True)
+    assert moved.options == (*server, "--server-name", "example.org", "--ca", "FILE")

@@ -16,9 +16,10 @@ from e2email_client.secret_screen import second_screen
 
 ASKED_BACK = 2  # who has these two on paper has the others
 WARNING = (
-    "These words open your account when the passphrase is forgotten or every machine is lost.\n"
-    "Write them on paper, with their numbers, and keep the paper where you keep a passport.\n"
-    "Whoever has them has your mail. Nobody will ever ask you for them but this program."
+    "These words open your account when the passphrase is forgotten or every machine\n"
+    "is lost. Write them on paper, with their numbers, and keep the paper where you\n"
+    "keep a passport. Whoever has them has your mail. Nobody will ever ask you for\n"
+    "them but this program."
 )
 
 

@@ -203,11 +203,24 @@ def recovery_new(access: Access, to: Path | None) -> None:
             write_words(to, words)
         else:
             show_words(words)
-        new_recovery(change, secret, int(time.time()))
+        now = int(time.time())
+        changed = new_recovery(change, secret, now)
+        if to is None and changed.device is not None:
+            _on_paper(changed, now)
     say(
         "The new words are in force. Old sheets and shares open this account no more: destroy "
         "them. Backup files made before still open with the old words: make a new one."
     )
+
+
+def _on_paper(change: Change, now: int) -> None:
+    """Two of the words were typed back: a reminder to put them on paper would be wrong."""
+    from e2email_client import care
+    from e2email_client.shared_state import SharedState
+    from e2email_client.stores import open_stores
+
+    with open_stores(change.unlocked) as stores:
+        care.record(SharedState(change.unlocked, stores.state), care.Kind.PAPER, change.vault, now)
 
 
 @command.command("accept-override", short_help="Accept a key that the administrator put in place.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+import shlex
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -124,25 +125,26 @@ def pair(access: Access, name: str, as_json: bool) -> None:
             with open_stores(change.unlocked) as stores:
                 state = SharedState(change.unlocked, stores.state)
                 devices.note(state, offer.public, name, offer.token_id, now)
+                _synced(state, change)  # the new machine shall find its name
     words = message.to_words(offer.code)
     settings = change.settings
-    said = f"e2email setup {settings.address} --server {settings.server_url} --pair"
+    said = " ".join(("e2email setup", settings.address, *settings.options, "--pair"))
     show(
         {"name": name, "words": list(words), "expires": offer.expires, "command": said},
-        _shown(words, said, name),
+        _shown(words, said, name, settings.own_ca),
         as_json,
     )
 
 
-def _shown(words: tuple[str, ...], said: str, name: str) -> str:
-    from e2email_client import qr
+def _shown(words: tuple[str, ...], said: str, name: str, own_ca: bool) -> str:
+    """A screenful: the command first, the words beside their code last."""
+    from e2email_client import secret_screen
 
-    code = qr.lines(qr.matrix(" ".join(words), qr.LEVEL_SCREEN))
-    screen = "\n".join(click.style(line, fg="black", bg="bright_white") for line in code)
-    numbered = "\n".join(f"{number:>2}. {word}" for number, word in enumerate(words, 1))
+    screen = "\n".join(secret_screen.page("", words, " ".join(words).upper()))
+    file = " FILE is the server's ca.crt." if own_ca else ""
     return (
-        f"{screen}\n\n{numbered}\n\nOn the new machine, within ten minutes:\n  {said}\n"
-        f"If that did not happen: e2email device revoke {clean.line(name)}"
+        f"On the new machine, within ten minutes:\n  {said}\nand type these words.{file} "
+        f"If that did not happen: e2email device revoke {shlex.quote(clean.line(name))}\n{screen}"
     )
 
 

@@ -3,7 +3,7 @@
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from e2email_client.backup_cli._options import recovery_options
 from e2email_client.cli._options import Access, json_option, place_options, show
 from e2email_client.cli._secret import secret_options
 from e2email_client.cli._words import at_terminal, show_words, write_words
+from e2email_client.console import say
 from e2email_client.passphrase import Source
 from e2email_client.recovery_words import RecoverySource
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from e2email_client.account import Done, Wish
     from e2email_crypto.vault import Identity
 
+# The header policy, for people.
+_SEEN = {"sealed": "nothing but sizes and times", "baseline": "who wrote, and when"}
 _ADDRESS = re.compile(r"[!-?A-~]+@[!-?A-~]+", re.ASCII)
 
 
@@ -174,16 +177,17 @@ def command(
     def wish(passphrase: str) -> Wish:
         return Wish(access.home, address, target, machine, passphrase, keyring, least)
 
+    on_paper = False
     if invite is not None:
         new = NewAccount(invite, name or "", policy or "sealed", words_to, unshown, key, key_source)
-        done = _create(wish(access.source.new(address)), new)
+        done, on_paper = _create(wish(access.source.new(address)), new)
     elif recovery is not None:
         done = _recover(access, address, recovery, wish)
     elif paired:
         done = _pair(wish(""), Source(pair_fd, pair_file))
     else:
         done = _join(wish(access.source.existing(address)))
-    _note(done, machine)
+    _note(done, machine, on_paper=on_paper)
     show(
         {
             "address": address,
@@ -195,15 +199,17 @@ def command(
             "keyring": keyring is not None,
         },
         f"{address} is set up on this machine.\n"
-        f"Key fingerprint: {_grouped(done.fingerprint)}\n"
-        f"Outer headers:   {done.policy.value}\n"
-        f"Unlocked by:     {'keyring or passphrase' if keyring else 'passphrase'}",
+        f"Your key (its fingerprint): {_grouped(done.fingerprint)}\n"
+        f"What your server can see of stored mail: {_SEEN[done.policy.value]}\n"
+        f"Unlocked by: {'keyring or passphrase' if keyring else 'passphrase'}\n"
+        "Next: e2email sync fetches your mail; e2email-proxy run hands it to mail programs.",
         as_json,
     )
 
 
-def _note(done: "Done", machine: str) -> None:
-    """For `device list` on all machines; the next sync tells them."""
+def _note(done: "Done", machine: str, *, on_paper: bool) -> None:
+    """For `device list` and the reminders on all machines; the next sync tells them."""
+    from e2email_client import care
     from e2email_client.devices import note
     from e2email_client.shared_state import SharedState
     from e2email_client.stores import open_stores
@@ -213,10 +219,14 @@ def _note(done: "Done", machine: str) -> None:
         return
     with open_stores(unlocked) as stores:
         state = SharedState(unlocked, stores.state)
-        note(state, unlocked.device_key.public, machine, done.token_id, int(time.time()))
+        now = int(time.time())
+        note(state, unlocked.device_key.public, machine, done.token_id, now)
+        if on_paper:
+            care.record(state, care.Kind.PAPER, unlocked.vault, now)
 
 
-def _create(wish: "Wish", new: NewAccount) -> "Done":
+def _create(wish: "Wish", new: NewAccount) -> "tuple[Done, bool]":
+    """The account, and whether its words are on paper."""
     from e2email_client.account import create
     from e2email_crypto import recovery
     from e2email_crypto.statement import Policy
@@ -234,9 +244,17 @@ def _create(wish: "Wish", new: NewAccount) -> "Done":
         if new.words_to:
             new.words_to.unlink(missing_ok=True)
         raise
-    if not new.words_to and not new.unshown:
+    return done, not new.words_to and not new.unshown and _shown(words)
+
+
+def _shown(words: Sequence[str]) -> bool:
+    """The account is there already: who stops here has a machine that is set up."""
+    try:
         show_words(words)
-    return done
+    except (click.Abort, KeyboardInterrupt):
+        say("\nThe words are not on paper yet. To see them: e2email account recovery", err=True)
+        return False
+    return True
 
 
 def _imported(path: Path, source: Source) -> "Identity":
