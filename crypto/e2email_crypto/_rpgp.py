@@ -80,8 +80,8 @@ def _bindings(parsed: Any) -> Bindings:
     return Bindings(subkeys, valid, frozenset(str(h) for h in hashes))
 
 
-# Merging asks several times about each signature, and one by Ed448 takes 8 ms: a certificate of them
-# that came with a mail took five seconds. Two certificates full of signatures fit.
+# Merging asks several times about each signature, and one by Ed448 takes 8 ms: a certificate full
+# of them that came with a mail took five seconds. Two such certificates fit.
 @lru_cache(maxsize=128)
 def self_signed(octets: bytes) -> bool:
     """Whether the one signature at the end of a primary key and a part is the primary key's own.
