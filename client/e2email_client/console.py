@@ -26,10 +26,14 @@ def broken(text: str, width: int) -> str:
     A longer word stays whole: it may be a command, a path or a URL that somebody copies.
     """
     return "\n".join(
-        # a line with colours is a picture's, and its length says nothing
-        line if len(line) <= width or "\x1b" in line else _line(line, width)
+        line if len(line) <= width or _whole(line) else _line(line, width)
         for line in text.split("\n")
     )
+
+
+def _whole(line: str) -> bool:
+    """A command on a line of its own is copied; a line with colours is a picture's."""
+    return line.startswith("  e2email") or "\x1b" in line
 
 
 def _line(line: str, width: int) -> str:

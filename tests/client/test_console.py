@@ -34,6 +34,11 @@ def test_what_is_copied_stays_whole() -> None:
     assert url in broken(f"Look at {url} now.", 40).split("\n")
 
 
+@pytest.mark.parametrize("line", ["  e2email setup " + 80 * "a ", "\x1b[30m" + 80 * "▀ "])
+def test_commands_and_pictures_are_not_broken(line: str) -> None:
+    assert broken(f"Say\n{line}\nnow", 40) == f"Say\n{line}\nnow"
+
+
 def test_an_error_on_a_terminal_of_40_columns() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
