@@ -6,12 +6,16 @@ What passes here is what mail is sealed to, so a statement and its certificates 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from e2email_crypto import gate, statement
 from e2email_crypto.cert import examine, merge, read_packets
 from e2email_crypto.errors import KeyRefused, OtherKey, Refusal, StatementInvalid
 from e2email_protocol.sealed.record import Policy
 from e2email_server.store.types import Certificate, Statement
+
+# Of certificates that an account ever had: every change reads them all. A key has some KiB.
+EVER_CAP: Final = 4 << 20
 
 
 class KeysRefused(Exception):
@@ -49,6 +53,8 @@ def check(
     administrator lets this entry follow without a signature.
     """
     recipients = [_recipient(one, now) for one in certificates]
+    if not forced:
+        _check_room(recipients, certificates, known)
     _check_not_revoked(recipients, known, now)
     try:
         newest = _verified(entry, certificates, address, before, known, forced)
@@ -122,6 +128,20 @@ def _recipient(certificate: bytes, now: int) -> gate.Recipient:
         return gate.recipient(certificate, now)
     except KeyRefused as fault:
         raise _certificate_refused(fault.reason.value) from fault
+
+
+def _check_room(
+    recipients: Sequence[gate.Recipient],
+    certificates: Sequence[bytes],
+    known: Sequence[Certificate],
+) -> None:
+    """Where these are kept beside all that the account ever had."""
+    sizes = {one.fingerprint: len(one.octets) for one in known}
+    sizes |= {
+        one.fingerprint: len(octets) for one, octets in zip(recipients, certificates, strict=True)
+    }
+    if sum(sizes.values()) > EVER_CAP:
+        raise _certificate_refused("too many with all past ones, which are kept")
 
 
 def _check_not_revoked(

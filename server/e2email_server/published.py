@@ -6,16 +6,18 @@ certificate, which vouches for nothing any more, is still given: that it is revo
 
 import asyncio
 import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from e2email_crypto.cert import publishable, verify_signed_by
 from e2email_crypto.errors import BadKey, KeyRefused, SignatureInvalid, StatementInvalid
-from e2email_crypto.statement import ENTRIES_MAX, Entry, decode, signed_octets
+from e2email_crypto.statement import Entry, decode, signed_octets
 from e2email_crypto.statement import Statement as Stated
+from e2email_protocol.account import STATEMENTS_PAGE
 from e2email_server.recipients import Recipients
 from e2email_server.store.api import Store
 from e2email_server.store.errors import NotFound, RowTampered
-from e2email_server.store.types import Account, Certificate, Recipient
+from e2email_server.store.types import Account, Certificate, Recipient, Statement
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +57,34 @@ class Published:
         """Those in use, as the statement orders them, with the user ids of `address` alone."""
         return await asyncio.to_thread(_publishable, listed.certificates, address)
 
-    async def history(self, listed: Listed, address: str) -> list[bytes]:
-        """Those in use and all past ones: the signers of the key history.
+    async def history(self, listed: Listed, address: str, page: Sequence[Statement]) -> list[bytes]:
+        """Those in use and the signers of these entries of the key history.
 
         With the user ids of this account alone, where the signatures can still be verified then:
         each is judged as of its own time, and a user id may be younger. Else whole.
         """
         number = listed.account.account_id
+        wanted = {Entry.decode(one.octets).signer for one in page} | listed.statement.fingerprints
         every = await self._store.certificates(number)
-        rows = await self._store.statements(number, 1, ENTRIES_MAX)
+        signed = await self._signed(number, listed.statement.sequence, wanted)
+        shown = [one for one in every if one.fingerprint in wanted]
         names = (listed.account.address, address)
-        return await asyncio.to_thread(_signers, every, [one.octets for one in rows], names)
+        return await asyncio.to_thread(
+            lambda: [_shown(one, signed.get(one.fingerprint, ()), names) for one in shown]
+        )
+
+    async def _signed(
+        self, account_id: int, last: int, signers: Collection[str]
+    ) -> dict[str, tuple[Entry, ...]]:
+        """The first and the last entry of each, of however many, a page in memory at a time."""
+        found: dict[str, tuple[Entry, ...]] = {}
+        for first in range(1, last + 1, STATEMENTS_PAGE):
+            rows = await self._store.statements(account_id, first, STATEMENTS_PAGE)
+            for row in rows:
+                entry = Entry.decode(row.octets)
+                if entry.signer in signers:
+                    found[entry.signer] = (*found.get(entry.signer, ())[:1], entry)
+        return found
 
 
 def _listed(row: Recipient, address: str) -> Listed | None:
@@ -82,21 +101,12 @@ def _listed(row: Recipient, address: str) -> Listed | None:
     return Listed(row.account, ordered, stated)
 
 
-def _signers(
-    certificates: list[Certificate], history: list[bytes], addresses: tuple[str, ...]
-) -> list[bytes]:
-    signed: dict[str, list[Entry]] = {}
-    for entry in map(Entry.decode, history):
-        signed.setdefault(entry.signer, []).append(entry)
-    return [_shown(one, signed.get(one.fingerprint, []), addresses) for one in certificates]
-
-
-def _shown(certificate: Certificate, signed: list[Entry], addresses: tuple[str, ...]) -> bytes:
-    """The first and the last of `signed` stand for those in between."""
+def _shown(certificate: Certificate, signed: Sequence[Entry], addresses: tuple[str, ...]) -> bytes:
+    """`signed`: the first and the last entry, which stand for those in between."""
     for address in addresses:
         try:
             smaller = publishable(certificate.octets, address)
-            for entry in {id(one): one for one in (*signed[:1], *signed[-1:])}.values():
+            for entry in signed:
                 verify_signed_by(smaller, signed_octets(entry.statement), entry.signature)
         except (BadKey, KeyRefused, SignatureInvalid):
             continue

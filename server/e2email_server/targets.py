@@ -4,7 +4,9 @@
 nothing behind this module has to decide.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from e2email_crypto import gate
 from e2email_crypto.errors import KeyRefused, StatementInvalid
@@ -45,6 +47,23 @@ class Target:
     good_until: int
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is left of a key history that was read once: where it ends, and every key id in it."""
+
+    sequence: int
+    head: bytes | None
+    key_ids: frozenset[str]
+    newest: Stated | None
+
+
+NOTHING = Followed(0, None, frozenset(), None)
+
+# By store and account. A long history is read once and not for every mail, APPEND and record: what
+# was followed cannot change unless the newest entry does, and that one is read each time.
+_followed: WeakKeyDictionary[AccountStore, dict[int, Followed]] = WeakKeyDictionary()
+
+
 async def find_target(store: AccountStore, address: str, clock: Clock) -> Target:
     """Raises NotTaken, NotFound, and Failure of the store."""
     try:
@@ -53,60 +72,80 @@ async def find_target(store: AccountStore, address: str, clock: Clock) -> Target
             raise NotTaken(Refusal.DISABLED)
         if row.statement is None:
             raise NotTaken(Refusal.NO_KEY, "no statement is published")
-        history = [row.statement]
-        if row.statement.sequence > 1:
-            count = row.statement.sequence
-            history = await store.statements(row.account.account_id, 1, count)
+        number, newest = row.account.account_id, row.statement
+        known = _followed.setdefault(store, {})
+        before = known.get(number, NOTHING)
+        if before.sequence > newest.sequence:
+            before = NOTHING
+        history = [newest]
+        if newest.sequence > before.sequence + 1:
+            count = newest.sequence - before.sequence
+            history = await store.statements(number, before.sequence + 1, count)
     except RowTampered as error:
         raise NotTaken(Refusal.BAD_STATEMENT, str(error)) from None
-    return judge(row, history, clock())
+    target, known[number] = judge(row, history, clock(), before)
+    return target
 
 
-def judge(row: Recipient, history: list[Statement], now: int) -> Target:
-    """The target that statement and certificates give, if they agree. Raises NotTaken."""
+def judge(
+    row: Recipient, history: Sequence[Statement], now: int, before: Followed = NOTHING
+) -> tuple[Target, Followed]:
+    """The target that statement and certificates give, if they agree. Raises NotTaken.
+
+    `history`: the entries behind those that `before` stands for, or the last of them again.
+    """
     account, octets = row.account, [c.octets for c in row.certificates]
     # before the statement: a revoked or expired key does not verify its own statement either
     keys = [_gate(certificate, now) for certificate in octets]
     try:
-        stated = _verified([entry.octets for entry in history], octets, account.address)
+        followed = _follow(before, [one.octets for one in history], octets, account.address)
     except StatementInvalid as error:
         raise NotTaken(Refusal.BAD_STATEMENT, str(error)) from None
-    statement = stated[-1]
+    statement = followed.newest
+    assert statement is not None
     if statement.policy.value != account.policy.value:
         raise NotTaken(Refusal.BAD_STATEMENT, "the policy is not the statement's")
     if {key.fingerprint for key in keys} != statement.fingerprints:
         raise NotTaken(Refusal.BAD_STATEMENT, "the certificates are not the statement's")
     if frozenset[str]().union(*(key.key_ids for key in keys)) != statement.key_ids:
         raise NotTaken(Refusal.BAD_KEY, "the usable subkeys are not the statement's")
-    return Target(
+    target = Target(
         account.account_id,
         account.address,
         account.inbox,
         account.policy,
         tuple(keys),
-        frozenset[str]().union(*(one.key_ids for one in stated)),
+        followed.key_ids,
         min([now + REJUDGE, *(key.good_until for key in keys if key.good_until is not None)]),
     )
+    return target, followed
 
 
-def _verified(entries: list[bytes], certificates: list[bytes], address: str) -> list[Stated]:
-    """The statements of a key history, oldest first. Raises StatementInvalid.
+def _follow(
+    before: Followed, entries: Sequence[bytes], certificates: list[bytes], address: str
+) -> Followed:
+    """What a key history comes to with these entries, oldest first. Raises StatementInvalid.
 
     A first entry carries its own proof. A later one was verified when it was published, by
     certificates that need not be here any more; since then its row's MAC vouches for it, and here
     it must still follow the one before it.
     """
-    if len(entries) == 1:
-        return [verify_chain(entries, certificates, address)]
-    read = [Entry.decode(entry) for entry in entries]
-    stated = [decode(entry.statement) for entry in read]
-    heads = [None, *(entry.digest for entry in read)]
-    for count, (statement, head) in enumerate(zip(stated, heads, strict=False), 1):
-        if (statement.sequence, statement.previous) != (count, head):
-            raise StatementInvalid(f"entry {count} does not follow the one before it")
-        if address not in statement.addresses:
-            raise StatementInvalid(f"entry {count} is of another account")
-    return stated
+    for octets in entries:
+        entry = Entry.decode(octets)
+        if entry.digest != before.head:
+            before = _next(before, entry, address)
+    if before.sequence == 1:
+        verify_chain(entries, certificates, address)
+    return before
+
+
+def _next(before: Followed, entry: Entry, address: str) -> Followed:
+    said, count = decode(entry.statement), before.sequence + 1
+    if (said.sequence, said.previous) != (count, before.head):
+        raise StatementInvalid(f"entry {count} does not follow the one before it")
+    if address not in said.addresses:
+        raise StatementInvalid(f"entry {count} is of another account")
+    return Followed(count, entry.digest, before.key_ids | said.key_ids, said)
 
 
 def _gate(certificate: bytes, now: int) -> gate.Recipient:

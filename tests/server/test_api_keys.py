@@ -13,6 +13,7 @@ from e2email_client.failure import Refused
 from e2email_crypto import cert, keyedit, packets, recovery, statement
 from e2email_crypto.statement import Authority, Entry, verify_chain
 from e2email_protocol import account as m
+from e2email_server import keycheck
 from e2email_server.accounts import InviteRefused
 from e2email_server.smtp.delivery import Refusal
 from e2email_server.standing import lines
@@ -191,6 +192,17 @@ async def test_a_history_has_an_end(alice: Running, monkeypatch: Any) -> None:
     monkeypatch.setattr(statement, "ENTRIES_MAX", 1)
     made = following(entry(), FIRST, FIRST)
     assert await not_published(alice, made, FIRST.cert) == "statement-refused"
+
+
+async def test_what_an_account_ever_had_has_an_end(alice: Running, monkeypatch: Any) -> None:
+    """All of it is read at every change."""
+    monkeypatch.setattr(keycheck, "EVER_CAP", len(FIRST.cert) + len(SECOND.cert))
+    both = following(entry(), FIRST, SECOND)
+    await publish(alice, both, SECOND)
+    full = following(both, SECOND, THIRD)
+    assert await not_published(alice, full, THIRD.cert) == "certificate-refused"
+    # of what is there a newer form of no greater size is taken
+    await publish(alice, following(both, SECOND, FIRST), FIRST)
 
 
 async def test_of_two_devices_that_publish_at_once_one_is_first(alice: Running) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
@@ -84,6 +85,18 @@ async def test_our_client_verifies_it(running: Running) -> None:
     assert listed is not None
     assert [inspect_cert(one, 0).fingerprint for one in listed.certificates] == [later.fingerprint]
     assert await asyncio.to_thread(look_up, running.api, BOBS, "nobody@example.test") is None
+
+
+async def test_as_many_keys_as_somebody_had_in_a_lifetime(running: Running) -> None:
+    """More than one answer holds: a page brings its own signers."""
+    keys = [identity(number=number) for number in range(1, m.HISTORY_CERTIFICATES_CAP + 4)]
+    for before, key in pairwise(keys):
+        await publish(running, key.cert, signer=before, certificates=(stated(key),))
+    listed = await asyncio.to_thread(look_up, running.api, BOBS, ALICE)
+    assert listed is not None
+    assert len(listed.chain.digests) == len(keys)
+    (newest,) = listed.certificates
+    assert inspect_cert(newest, 0).fingerprint == keys[-1].fingerprint
 
 
 async def test_an_alias_is_found_once_a_statement_names_it(running: Running) -> None:

@@ -269,7 +269,7 @@ async def test_a_later_statement_must_follow(store):
     head = Entry.decode(first.octets).digest
     good = alice.but(sequence=2, previous=head)
     history = [first, Statement(2, good.entry(good.stated))]
-    target = targets.judge(row, history, CREATED + 100)
+    target, _ = targets.judge(row, history, CREATED + 100)
     assert target.known_key_ids == alice.stated.key_ids
     gap = alice.but(sequence=3, previous=head)
     forked = alice.but(sequence=2, previous=bytes(32))
@@ -277,6 +277,50 @@ async def test_a_later_statement_must_follow(store):
     for bad in (gap, forked, foreign):
         with pytest.raises(NotTaken, match="entry"):
             targets.judge(row, [first, Statement(2, bad.entry(bad.stated))], CREATED + 100)
+
+
+async def test_a_long_history_is_read_once(store, monkeypatch):
+    """And not for every mail, APPEND and record: its owner could make that dear for everybody."""
+    alice, read = resident(ALICE), []
+    row = (await store.account(ALICE)).account_id
+    real = MemoryStore.statements
+
+    async def statements(self, account_id, first, count):
+        read.append((first, count))
+        return await real(self, account_id, first, count)
+
+    monkeypatch.setattr(MemoryStore, "statements", statements)
+    kept = [alice.account.certificates, Policy.SEALED]
+
+    async def go_on(count):
+        for _ in range(count):
+            last = (await store.recipient(ALICE)).statement
+            head, sequence = Entry.decode(last.octets).digest, last.sequence + 1
+            more = alice.but(sequence=sequence, previous=head)
+            entry = Statement(sequence, more.entry(more.stated))
+            await store.publish(row, kept[0], entry, kept[1])
+
+    await go_on(5)
+    for _ in range(3):
+        await targets.find_target(store, ALICE, store._clock)
+    assert read == [(1, 6)]
+    await go_on(1)
+    await targets.find_target(store, ALICE, store._clock)
+    await go_on(3)
+    await targets.find_target(store, ALICE, store._clock)
+    assert read == [(1, 6), (8, 3)]
+
+
+async def test_another_entry_in_the_place_of_one_that_was_read(store):
+    alice = resident(ALICE)
+    row = await store.recipient(ALICE)
+    await targets.find_target(store, ALICE, store._clock)
+    for sequence, previous in ((1, None), (2, bytes(32))):
+        other = alice.but(sequence=sequence, previous=previous, time=CREATED + 1)
+        swapped = replace(row, statement=Statement(sequence, other.entry(other.stated)))
+        store.changed = lambda _, swapped=swapped: swapped
+        with pytest.raises(NotTaken, match="entry 2 does not follow"):
+            await targets.find_target(store, ALICE, store._clock)
 
 
 async def test_a_row_that_fails_its_mac(store, caplog):

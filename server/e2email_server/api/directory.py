@@ -65,7 +65,7 @@ class KeyDirectory:
         return message(
             Directory(
                 tuple(one.octets for one in page),
-                tuple(await self._published.history(found, address)),
+                tuple(await self._published.history(found, address, page)),
                 tuple(one.fingerprint for one in found.statement.certificates),
             )
         )
