@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from e2email_client import backup_file, state_document
+from e2email_client.chain import listed_certificates, verify_history
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, LocalFault, NotThere, WrongSecret
 from e2email_client.files import read_private
@@ -16,10 +17,8 @@ from e2email_client.unlock import (
     PASSPHRASE,
     Unlocked,
     derive,
-    listed_certificates,
     open_vault,
     read_statements,
-    verify_history,
 )
 from e2email_crypto import backup, recovery, slot
 from e2email_crypto.backup import Content, Head, Mail

@@ -21,10 +21,11 @@ from dataclasses import dataclass, field, replace
 
 from e2email_client import config, staging
 from e2email_client.api import AccountApi, Login, Server
+from e2email_client.chain import check_follows, listed_certificates, verify_history
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, LocalFault, Refused, WrongSecret
 from e2email_client.files import read_private
-from e2email_client.history import check_follows, fetch_statements, keep
+from e2email_client.history import fetch_statements, keep
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.lock import held
@@ -40,10 +41,8 @@ from e2email_client.unlock import (
     by_passphrase,
     keyring_slot,
     known_server,
-    listed_certificates,
     read_device,
     sealed_device,
-    verify_history,
 )
 from e2email_crypto import cert, keyedit, recovery, slot, statement, vault
 from e2email_crypto.errors import SignatureInvalid

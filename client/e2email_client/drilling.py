@@ -18,6 +18,7 @@ from pathlib import Path
 
 from e2email_client.account_files import Kept, establish
 from e2email_client.api import AccountApi, Server
+from e2email_client.chain import verify_history
 from e2email_client.config import Settings
 from e2email_client.files import private_folder
 from e2email_client.judge import judged
@@ -26,7 +27,7 @@ from e2email_client.owner import Fetched, Saved, fetch, open_by_recovery
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths, Home
 from e2email_client.stores import open_opening
-from e2email_client.unlock import ThisDevice, Unlocked, derive, unlock, verify_history
+from e2email_client.unlock import ThisDevice, Unlocked, derive, unlock
 from e2email_client.upstream import connect
 from e2email_crypto import kdf, slot, vault
 from e2email_crypto.slot import AccountKey, SlotKind

@@ -16,6 +16,13 @@ from typing import Final
 from e2email_client import config
 from e2email_client.api import AccountApi, Login
 from e2email_client.aside import aside
+from e2email_client.chain import (
+    check_follows,
+    check_forced,
+    follow,
+    listed_certificates,
+    verify_history,
+)
 from e2email_client.failure import Alarm, BadServer, ClientError, Offline
 from e2email_client.held_vault import HeldVault, opening_key_ids, replaced, subkey_ids
 from e2email_client.judge import judged
@@ -24,8 +31,6 @@ from e2email_client.opener import Device
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import (
     Unlocked,
-    check_forced,
-    listed_certificates,
     read_statements,
     write_statements,
 )
@@ -207,16 +212,19 @@ class History:
             # take the word of a key back; the server's has the expiry that another machine moved.
             try:
                 known = (*given, *own)
-                newest = statement.verify_chain(entries, known, address, accepted=vault.accepted)
+                newest = follow(entries, known, vault, address)
             except StatementInvalid:
                 known = (*own, *given)
-                newest = statement.verify_chain(entries, known, address, accepted=vault.accepted)
+                newest = follow(entries, known, vault, address)
         return newest, Entry.decode(entries[-1]).digest
 
     def _verifies_alone(self, entries: Sequence[bytes]) -> bool:
         """Whether the next program can verify them by what is in the vault alone."""
-        own = listed_certificates(self._held.now).keys()
-        return all(one.fingerprints <= own for one in _read(entries).statements)
+        try:
+            verify_history(entries, self._held.now, self._unlocked.settings.address)
+        except Alarm:
+            return False
+        return True
 
     def _tell(self) -> None:
         if self.behind:
@@ -287,16 +295,6 @@ def fetch_history(
         if len(page.statements) < messages.STATEMENTS_PAGE:
             return entries, tuple(given)
     raise BadServer("The server gives more of a key history than there can be.")
-
-
-def check_follows(entries: Sequence[bytes], count: int, digest: bytes) -> None:
-    """Alarm, unless the entry at `count` (the first is 1) is the one that was seen there."""
-    if len(entries) < count:
-        raise Alarm("The server gives an older key history than this device has seen.")
-    with judged("The key history"):
-        found = Entry.decode(entries[count - 1])
-    if found.digest != digest:
-        raise Alarm("The server gives another key history than this device has seen.")
 
 
 def keep(paths: AccountPaths, entries: Sequence[bytes], newest: Statement, digest: bytes) -> None:

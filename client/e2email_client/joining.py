@@ -15,12 +15,13 @@ from e2email_client.account import Done, Wish, device_token, first_settings
 from e2email_client.account_files import Kept, establish
 from e2email_client.account_key import passphrase_slot
 from e2email_client.api import AccountApi, Login
+from e2email_client.chain import check_follows, verify_history
 from e2email_client.changing import Change, append, begin, publish, take
 from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
 from e2email_client.failure import Alarm, ClientError, LocalFault, Refused
 from e2email_client.files import write_private
-from e2email_client.history import check_follows, fetch_statements
+from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.lock import held
 from e2email_client.owner import (
@@ -37,7 +38,7 @@ from e2email_client.owner import (
     open_by_recovery,
 )
 from e2email_client.pairing import fetch_gift
-from e2email_client.unlock import PASSPHRASE, ThisDevice, open_vault, verify_history, write_device
+from e2email_client.unlock import PASSPHRASE, ThisDevice, open_vault, write_device
 from e2email_crypto import kdf, slot
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.vault import Custody

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from e2email_client.changing import Change, in_statement, publish
+from e2email_client.chain import fingerprint_of
+from e2email_client.changing import Change, Edit, in_statement, publish
 from e2email_client.failure import LocalFault, Refused
 from e2email_client.own_identity import is_revoked, public
-from e2email_client.unlock import fingerprint_of
 from e2email_crypto import gate, keyedit
 from e2email_crypto.cert import inspect_cert, names
 from e2email_crypto.errors import BadKey, KeyRefused, SignatureInvalid
@@ -113,7 +113,7 @@ def keep_for_reading(change: Change, identity: Identity, now: int) -> Change:
     """Mail that is sealed to it opens from now on; none that comes is sealed to it."""
     if identity.fingerprint in {one.fingerprint for one in change.vault.identities}:
         raise LocalFault("This key is in the vault already.")
-    _require_room(change.vault)
+    require_room(change.vault)
     identities = (*change.vault.identities, identity)
     return publish(change, replace(change.vault, identities=identities), None, now)
 
@@ -133,11 +133,17 @@ def add_recipient(change: Change, certificate: bytes, now: int) -> Change:
 
 
 def remove_recipient(change: Change, fingerprint: str, now: int) -> Change:
-    """Mail to come is not sealed to it any more; what was, it still opens."""
+    """Mail to come is not sealed to it any more; what was, it still opens.
+
+    The statement goes first here: a key that is listed there and in no vault is one of a stranger,
+    to every machine. Cut off in between, it is in use again with the next change of keys.
+    """
     left = tuple(one for one in change.vault.recipients if fingerprint_of(one) != fingerprint)
     if left == change.vault.recipients:
         raise LocalFault("Mail is not sealed to a key of another device with this fingerprint.")
-    return _publish(change, replace(change.vault, recipients=left), now)
+    vault = replace(change.vault, recipients=left)
+    change = publish(change, None, _listing(vault, now), now, certificates=True)
+    return publish(change, vault, None, now)
 
 
 def revoke(change: Change, reason: Reason, now: int) -> Change:
@@ -162,11 +168,11 @@ def revoke(change: Change, reason: Reason, now: int) -> Change:
 def _put_in_use(change: Change, identity: Identity, now: int) -> Change:
     rest = [one for one in change.vault.identities if one.fingerprint != identity.fingerprint]
     if len(rest) == len(change.vault.identities):
-        _require_room(change.vault)
+        require_room(change.vault)
     return _publish(change, replace(change.vault, identities=(identity, *rest)), now)
 
 
-def _require_room(vault: Vault) -> None:
+def require_room(vault: Vault) -> None:
     if len(vault.identities) >= IDENTITIES_MAX:
         raise LocalFault(f"A vault holds at most {IDENTITIES_MAX} keys.")
 
@@ -183,7 +189,13 @@ def _identity(made: keyedit.Identity) -> Identity:
 
 def _publish(change: Change, vault: Vault | None, now: int, *addresses: str) -> Change:
     """The vault, then the statement that follows from it and the certificates it lists."""
-    certificates = stated(vault or change.vault, now)
+    edit = _listing(vault or change.vault, now, *addresses)
+    return publish(change, vault, edit, now, certificates=True)
+
+
+def _listing(vault: Vault, now: int, *addresses: str) -> Edit:
+    """The statement that follows from a vault. Refused where no mail could be sealed."""
+    certificates = stated(vault, now)
     if not all(one.encryption_subkeys for one in certificates):
         raise Refused("CANNOT", "Mail cannot be sealed to the key: it has expired or is revoked.")
 
@@ -191,4 +203,4 @@ def _publish(change: Change, vault: Vault | None, now: int, *addresses: str) -> 
         more = [one for one in addresses if one not in last.addresses]
         return replace(last, certificates=certificates, addresses=(*last.addresses, *more))
 
-    return publish(change, vault, edit, now, certificates=True)
+    return edit

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from e2email_client import staging
 from e2email_client.api import AccountApi, Login
+from e2email_client.chain import check_follows, verify_history
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, Behind, Refused, WrongSecret
 from e2email_client.files import read_private
-from e2email_client.history import check_follows, fetch_statements
+from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import (
@@ -24,7 +25,6 @@ from e2email_client.unlock import (
     parameters,
     passphrase_params,
     slot_params,
-    verify_history,
 )
 from e2email_crypto import arrival, kdf, recovery, slot
 from e2email_crypto.slot import AccountKey

@@ -1,26 +1,24 @@
 """From files and a secret to an open account. No network: what is needed lies on this machine."""
 
-import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from e2email_client import config, staging
 from e2email_client.api import Login, Server, read_url
+from e2email_client.chain import verify_history
 from e2email_client.config import Settings
-from e2email_client.failure import Alarm, Behind, LocalFault, WrongSecret
+from e2email_client.failure import Alarm, LocalFault, WrongSecret
 from e2email_client.files import read_private, write_private
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
-from e2email_crypto import blob, cert, kdf, slot, statement, vault
+from e2email_crypto import blob, kdf, slot, vault
 from e2email_crypto.arrival import ArrivalKey
-from e2email_crypto.errors import KdfRefused, StatementInvalid
-from e2email_crypto.packets import key_facts
+from e2email_crypto.errors import KdfRefused
 from e2email_crypto.slot import AccountKey, SlotKind
-from e2email_crypto.statement import Authority, Entry, Statement
+from e2email_crypto.statement import Statement
 from e2email_crypto.vault import Vault
 from e2email_protocol import account as messages
 
@@ -104,105 +102,6 @@ def open_vault(box: bytes, key: AccountKey, settings: Settings) -> Vault:
         # the slot opened, so the passphrase was right: it is the vault that is another one
         raise Alarm("The vault was not made with this account's key.") from None
     return opened
-
-
-def listed_certificates(opened: Vault) -> Mapping[str, bytes]:
-    """By fingerprint: what mail may be sealed to. Our own, and those of other devices' own keys."""
-    known = {one.fingerprint: one.certificate for one in opened.identities}
-    for certificate in opened.recipients:
-        known[fingerprint_of(certificate)] = certificate
-    return known
-
-
-def fingerprint_of(certificate: bytes) -> str:
-    """Computed from its primary key, whatever it is called."""
-    with judged("A certificate in the vault"):
-        return key_facts(cert.read_packets(certificate)[0].body).fingerprint
-
-
-def verify_history(
-    entries: Sequence[bytes], opened: Vault, address: str
-) -> tuple[Statement, bytes]:
-    """(newest statement, its digest): the chain holds, and seals to keys of this vault only.
-
-    Raises Alarm; Behind, an Alarm too, where a key that is in this vault vouched for one that is
-    not: another machine changed the account's keys, and its vault is the newer one.
-    """
-    known = listed_certificates(opened)
-    check_forced(entries, opened)
-    try:
-        newest = _chain(entries, known, opened, address)
-    except Alarm:
-        _check_behind(entries, known, opened, address)
-        raise
-    if foreign := sorted(newest.fingerprints - known.keys()):
-        raise Behind(foreign[0])
-    return newest, Entry.decode(entries[-1]).digest
-
-
-def _chain(
-    entries: Sequence[bytes], known: Mapping[str, bytes], opened: Vault, address: str
-) -> Statement:
-    """From the last accepted override on, where there is one: the keys before it were given up,
-    and their certificates are not here. That nothing was taken away before it still shows."""
-    certificates, accepted = known.values(), opened.accepted
-    with judged("The key history"):
-        forced = [at for at, one in enumerate(entries) if _is_forced(one)]
-        if not forced:
-            return statement.verify_chain(entries, certificates, address)
-        at = forced[-1]
-        newest = _linked(entries[: at + 1], address)
-        for before, octets in pairwise(entries[at:]):
-            newest = statement.verify_next(before, octets, certificates, address, accepted=accepted)
-    return newest
-
-
-def _is_forced(entry: bytes) -> bool:
-    return Entry.decode(entry).authority is Authority.FORCED
-
-
-def _linked(entries: Sequence[bytes], address: str) -> Statement:
-    """The last statement, if each names the one before it and all are of this account."""
-    previous: bytes | None = None
-    for sequence, octets in enumerate(entries, 1):
-        entry = Entry.decode(octets)
-        said = statement.decode(entry.statement)
-        if (said.sequence, said.previous) != (sequence, previous) or said.account != address:
-            raise StatementInvalid(f"entry {sequence} does not follow the one before it")
-        previous = entry.digest
-    return said
-
-
-def _check_behind(
-    entries: Sequence[bytes], known: Mapping[str, bytes], opened: Vault, address: str
-) -> None:
-    """Raise Behind if the chain holds up to an entry that lists a key which is not in the vault.
-
-    What follows that entry may be signed by that key, and cannot be verified here.
-    """
-    for count, octets in enumerate(entries, 1):
-        with judged("The key history"):
-            listed = statement.decode(Entry.decode(octets).statement).fingerprints
-        if foreign := sorted(listed - known.keys()):
-            _chain(entries[:count], known, opened, address)
-            raise Behind(foreign[0])
-
-
-def check_forced(entries: Sequence[bytes], opened: Vault) -> None:
-    """Alarm for an administrator's override that the owner has not looked at."""
-    for octets in entries:
-        with judged("The key history"):
-            entry = Entry.decode(octets)
-            said = statement.decode(entry.statement)
-        if entry.authority is Authority.FORCED and entry.digest not in opened.accepted:
-            when = dt.datetime.fromtimestamp(said.time, dt.UTC)
-            raise Alarm(
-                f"The server's administrator replaced this account's key by force: entry "
-                f"{said.sequence} of its history, dated {when:%Y-%m-%d %H:%M} UTC, names the key "
-                f"{min(said.fingerprints)} and is signed by nobody. Unless you asked for it, "
-                "someone else reads your new mail. If you did: e2email account accept-override "
-                f"{entry.digest.hex()}"
-            )
 
 
 def by_keyring(

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from e2email_client import changing
+from e2email_client import changing, own_keys
+from e2email_client.chain import verify_history
 from e2email_client.changing import Change, in_statement, publish
 from e2email_client.failure import Alarm, Behind, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.history import History
-from e2email_client.unlock import verify_history
-from e2email_crypto import keyedit, vault
-from e2email_crypto.statement import Statement
-from support.account_server import ALICE, Running, account_server
+from e2email_client.unlock import read_statements
+from e2email_crypto import keyedit, statement, vault
+from e2email_crypto.statement import Entry, Statement
+from support.account_server import ALICE, Running, account_server, identity
 from support.owner import NOW, Crash, Machine, Steps
 
 
@@ -94,6 +95,27 @@ async def test_it_is_behind_also_where_the_new_key_signed_since(
     entries = [one.octets for one in await first.running.store.statements(1, 1, 9)]
     with pytest.raises(Behind):
         verify_history(entries, second.unlocked.vault, ALICE)
+
+
+async def test_a_forged_entry_is_no_news_from_another_machine(first: Machine, other: Any) -> None:
+    """Though a key was listed once that is not in the vault any more."""
+    add = other.certificate
+    await first.change(lambda change: own_keys.add_recipient(change, add, NOW + 25))
+    removed = other.fingerprint
+    await first.change(lambda change: own_keys.remove_recipient(change, removed, NOW + 30))
+    here = first.unlocked
+    entries = read_statements(here.paths)
+    last = here.statement
+    following = replace(last, sequence=last.sequence + 1, previous=Entry.decode(entries[-1]).digest)
+    thief = identity(ALICE, 7)
+    forged = statement.sign_entry(
+        following,
+        here.vault.identities[0].fingerprint,
+        lambda data: keyedit.sign_detached(thief.tsk, data),
+    )
+    with pytest.raises(Alarm, match="damaged or was tampered") as caught:
+        verify_history([*entries, forged.encode()], here.vault, ALICE)
+    assert not isinstance(caught.value, Behind)
 
 
 def added_device(before: Statement) -> Statement:

@@ -63,6 +63,21 @@ async def test_an_account_begun_anew_goes_on_from_the_old_history(
     assert third.unlocked.statement.sequence == 3
 
 
+async def test_a_program_that_runs_hears_what_follows_an_override(
+    running: Running, first: Machine, tmp_path: Path
+) -> None:
+    made = await anew(running, tmp_path / "two")
+    asking, looking = History(made.unlocked), History(made.unlocked)
+    third = Machine(running, tmp_path / "three")
+    third.passphrase = OTHER
+    await third.join()
+    await asyncio.to_thread(asking.refresh)
+    assert asking.statements()[-1].sequence == 3
+    assert made.unlocked.statement.sequence == 3
+    looking.look()
+    assert looking.statements()[-1].sequence == 3
+
+
 async def test_the_old_machine_gives_an_alarm_that_names_it(
     running: Running, first: Machine, tmp_path: Path
 ) -> None:

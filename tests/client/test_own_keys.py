@@ -278,6 +278,34 @@ async def test_cut_off_at_every_step(
     assert step >= 3
 
 
+async def test_removing_a_key_of_another_device_cut_off_at_every_step(
+    first: Machine, phone: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mail must never be sealed to a key that is not in the vault: nobody could change anything."""
+
+    def add(change: Change) -> Change:
+        return own_keys.add_recipient(change, phone.certificate, now())
+
+    def remove(change: Change) -> Change:
+        return own_keys.remove_recipient(change, phone.fingerprint, now())
+
+    await first.change(add)
+    step, ended = 0, False
+    while not ended:
+        with monkeypatch.context() as patch:
+            Steps(patch, step)
+            try:
+                await first.change(remove)
+            except Crash:
+                step += 1
+            except LocalFault:  # it is not there any more: cut off behind all that matters
+                ended = True
+        assert opens(first, sealed_by_server(first))
+    assert step >= 5
+    assert [one.role for one in facts(first)] == [Role.IN_USE]
+    assert phone.fingerprint not in first.unlocked.statement.fingerprints
+
+
 def finished(change: Change) -> Change:
     unfinished = own_keys.is_unfinished(change, now())
     return own_keys.finish(change, now()) if unfinished else change
