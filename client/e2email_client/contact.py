@@ -120,6 +120,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pin:
+    """`decided`: when somebody last decided, 0 where nobody has. Of two devices' pins the one of
+    the later decision counts: what a rule pinned since, on a device that had not heard of the
+    decision, does not undo it."""
+
+    decided: int
     time: int
     how: How
     fingerprints: tuple[str, ...]

@@ -36,7 +36,13 @@ def decode(address: str, value: Any) -> Contact:
     return Contact(
         address,
         {name: _read_known(name, one) for name, one in certificates.items()},
-        Pin(int(pin["time"]), How(pin["how"]), tuple(pin["fingerprints"]), _heads(pin["head"]))
+        Pin(
+            int(pin["decided"]),
+            int(pin["time"]),
+            How(pin["how"]),
+            tuple(pin["fingerprints"]),
+            _heads(pin["head"]),
+        )
         if pin
         else None,
         Doubt(
@@ -81,6 +87,7 @@ def _read_known(fingerprint: str, value: Any) -> Known:
 
 def _pin(pin: Pin) -> dict[str, Any]:
     return {
+        "decided": pin.decided,
         "fingerprints": list(pin.fingerprints),
         "head": [_head(one) for one in pin.head],
         "how": pin.how.value,

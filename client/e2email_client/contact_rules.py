@@ -194,7 +194,7 @@ def _weighed(contact: Contact, one: Known, why: Refusal | None, now: int, *, new
     if why is not None:
         return contact, Outcome(Seen.REFUSED, name, SAID[why], fresh=new)
     if contact.pin is None:
-        pin = Pin(contact.later(now), How.FIRST_USE, (name,))
+        pin = Pin(0, contact.later(now), How.FIRST_USE, (name,))
         return replace(contact, pin=pin).told(now, Seen.PINNED, name), Outcome(Seen.PINNED, name)
     if new:
         contact = contact.told(now, Seen.CHANGED, name)
@@ -266,7 +266,9 @@ def _pinned(
     gone = [one for one in contact.pinned if one not in fingerprints]
     contact = contact.judged(gone, Standing.REPLACED, at)
     contact = contact.judged(fingerprints, Standing.OPEN, at)
-    return replace(contact, pin=Pin(at, how, fingerprints, (head,) if head else ()))
+    before = contact.pin.decided if contact.pin else 0
+    decided = at if how is How.DECIDED else before
+    return replace(contact, pin=Pin(decided, at, how, fingerprints, (head,) if head else ()))
 
 
 # what is decided
@@ -303,7 +305,7 @@ def keep(contact: Contact, now: int) -> Changed:
     if pin is None or not pin.fingerprints:
         raise LocalFault("No key is pinned that could be kept.")
     contact = contact.judged([one.fingerprint for one in contact.others], Standing.REFUSED, at)
-    contact = replace(contact, pin=replace(pin, time=at, how=How.DECIDED))
+    contact = replace(contact, pin=replace(pin, decided=at, time=at, how=How.DECIDED))
     return contact.told(now, "kept", contact.pinned[0]), DECIDED
 
 
@@ -311,7 +313,7 @@ def distrust(contact: Contact, now: int) -> Changed:
     """Nothing is encrypted to this person until a key is accepted."""
     at = contact.later(now)
     contact = contact.judged(contact.known, Standing.REFUSED, at)
-    pin = Pin(at, How.DISTRUSTED, ())
+    pin = Pin(at, at, How.DISTRUSTED, ())
     return replace(contact, pin=pin).told(now, "distrusted", ""), DECIDED
 
 

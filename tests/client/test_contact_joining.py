@@ -5,7 +5,7 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2email_client import contact_form
+from e2email_client import contact_form, contact_rules
 from e2email_client.contact import (
     EVENTS_MAX,
     Cause,
@@ -67,7 +67,12 @@ CONTACTS = st.builds(
     st.dictionaries(st.sampled_from(NAMES), KNOWN, max_size=2),
     st.none()
     | st.builds(
-        Pin, TIMES, st.sampled_from(list(How)), CHOSEN, st.lists(HEADS, max_size=1).map(tuple)
+        Pin,
+        TIMES,
+        TIMES,
+        st.sampled_from(list(How)),
+        CHOSEN,
+        st.lists(HEADS, max_size=1).map(tuple),
     ),
     st.none() | st.builds(Doubt, TIMES, st.sampled_from(list(Cause)), HEADS, CHOSEN),
     EVENTS,
@@ -126,3 +131,39 @@ def test_events_do_not_grow_for_ever():
         contact = contact.told(at, "changed", NAMES[0])
     assert len(contact.events) == EVENTS_MAX
     assert contact.events[-1].time == 2 * EVENTS_MAX - 1
+
+
+BOB = "bob@example.net"
+X = Known("A" * 40, b"x", {Source.DIRECTORY: Sighting(1, 1)})
+
+
+def head(sequence):
+    return Head(BOB, sequence, "aa")
+
+
+def seen_first(time):
+    return Contact(BOB, {X.fingerprint: X}, Pin(0, time, How.FIRST_USE, (X.fingerprint,), ()))
+
+
+def test_distrust_is_not_undone_by_a_device_that_saw_the_key_later_for_the_first_time():
+    distrusted, _ = contact_rules.distrust(seen_first(10), 20)
+    for joined in (distrusted.join(seen_first(30)), seen_first(30).join(distrusted)):
+        assert joined.pinned == ()
+        assert joined.pin.how is How.DISTRUSTED
+
+
+def test_distrust_is_not_undone_by_a_history_that_was_followed_without_knowing_of_it():
+    before = seen_first(10)
+    distrusted, _ = contact_rules.distrust(before, 20)
+    followed = contact_rules._pinned(before, How.HISTORY, (X.fingerprint,), head(2), 30)
+    for joined in (distrusted.join(followed), followed.join(distrusted)):
+        assert joined.pinned == ()
+
+
+def test_a_later_decision_counts_whatever_the_clock_of_the_other_device_says():
+    distrusted, _ = contact_rules.distrust(seen_first(10), 1_000_000)
+    accepted = contact_rules._pinned(distrusted, How.DECIDED, (X.fingerprint,), None, 20)
+    followed = contact_rules._pinned(accepted, How.HISTORY, (X.fingerprint,), head(2), 30)
+    for later in (accepted, followed):
+        assert distrusted.join(later).pin == later.pin == later.join(distrusted).pin
+    assert accepted.join(followed).pin == followed.pin

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from e2email_client import contact_form
+from e2email_client import contact_form, contact_rules
 from e2email_client.contact import (
     Contact,
     How,
@@ -52,6 +52,7 @@ def write() -> None:
     merged("merge-same-time-kind", "of a number and a text", {A: Entry(1, 7)}, {A: Entry(1, "7")})
     merged("merge-contact", "an update on one device, a verification on the other", *contact())
     merged("merge-contact-pins", "two devices, two first uses", *first_uses())
+    merged("merge-contact-distrust", "a decision, and a first use later elsewhere", *distrusted())
 
 
 BOB = ("contacts", "bob@example.net")
@@ -63,7 +64,7 @@ def known(identity: Identity, certificate: bytes, source: Source, time: int) -> 
 
 def entry(time: int, one: Known, verified: Verified | None = None) -> dict:
     one = replace(one, verified=verified, judgement=Judgement(0, Standing.OPEN))
-    pin = Pin(time, How.FIRST_USE, (one.fingerprint,))
+    pin = Pin(0, time, How.FIRST_USE, (one.fingerprint,))
     contact = Contact("", {one.fingerprint: one}, pin).told(time, "pinned", one.fingerprint)
     return {BOB: Entry(time, contact_form.encode(contact))}
 
@@ -75,6 +76,14 @@ def contact() -> tuple[dict, dict]:
         entry(5, known(made, made.cert, Source.FILE, 5), Verified(7, "words")),
         entry(5, known(made, revoked, Source.WKD, 9)),
     )
+
+
+def distrusted() -> tuple[dict, dict]:
+    made = new_identity("bob@example.net", "Bob", 1_750_000_000)
+    one = known(made, made.cert, Source.FILE, 5)
+    before = contact_form.decode("", entry(5, one)[BOB].value)
+    decided, _ = contact_rules.distrust(before, 6)
+    return {BOB: Entry(6, contact_form.encode(decided))}, entry(9, one)
 
 
 def first_uses() -> tuple[dict, dict]:
