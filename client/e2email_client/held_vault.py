@@ -53,7 +53,10 @@ class HeldVault:
             try:
                 found = self._read()
             except ClientError as fault:
-                log.warning("the keys on this machine were changed; start this anew: %s", fault)
+                log.warning(
+                    "the keys on this machine were changed: stop and start e2email-proxy (%s)",
+                    fault,
+                )
                 return False
             changed = found.counter > self._vault.counter
             if changed:

@@ -97,7 +97,8 @@ def rekey(access: Access, as_json: bool) -> None:
     with _changing(access) as (change, text):
         new_key(change, text)
     said = (
-        "The account key is replaced. On other machines: e2email account refresh.\n"
+        "The account key is replaced. Stop and start e2email-proxy where it runs; on other "
+        "machines: e2email account refresh before that.\n"
         "Backup files made before are opened by the recovery words as before; make a new one."
     )
     show({"address": change.settings.address, "changed": "account key"}, said, as_json)

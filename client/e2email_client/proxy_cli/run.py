@@ -79,7 +79,7 @@ def command(
                 # what is no terminal may be a journal that keeps it
                 said = as_text(one, secret=sys.stdout.isatty())
                 between = "\n" if number and not as_json else ""
-                say(between + (json.dumps(one.as_json()) if as_json else said))
+                click.echo(between + (json.dumps(one.as_json()) if as_json else said))
             notify("READY=1")
             await stop.wait()
             notify("STOPPING=1")
