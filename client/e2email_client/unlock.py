@@ -67,8 +67,9 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
     key = None if source.given else by_keyring(paths, settings, keyring)
     if key is None:
         key = by_passphrase(paths, settings, source.existing(settings.address))
-    opened = open_vault(read_private(paths.vault), key, settings)
+    # the other way round than they are written: the vault that is read is never the older one
     entries = read_statements(paths)
+    opened = open_vault(read_private(paths.vault), key, settings)
     newest, _ = verify_history(entries, opened, settings.address)
     if newest.sequence < settings.statement_sequence:
         raise Alarm("The key history on this machine is older than it was.")

@@ -13,7 +13,7 @@ from e2email_client.chain import verify_history
 from e2email_client.changing import Change, in_statement, publish
 from e2email_client.failure import Alarm, Behind, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.history import History
-from e2email_client.unlock import read_statements
+from e2email_client.unlock import open_vault, read_statements
 from e2email_crypto import keyedit, statement, vault
 from e2email_crypto.statement import Entry, Statement
 from support.account_server import ALICE, Running, account_server, identity
@@ -95,6 +95,26 @@ async def test_it_is_behind_also_where_the_new_key_signed_since(
     entries = [one.octets for one in await first.running.store.statements(1, 1, 9)]
     with pytest.raises(Behind):
         verify_history(entries, second.unlocked.vault, ALICE)
+
+
+async def test_a_machine_is_opened_while_another_program_of_it_makes_a_change(
+    first: Machine, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {one: one.read_bytes() for one in first.paths.folder.iterdir() if one.is_file()}
+    await first.change(lambda change: rotate(change, other))
+    after = {one: one.read_bytes() for one in before}
+    for one, octets in before.items():
+        one.write_bytes(octets)
+
+    def changed_meanwhile(*args: Any) -> vault.Vault:
+        opened = open_vault(*args)
+        for one, octets in after.items():
+            one.write_bytes(octets)
+        return opened
+
+    monkeypatch.setattr("e2email_client.unlock.open_vault", changed_meanwhile)
+    assert first.unlocked.vault.counter == 1
+    assert first.unlocked.vault.counter == 2
 
 
 async def test_a_forged_entry_is_no_news_from_another_machine(first: Machine, other: Any) -> None:
