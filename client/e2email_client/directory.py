@@ -6,7 +6,9 @@ the first look is worth, and what is thought of a later one, stands in contact_r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -39,8 +41,23 @@ class _Pages:
     in_use: tuple[str, ...] = ()
 
 
-def look_up(api: AccountApi, login: Login, address: str) -> Listed | None:
-    """None: no account here. Offline, Refused, BadServer; Alarm for what does not verify."""
+class Unproven(Alarm):
+    """A history that does not verify. `certificates`: what came with it, each good for itself."""
+
+    def __init__(self, said: str, certificates: tuple[bytes, ...]) -> None:
+        super().__init__(said)
+        self.certificates = certificates
+
+
+def look_up(
+    api: AccountApi, login: Login, address: str, seen: str | None = None, *, first: bool = False
+) -> Listed | None:
+    """None: no account here. `seen` is the digest (hex) of an entry that was verified before.
+
+    At the `first` look, with nothing pinned, what was before an entry of the recovery key is taken
+    on trust, as the first entry of any history is: perhaps a key vouched for it that was stolen.
+    Offline, Refused, BadServer; Alarm for what does not verify.
+    """
     try:
         pages = _fetch(api, login, address)
     except Refused as fault:
@@ -49,8 +66,12 @@ def look_up(api: AccountApi, login: Login, address: str) -> Listed | None:
         raise
     if not pages.entries:
         return None  # an account without a key yet
-    with judged(f"The key history of {address}"):
-        return _verified(pages, address)
+    try:
+        with judged(f"The key history of {address}"):
+            entries = [Entry.decode(one) for one in pages.entries]
+            return _verified(pages, entries, address, _proven(entries, seen, first))
+    except Alarm as alarm:
+        raise Unproven(str(alarm), tuple(pages.certificates)) from alarm
 
 
 def _fetch(api: AccountApi, login: Login, address: str) -> _Pages:
@@ -66,15 +87,27 @@ def _fetch(api: AccountApi, login: Login, address: str) -> _Pages:
     raise BadServer("The server gives more of a key history than there can be.")
 
 
-def _verified(pages: _Pages, address: str) -> Listed:
+def _proven(entries: Sequence[Entry], seen: str | None, first: bool) -> frozenset[bytes]:
+    if seen is not None:
+        return frozenset({bytes.fromhex(seen)})
+    recovered = (
+        before.digest for before, one in pairwise(entries) if one.authority is Authority.RECOVERY
+    )
+    return frozenset(recovered) if first else frozenset()
+
+
+def _verified(
+    pages: _Pages, entries: Sequence[Entry], address: str, proven: frozenset[bytes]
+) -> Listed:
     """Raises StatementInvalid, Alarm."""
-    entries = [Entry.decode(one) for one in pages.entries]
     statements = [statement.decode(one.statement) for one in entries]
     newest = statements[-1]
     # what an administrator forced is taken here and told: who pinned an earlier entry decides
     forced = {at for at, one in enumerate(entries) if one.authority is Authority.FORCED}
     accepted = {entries[at].digest for at in forced}
-    statement.verify_chain(pages.entries, pages.certificates, newest.account, accepted=accepted)
+    statement.verify_chain(
+        pages.entries, pages.certificates, newest.account, accepted=accepted, seen=proven
+    )
     if address not in newest.addresses:
         raise Alarm("The server's directory answered with the key history of another address.")
     if set(pages.in_use) != newest.fingerprints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from e2email_client.contact import Source
 from e2email_client.contact_rules import Outcome, Seen
 from e2email_client.contacts import Contacts
 from e2email_client.failure import BadServer, Offline, Refused
+from e2email_client.key_judging import judge
 from e2email_client.wkd import Wkd
+from e2email_crypto.errors import Refusal
 
 if TYPE_CHECKING:
     from e2email_client.api import AccountApi, Login
@@ -51,11 +54,27 @@ class Finder:
     def in_directory(self, address: str, now: int) -> Found | None:
         """None: no account here. Offline, Refused, BadServer; Alarm: it does not verify."""
         name = self.contacts.foreign(address)
-        listed = directory.look_up(self.api, self.login, name)
+        contact = self.contacts.one(name)
+        seen = contact.head.digest if contact and contact.head else None
+        first = contact is None or contact.pin is None
+        try:
+            listed = directory.look_up(self.api, self.login, name, seen, first=first)
+        except directory.Unproven as fault:
+            self._revoked(name, fault.certificates, now)
+            raise
         if listed is None:
             return None
         outcome = self.contacts.follow(name, listed.chain, listed.certificates, now)
         return Found(Source.DIRECTORY, (outcome,))
+
+    def _revoked(self, name: str, certificates: Collection[bytes], now: int) -> None:
+        """A revocation counts, whatever is wrong with the history: the key itself made it."""
+        contact = self.contacts.one(name)
+        known = contact.known if contact else {}
+        for one in certificates:
+            judged = judge(one, None, now)
+            if judged.fingerprint in known and judged.refusal is Refusal.REVOKED:
+                self.contacts.offer(name, one, Source.DIRECTORY, now)
 
     def in_wkd(self, address: str, now: int) -> Found | None:
         """None: nothing is published. Offline, BadServer."""

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from . import _canonical, _fields, _sodium, _wire
@@ -117,20 +118,27 @@ def verify_chain(
     account: str,
     *,
     accepted: Container[bytes] = (),
+    seen: Container[bytes] = (),
 ) -> Statement:
     """The newest statement of a whole chain, oldest entry first.
 
     `certificates` are those of all signers, binary, in any order. `accepted` are the digests of
     the `forced` entries that the caller has other grounds to take; any other forced one is refused.
+    `seen` are digests of entries verified before: of what leads to the last of them nobody has to
+    vouch again, who perhaps no longer could.
     Raises StatementInvalid: empty, too many entries, a gap, another account, a signature or
     authority that does not follow from the entry before.
     """
     known = {_fingerprint(data): data for data in certificates}
     newest: Entry | None = None
-    for count, octets in enumerate(entries, 1):
-        if count > ENTRIES_MAX:
-            raise StatementInvalid("too many entries")
-        newest = _follow(newest, octets, known, account, accepted)
+    found = list(islice(entries, ENTRIES_MAX + 1))
+    if len(found) > ENTRIES_MAX:
+        raise StatementInvalid("too many entries")
+    proven = max(
+        (at for at, one in enumerate(found, 1) if Entry.decode(one).digest in seen), default=0
+    )
+    for count, octets in enumerate(found, 1):
+        newest = _follow(newest, octets, known, account, None if count <= proven else accepted)
     if newest is None:
         raise StatementInvalid("no entry")
     return decode(newest.statement)
@@ -158,9 +166,9 @@ def _follow(
     octets: bytes,
     known: Mapping[str, bytes],
     account: str,
-    accepted: Container[bytes],
+    accepted: Container[bytes] | None,
 ) -> Entry:
-    """The entry after `last`, checked against it."""
+    """The entry after `last`, checked against it; with no `accepted`, not who vouches for it."""
     entry = Entry.decode(octets)
     statement = decode(entry.statement)
     before = decode(last.statement) if last else None
@@ -169,7 +177,8 @@ def _follow(
         raise StatementInvalid(f"entry {count} does not follow the one before it")
     if account not in statement.addresses:
         raise StatementInvalid(f"entry {count} is of another account")
-    _check_authority(entry, before, known, accepted)
+    if accepted is not None:
+        _check_authority(entry, before, known, accepted)
     return entry
 
 

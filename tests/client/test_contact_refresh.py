@@ -32,7 +32,8 @@ class World:
         self.fault = None
         monkeypatch.setattr(directory, "look_up", self.look_up)
 
-    def look_up(self, _api, _login, address):
+    def look_up(self, _api, _login, address, _seen, *, first):
+        assert first is (self.finder.contacts.one(address) is None)
         self.asked.append(address)
         if self.fault:
             raise self.fault

@@ -269,3 +269,26 @@ def test_an_entry_is_one_line_that_any_json_reader_reads() -> None:
     assert set(value) == {"authority", "signature", "signer", "statement", "version"}
     assert b"\n" not in CHAIN[0]
     assert CHAIN[0].isascii()
+
+
+def test_what_leads_to_an_entry_seen_before_is_not_asked_who_vouches_for_it() -> None:
+    gone = keyedit.apply_revocation(ALICE.cert, ALICE.revocation)
+
+    def follow(*entries: Entry, seen: tuple[Entry, ...]) -> Statement:
+        octets = [one.encode() for one in entries]
+        return statement.verify_chain(octets, [gone], ACCOUNT, seen={one.digest for one in seen})
+
+    assert follow(FIRST, SECOND, seen=(SECOND,)) == NEXT
+    third = signed(replace(NEXT, sequence=3, previous=SECOND.digest))
+    for entries, seen in (
+        ((FIRST, SECOND), (FIRST,)),  # who signed later is asked all the same
+        ((FIRST, SECOND), (third,)),
+        ((FIRST, third), (third,)),  # a gap
+        ((SECOND,), (SECOND,)),
+        ((replace(FIRST, signer="A" * 40), SECOND), (SECOND,)),  # another past
+    ):
+        with pytest.raises(errors.StatementInvalid):
+            follow(*entries, seen=seen)
+    assert statement.verify_chain(
+        [one.encode() for one in (FIRST, SECOND)], [], ACCOUNT, seen={SECOND.digest}
+    )
