@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from e2email_client.account_files import Kept, establish
 from e2email_client.api import AccountApi, Login, Server
-from e2email_client.changing import in_statement
 from e2email_client.config import Settings
 from e2email_client.failure import LocalFault, Refused
 from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
+from e2email_client.next_entry import in_statement
 from e2email_client.paths import Home
 from e2email_client.unlock import PASSPHRASE, RECOVERY, ThisDevice, Unlocked, derive
 from e2email_crypto import kdf, keyedit, recovery, slot, statement, vault

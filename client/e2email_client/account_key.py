@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from e2email_client import config, staging
-from e2email_client.changing import CONFLICT, Change, publish
+from e2email_client.changing import Change, publish
 from e2email_client.config import Settings
 from e2email_client.failure import LocalFault, Refused
 from e2email_client.judge import judged
 from e2email_client.lock import held
+from e2email_client.next_entry import CONFLICT
 from e2email_client.owner import NOT_FOUND, fetch_slots
 from e2email_client.unlock import (
     KEYRING,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from e2email_client.changing import Edit, newest
 from e2email_client.failure import Refused
+from e2email_client.next_entry import Edit, newest
 from e2email_crypto import statement
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.statement import DEVICES_MAX, Entry, Statement

@@ -16,7 +16,7 @@ from e2email_client.account_files import Kept, establish
 from e2email_client.account_key import passphrase_slot
 from e2email_client.api import AccountApi, Login
 from e2email_client.chain import check_follows, verify_history
-from e2email_client.changing import Change, append, begin, publish, take
+from e2email_client.changing import Change, begin, publish, take
 from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
 from e2email_client.failure import Alarm, ClientError, LocalFault, Refused
@@ -24,6 +24,7 @@ from e2email_client.files import write_private
 from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.lock import held
+from e2email_client.next_entry import append
 from e2email_client.owner import (
     LOGIN_REFUSED,
     Fetched,

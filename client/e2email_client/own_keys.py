@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from e2email_client.chain import fingerprint_of
-from e2email_client.changing import Change, Edit, in_statement, publish
+from e2email_client.changing import Change, publish
 from e2email_client.failure import LocalFault, Refused
+from e2email_client.next_entry import Edit, in_statement
 from e2email_client.own_identity import is_revoked, public
 from e2email_crypto import gate, keyedit
 from e2email_crypto.cert import inspect_cert, names

@@ -10,9 +10,10 @@ import pytest
 
 from e2email_client import changing, own_keys
 from e2email_client.chain import verify_history
-from e2email_client.changing import Change, in_statement, publish
+from e2email_client.changing import Change, publish
 from e2email_client.failure import Alarm, Behind, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.history import History
+from e2email_client.next_entry import in_statement
 from e2email_client.unlock import open_vault, read_statements
 from e2email_crypto import keyedit, statement, vault
 from e2email_crypto.statement import Entry, Statement
