@@ -11,8 +11,9 @@ import pytest
 
 from e2email_client import config
 from e2email_client.account import Done, Wish, create
-from e2email_client.joining import join
+from e2email_client.cli.setup import NewAccount
 from e2email_client.failure import Alarm, BadServer, ClientError, LocalFault, Refused, WrongSecret
+from e2email_client.joining import join
 from e2email_client.passphrase import Source
 from e2email_client.paths import Home
 from e2email_client.unlock import Unlocked, unlock
@@ -587,3 +588,8 @@ async def test_secrets_are_in_no_log_and_no_repr(
     for words in (PASSPHRASE, "CANARY", here.device_token, "e2i_", here.login.header):
         assert words not in text
     assert m.API_VERSION == 1
+
+
+def test_an_invite_is_in_no_repr() -> None:
+    new = NewAccount("e2i_secret", "Alice", "sealed", None, False, None, Source())
+    assert "secret" not in repr(new)

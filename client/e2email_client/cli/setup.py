@@ -4,7 +4,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def _invite(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 class NewAccount:
     """What `setup --invite` was told of the account to be made."""
 
-    invite: str
+    invite: str = field(repr=False)
     name: str
     policy: str
     words_to: Path | None
