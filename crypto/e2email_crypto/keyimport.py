@@ -14,6 +14,7 @@ from .errors import (
     BadKey,
     BadMessage,
     Damaged,
+    KdfRefused,
     KeyRefused,
     Refusal,
     SecretError,
@@ -68,6 +69,9 @@ def read_secret(data: bytes, passphrase: str | None, now: int) -> Imported:
     public = keytree.raw(ownkey.published(own))
     spare = _judge(public, now)
     secret = None if passphrase is None else _typed(passphrase)
+    locked = [secrets.parse(p.packet) for p in own if p.packet.tag in secrets.SECRET_TAGS]
+    if secret is not None and sum(map(secretlock.work, locked)) > secretlock.MAX_ARGON2_WORK:
+        raise KdfRefused("the key derivations of the secret key ask for too much together")
     opened = [_opened(part, secret, spare) for part in own]
     if None in opened:
         raise _why_not(own, opened, octets, data)

@@ -19,8 +19,8 @@ PARTS_MAX = 200  # a hundred thousand octets; nobody prints or scans more
 _PREFIX = "E2EMAIL-VAULT"
 _SET_SIZE = 5  # 8 characters; also the checksum of the whole
 _CHECK_SIZE = 5
-_PART = re.compile(r"E2EMAIL-VAULT:1:(\d{1,3})/(\d{1,3}):([A-Z2-7]{8}):([A-Z2-7]+)")
-_ANY_VERSION = re.compile(r"E2EMAIL-VAULT:(\d+):.*")
+_PART = re.compile(r"E2EMAIL-VAULT:1:(\d{1,3})/(\d{1,3}):([A-Z2-7]{8}):([A-Z2-7]+)", re.ASCII)
+_ANY_VERSION = re.compile(r"E2EMAIL-VAULT:(\d+):.*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ _DUMMY, _CARD = 1, 2  # of GnuPG's own: the secret is not here, or on a smartcar
 MAX_ARGON2_EXPONENT = 21  # of 2, in KiB
 MAX_ARGON2_PASSES = 10
 MAX_ARGON2_LANES = 16
+# KiB times passes of all packets of a key, each of which has a derivation of its own: thirty at the
+# limits above would take many minutes.
+MAX_ARGON2_WORK = MAX_ARGON2_PASSES << MAX_ARGON2_EXPONENT
 
 _AES256, _OCB, _SHA256 = 9, 2, 8
 _MOST = 0xFF  # 65 MB through the hash, the most that can be written
@@ -62,6 +65,17 @@ def unlock(packet: SecretPacket, passphrase: bytes | None) -> SecretPacket:
         return unprotected(packet, _decrypt(packet, locked, key))
     except _openssl.LibraryRefused:
         raise WrongSecret("not the passphrase of this key") from None
+
+
+def work(packet: SecretPacket) -> int:
+    """KiB times passes of Argon2 that unlocking the packet takes; 0 if malformed, too."""
+    if packet.usage == UNPROTECTED:
+        return 0
+    try:
+        specifier = _parse(packet).specifier
+    except (IndexError, BadKey):
+        return 0  # `unlock` says so
+    return specifier[17] << min(specifier[19], 64) if specifier[0] == _ARGON2 else 0
 
 
 def _parse(packet: SecretPacket) -> _Locked:

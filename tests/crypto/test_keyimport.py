@@ -234,6 +234,23 @@ def test_protections_of_older_programs(usage: int, cipher: int, specifier: bytes
         read_secret(octets, "wrong", NOW)
 
 
+def test_many_costly_derivations_are_refused_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(secretlock, "_derive", lambda *_: pytest.fail("a derivation ran"))
+    key = person()
+    for _ in range(9):
+        key.add()
+    costly = b"\xfd\x09\x02\x04" + b"s" * 16 + b"\x01\x04\x15" + b"n" * 40
+    octets = key.tsk
+    for tag in (5, 7):
+        octets = changed(octets, tag, lambda p: replace(p, rest=costly))
+    with pytest.raises(KdfRefused, match="together"):
+        read_secret(octets, "any", NOW)
+    with pytest.raises(PassphraseNeeded):
+        read_secret(octets, None, NOW)
+
+
 def test_no_salt_and_an_empty_passphrase() -> None:
     octets = person().tsk
     for tag in (5, 7):
