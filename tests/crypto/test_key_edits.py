@@ -198,7 +198,9 @@ def test_a_modern_key_is_extended(modern: Identity) -> None:
     assert recipient(edited.cert, now).good_until == now + DAY
 
 
-@pytest.mark.parametrize("expires", [NOW, NOW - DAY, 0, 2**32])
+@pytest.mark.parametrize(
+    "expires", [NOW, NOW - DAY, 0, 2**32], ids=["now", "past", "zero", "too-large"]
+)
 def test_an_end_that_is_none(ann: Identity, expires: int) -> None:
     with pytest.raises(BadKey, match="time"):
         extend(ann.tsk, expires, NOW)
