@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from e2email_client import changing, own_keys
+from e2email_client import next_entry, own_keys
 from e2email_client.chain import verify_history
 from e2email_client.changing import Change, publish
 from e2email_client.failure import Alarm, Behind, LocalFault, Offline, Refused, WrongSecret
@@ -210,7 +210,7 @@ async def test_a_refused_entry_loses_no_key(
     def refuse(*_: Any) -> None:
         raise Refused("certificate-refused", "The server refused: expired.")
 
-    monkeypatch.setattr(changing, "_post", refuse)
+    monkeypatch.setattr(next_entry, "_post", refuse)
     with pytest.raises(Refused, match="expired"):
         await first.change(lambda change: rotate(change, other))
     here = first.unlocked
