@@ -79,12 +79,24 @@ def _told(change: Change, path: str, wish: messages.NewSlot | messages.NewAccoun
     try:
         change.api.call("PUT", path, messages.Nothing, wish, change.login)
     except Refused as refused:
+        if _holds(change, wish.login):
+            return
         staging.drop(change.paths)
         if refused.code != CONFLICT:
             raise
         raise Refused(
             CONFLICT, "Another machine changed the account at the same moment; try again."
         ) from None
+
+
+def _holds(change: Change, login: messages.NewLogin | None) -> bool:
+    """Whether this login is in force all the same: what stands between us and the server may have
+    sent the request twice, and the second one is refused."""
+    if login is None:
+        return False
+    question = messages.LoginQuestion(change.settings.address)
+    asked = change.api.call("POST", "/v1/login-parameters", messages.KdfParameters, question)
+    return asked.salt == login.kdf.salt
 
 
 def seen(change: Change) -> Change:
@@ -232,10 +244,13 @@ def _put_key(
     while True:
         state = _state(change, key)
         version = state.version if state else None
+        wanted = wish(state)
         try:
-            change.api.call("PUT", "/v1/account-key", messages.Nothing, wish(state), change.login)
+            change.api.call("PUT", "/v1/account-key", messages.Nothing, wanted, change.login)
             return
         except Refused as refused:
+            if _holds(change, wanted.login):
+                return
             if refused.code != CONFLICT or version in versions or len(versions) == TRIES:
                 staging.drop(change.paths)
                 raise

@@ -33,8 +33,9 @@ EXCHANGE_SECONDS = 120.0
 # Of a larger request: the same line.
 OCTETS_A_SECOND = 128 * 1024
 
-# The server, or a proxy in front of it, says: later. Often in HTML.
-UNAVAILABLE = frozenset({502, 503, 504})
+# From here on the server, or a proxy in front of it, could not answer: often in HTML, and whether
+# it did what was asked is not known. Below, it did not.
+FAILED = 500
 
 # How a connection looks that the server ended while nothing was asked of it.
 _ENDED = (
@@ -152,7 +153,7 @@ class AccountApi:
         """
         status, octets = self._exchange(method, path, body, login)
         try:
-            if status in UNAVAILABLE:
+            if status >= FAILED:
                 raise Offline(f"The server at {self.server.url} cannot answer now ({status}).")
             if status >= 400:
                 refusal = Refusal.decode(octets, strict=False)

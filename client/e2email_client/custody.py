@@ -7,7 +7,6 @@ from dataclasses import replace
 from e2email_client import staging
 from e2email_client.account_key import new_key, seen, store_at_server
 from e2email_client.changing import Change
-from e2email_client.failure import Refused
 from e2email_crypto import kdf, vault
 from e2email_crypto.vault import Custody
 from e2email_protocol import account as messages
@@ -36,18 +35,18 @@ def move(change: Change, custody: Custody, text: str, params: kdf.Params | None 
 
 
 def _take_from_server(change: Change) -> Change:
-    """The vault first: slots without it open nothing."""
+    """The vault first: slots without it open nothing.
+
+    Where the server says no, what was staged stays: of the two it may have done one. The next
+    `begin` looks what it has.
+    """
     account, server = change.settings.address, change.settings.server_name
     counter = change.vault.counter + 1
     edited = replace(change.vault, custody=Custody.PARANOID, counter=counter)
     box = vault.seal_vault(edited, change.key, account, server)
     staging.stage(change.paths, {change.paths.vault.name: box})
-    try:
-        change.api.call("DELETE", "/v1/vault", messages.Nothing, login=change.login)
-        change.api.call("DELETE", "/v1/slots", messages.Nothing, login=change.login)
-    except Refused:
-        staging.drop(change.paths)
-        raise
+    change.api.call("DELETE", "/v1/vault", messages.Nothing, login=change.login)
+    change.api.call("DELETE", "/v1/slots", messages.Nothing, login=change.login)
     staging.commit(change.paths)
     opened = replace(change.opened, slot_version=0)
     return seen(replace(change, vault=edited, box_version=0, opened=opened))

@@ -86,7 +86,7 @@ BAD = {
     "no HTTP": says(b"220 mail ESMTP\r\n"),
     "no JSON": reply(b"<html>"),
     "another message": reply(b'{"ok":true}'),
-    "an error page": reply(b"<h1>Oops</h1>", "500 Internal Server Error"),
+    "an error page": reply(b"<h1>Oops</h1>", "404 Not Found"),
     "an error with escapes": reply(b'{"error":"x","message":"\\u001b]0;owned"}', "400 Bad"),
     "a redirect": says(
         b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n"
@@ -114,7 +114,9 @@ def test_cut_short() -> None:
         ask(server)
 
 
-@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable"])
+@pytest.mark.parametrize(
+    "status", ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"]
+)
 def test_unavailable(status: str) -> None:
     with peer(reply(b"<h1>later</h1>", status)) as server, pytest.raises(Offline):
         ask(server)
