@@ -7,15 +7,17 @@ Pure. Two devices' knowledge of a contact is joined so that order and repetition
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final, TypeVar
 
 from e2email_crypto import packets
-from e2email_crypto.cert import MAX_CERT_PACKETS
+from e2email_crypto.cert import MAX_CERT, MAX_CERT_PACKETS
 from e2email_crypto.errors import BadMessage, TooLarge
 
 # Of one contact: a person with a key a year and a few mistakes; what comes beyond is not kept.
 KNOWN_MAX: Final = 16
 EVENTS_MAX: Final = 50
+KEY_REVOCATION: Final = b"\x20"  # RFC 9580, 5.2.1: type of a signature
 
 
 class Source(StrEnum):
@@ -215,7 +217,8 @@ def union(one: bytes, other: bytes) -> bytes:
     """All packets of two copies of a certificate, in one order whichever comes first.
 
     Two devices merge different news into their copies; what one has learned (a revocation) must
-    not be lost to the other. What is above the caps cannot be read: then the longer copy stays.
+    not be lost to the other. What is above the caps cannot be read: then one copy stays, rather the
+    one that is revoked, rather the longer one.
     """
     if one == other:
         return one
@@ -230,10 +233,26 @@ def union(one: bytes, other: bytes) -> bytes:
                     at = _ORDER.get(packet.tag, len(_ORDER)), packet.raw
                     parts.setdefault(at, set())
     except (BadMessage, TooLarge, KeyError):
-        return max(one, other, key=lambda octets: (len(octets), octets))
-    return b"".join(
+        return _rather(one, other)
+    both = b"".join(
         part + b"".join(sorted(signatures)) for (_, part), signatures in sorted(parts.items())
     )
+    count = sum(1 + len(signatures) for signatures in parts.values())
+    return _rather(one, other) if count > MAX_CERT_PACKETS or len(both) > MAX_CERT else both
+
+
+def _rather(one: bytes, other: bytes) -> bytes:
+    return max(one, other, key=lambda octets: (_is_revoked(octets), len(octets), octets))
+
+
+def _is_revoked(certificate: bytes) -> bool:
+    """Whether it says so; a claim that does not verify stops nothing where keys are judged."""
+    try:
+        found = packets.split(certificate, MAX_CERT_PACKETS)
+    except (BadMessage, TooLarge):
+        return False
+    own = takewhile(lambda packet: packet.tag == packets.SIGNATURE, found[1:])
+    return any(packet.body[1:2] == KEY_REVOCATION for packet in own)
 
 
 _ORDER: Final = {

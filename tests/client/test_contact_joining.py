@@ -27,6 +27,7 @@ from e2email_client.state_document import Entry
 from e2email_crypto import packets
 from support.foreign_keys import foreign
 
+REVOCATION = 0x20  # RFC 9580, 5.2.1
 NAMES = ("A" * 40, "B" * 40)
 TIMES = st.integers(0, 3)
 
@@ -122,7 +123,22 @@ def test_copies_above_the_caps_leave_the_longer_one():
     more = parts()[0].raw + b"".join(
         packets.packet(packets.SIGNATURE, bytes([5, at, 0])) for at in range(40)
     )
-    assert union(many, more) == union(more, many)
+    assert union(many, more) == union(more, many) == more
+
+
+def test_copies_that_are_too_many_packets_together_leave_one_that_can_be_read():
+    head, foreign_ones = (
+        parts()[0].raw,
+        [packets.packet(2, bytes([4, 0x10, at])) for at in range(60)],
+    )
+    revocation = packets.packet(packets.SIGNATURE, bytes([4, REVOCATION]) + bytes(9))
+    many = head + b"".join(foreign_ones)
+    revoked = (
+        head + revocation + b"".join(packets.packet(2, bytes([5, 0x10, at])) for at in range(9))
+    )
+    assert union(many, revoked) == union(revoked, many) == revoked
+    fewer = head + b"".join(packets.packet(2, bytes([5, 0x10, at])) for at in range(9))
+    assert union(many, fewer) == union(fewer, many) == many
 
 
 def test_events_do_not_grow_for_ever():
