@@ -158,6 +158,7 @@ def test_killed_while_it_reseals_every_mail_stays_readable(
     assert set(sealed_to(house, user)) == {here.statement.key_ids}
 
 
+@pytest.mark.slow
 def test_what_waits_for_the_server_outlives_a_rotation(tmp_path: Path) -> None:
     """Sealed to the old key while the server was away, sent after the key was rotated."""
     with server(tmp_path / "server") as house:

@@ -139,6 +139,7 @@ def test_ours_opens_in_gpg_what_the_sealed_face_serves(
         assert b"revoked" in other.ok("--list-keys", user.address)
 
 
+@pytest.mark.slow  # with one process: tests/client/test_own_keys.py
 def test_a_key_for_reading_opens_old_mail_of_another_account(
     house: Server, users, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_another_machine_waits_until_it_has_the_new_key(
     assert (status["keys_behind"], status["notices"]) == (False, [])
 
 
+@pytest.mark.slow  # with one process: tests/client/test_own_keys.py
 def test_a_device_with_a_key_of_its_own_reads_too(
     house: Server, users, gpg: Gpg, tmp_path: Path
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_device_with_a_key_of_its_own_reads_too(
     assert [one["fingerprint"] for one in keys(user)] == [used["fingerprint"]]
 
 
+@pytest.mark.slow  # with one process: tests/client/test_own_keys.py
 def test_a_revoked_key_refuses_mail_until_there_is_another(house: Server, users) -> None:
     user = users("vera")
     deliver(house, user, b"before")
