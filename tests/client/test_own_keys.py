@@ -10,7 +10,7 @@ import pytest
 
 from e2email_client import key_facts, key_files, own_keys
 from e2email_client.changing import Change
-from e2email_client.failure import LocalFault, NoSecret, WrongSecret
+from e2email_client.failure import LocalFault, NoSecret, Refused, WrongSecret
 from e2email_client.history import History
 from e2email_client.key_facts import Role
 from e2email_crypto import gate, keyedit
@@ -24,6 +24,7 @@ from support.account_server import ALICE, Running, account_server
 from support.owner import Crash, Machine, Steps
 
 DAY = 86_400
+SALES = "sales@example.test"
 
 
 def now() -> int:
@@ -198,6 +199,34 @@ async def test_another_device_with_a_key_of_its_own(first: Machine, phone: Ident
     assert opens(first, message)
     with pytest.raises(LocalFault, match="not sealed"):
         await first.change(lambda change: own_keys.remove_recipient(change, fingerprint, now()))
+
+
+async def test_a_further_address(tmp_path: Path) -> None:
+    async with account_server(aliases={SALES: (ALICE,)}) as running:
+        machine = await Machine(running, tmp_path / "one").create()
+        await machine.change(lambda change: own_keys.add_address(change, SALES, "Sales", now()))
+        here = machine.unlocked
+        assert here.statement.addresses == (ALICE, SALES)
+        (only,) = facts(machine)
+        assert f"Sales <{SALES}>" in only.user_ids
+        # said again it is the same
+        await machine.change(lambda change: own_keys.add_address(change, SALES, "Sales", now()))
+        assert machine.unlocked.statement.addresses == (ALICE, SALES)
+        assert facts(machine)[0].user_ids == only.user_ids
+        assert opens(machine, sealed(machine))
+
+
+async def test_an_address_that_does_not_lead_here_is_refused(first: Machine) -> None:
+    old = sealed(first)
+    with pytest.raises(Refused, match="address"):
+        await first.change(lambda change: own_keys.add_address(change, SALES, "Sales", now()))
+    assert first.unlocked.statement.addresses == (ALICE,)
+    assert opens(first, old)
+    assert opens(first, sealed(first))
+    # nothing is in the way of the next change
+    await first.change(lambda change: own_keys.rotate(change, now()))
+    assert first.unlocked.statement.addresses == (ALICE,)
+    assert opens(first, sealed(first))
 
 
 async def test_an_unusable_certificate_is_no_recipient(first: Machine, phone: Identity) -> None:
