@@ -72,12 +72,14 @@ def encode(document: Document) -> bytes:
 def decode(payload: bytes) -> dict[tuple[str, str], Entry]:
     """Raises DocumentInvalid."""
     try:
-        found = json.loads(payload)
+        found = json.loads(payload, parse_float=_no_integer, parse_constant=_no_integer)
         if encode_value(found) != payload:  # also doubled members
             raise DocumentInvalid("not in canonical form")
     except (ValueError, RecursionError):
         raise DocumentInvalid("not canonical JSON") from None
-    if not isinstance(found, dict) or found.get("version") != VERSION:
+    if not isinstance(found, dict) or found.get("version") is True:  # which equals 1
+        raise DocumentInvalid("not a document")
+    if found.get("version") != VERSION:
         raise DocumentInvalid("of another version")
     sections = found.get("sections")
     if not isinstance(sections, dict) or sections.keys() != set(SECTIONS) or len(found) != 2:
@@ -87,6 +89,11 @@ def decode(payload: bytes) -> dict[tuple[str, str], Entry]:
         for section, entries in sections.items()
         for key, value in _members(entries)
     )
+
+
+def _no_integer(spelt: str) -> None:
+    """Programs differ in how they spell other numbers, and some have none that are no number."""
+    raise ValueError
 
 
 def check(found: Iterable[tuple[str, str, Any]]) -> dict[tuple[str, str], Entry]:

@@ -14,10 +14,14 @@ def decode(data: bytes) -> Any:
     The comparison catches doubled keys, other spellings of strings and numbers, and order.
     """
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_float=_no_integer, parse_constant=_no_integer)
         same = encode(value) == data
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not same:
         raise ValueError("not in canonical form")
     return value
+
+
+def _no_integer(spelt: str) -> None:
+    raise ValueError("a number that is no integer")
