@@ -19,7 +19,7 @@ from e2email_client.chain import check_follows, verify_history
 from e2email_client.changing import Change, begin, publish, take
 from e2email_client.config import Settings
 from e2email_client.device_key import own_key, with_device
-from e2email_client.failure import Alarm, ClientError, LocalFault, Refused
+from e2email_client.failure import Alarm, LocalFault, Refused
 from e2email_client.files import write_private
 from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
@@ -39,6 +39,7 @@ from e2email_client.owner import (
     open_by_recovery,
 )
 from e2email_client.pairing import fetch_gift
+from e2email_client.paths import AccountPaths
 from e2email_client.unlock import PASSPHRASE, ThisDevice, open_vault, write_device
 from e2email_crypto import kdf, slot
 from e2email_crypto.arrival import ArrivalKey
@@ -53,8 +54,7 @@ def join(wish: Wish, now: int) -> Done:
     if paths.settings.exists():
         _same_server(wish, config.load(paths).server_name)
         with begin(paths, secret, wish.keyring, wish.server) as change:
-            if wish.server.ca is not None:
-                write_private(paths.ca, wish.server.ca)
+            _keep_authority(paths, wish.server.ca)
             return admit(change, wish.device, now)
     api = AccountApi(wish.server)
     info = api.info()
@@ -104,6 +104,7 @@ def _come_back(
         fetched = fetch(api, info, opened, base, known, saved)
         fetched = _under(api, base, wish, fetched, params)
         change = take(known, api, fetched, Passphrase(wish.passphrase), wish.keyring)
+        _keep_authority(paths, wish.server.ca)
         return admit(change, wish.device, now)
 
 
@@ -151,6 +152,7 @@ def accept(wish: Wish, code: bytes, now: int) -> Done:
         fetched, device = _given(api, info, base, bytes.fromhex(base.arrival_key), code, now)
         change = take(Known(paths, base), api, fetched, Passphrase(""), wish.keyring)
         write_device(paths, change.key, device)
+        _keep_authority(paths, wish.server.ca)
         change, last = replace(change, device=device), change.statement
     return Done(
         change.settings, last.certificates[0].fingerprint, last.policy, change.unlocked, None
@@ -207,12 +209,23 @@ def accept_override(wish: Wish, digest: bytes, now: int) -> tuple[Done, Path]:
     old = paths.folder.with_name(f".replaced-{paths.folder.name}-{seen.statement_sequence}")
     try:
         paths.folder.rename(old)
-        return settle(wish, api, fetched, now), old
     except OSError as fault:
         raise LocalFault(f"{old} cannot be made: {fault.strerror}.") from fault
-    except ClientError:
-        old.rename(paths.folder)
+    try:
+        return settle(wish, api, fetched, now), old
+    except BaseException:  # whatever stopped it: the old one is where it was
+        if not paths.folder.exists():
+            old.rename(paths.folder)
         raise
+
+
+def _keep_authority(paths: AccountPaths, authority: bytes | None) -> None:
+    """The server may have got another one since the account was set up here, or its first."""
+    if authority is None:
+        return
+    write_private(paths.ca, authority)
+    with held(paths.history_lock):
+        config.save(paths, replace(config.load(paths), own_ca=True))
 
 
 def _same_server(wish: Wish, name: str) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2email_client import custody, devices, pairing
+from e2email_client import config, custody, devices, pairing
 from e2email_client.api import AccountApi
 from e2email_client.changing import Change
 from e2email_client.failure import Alarm, NotThere, Offline, Refused, WrongSecret
@@ -95,6 +96,15 @@ async def test_a_machine_that_has_the_account_gets_what_changed(
     await taken(second, (await offered(first)).code)
     assert second.unlocked.vault == first.unlocked.vault
     await second.change(lambda _: None)
+
+
+async def test_a_server_that_has_an_authority_of_its_own_by_now(first: Machine) -> None:
+    paths = first.paths
+    config.save(paths, replace(config.load(paths), own_ca=False))
+    paths.ca.unlink()
+    assert first.unlocked.server.ca is None
+    await first.join()
+    assert first.unlocked.server.ca == first.running.server.ca
 
 
 def tampered(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
@@ -237,7 +247,7 @@ def test_which_machine_is_meant() -> None:
     every = [device("a", "0123456789abcdef"), device("b", "1" * 16), device("b", "2" * 16)]
     assert devices.choose(every, "a") == every[:1]
     assert devices.choose(every, "2" * 16) == every[2:]
-    with pytest.raises(Refused, match="1{16}, 2{16}"):
+    with pytest.raises(Refused, match=r"1{16}, 2{16}"):
         devices.choose(every, "b")
     with pytest.raises(NotThere, match="device list"):
         devices.choose(every, "c")

@@ -103,6 +103,28 @@ async def test_accepted_where_the_owner_did_it(
     assert config.addresses(first.wish.home) == [ALICE]
 
 
+async def test_the_old_account_is_there_again_where_accepting_was_stopped(
+    running: Running, first: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await anew(running, tmp_path / "two")
+    digest, before = (await newest(running)).digest, first.paths.vault.read_bytes()
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def accept() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            accept_override(first.wish, digest, NOW + 95)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("e2email_client.joining.establish", stopped)
+        first.passphrase = OTHER
+        await asyncio.to_thread(accept)
+    assert first.paths.vault.read_bytes() == before
+    done, _ = await asyncio.to_thread(accept_override, first.wish, digest, NOW + 95)
+    assert done.settings.statement_sequence > 2
+
+
 async def test_not_accepted_where_it_is_another_entry(
     running: Running, first: Machine, tmp_path: Path
 ) -> None:
