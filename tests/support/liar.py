@@ -13,6 +13,12 @@ from support.system import Server
 
 # (method and path, the true answer) → the answer that is given
 Lie = Callable[[str, Any], Any]
+# method and path → what is answered in place of asking the true one
+Instead = Callable[[str], tuple[int, bytes] | None]
+
+
+def ask(_: str) -> None:
+    return None
 
 
 def truth(_: str, answer: Any) -> Any:
@@ -20,11 +26,13 @@ def truth(_: str, answer: Any) -> Any:
 
 
 class Liar:
-    """HTTPS in front of a server. `lie` may be exchanged at any time; `asked` are the requests."""
+    """HTTPS in front of a server. `lie` and `instead` may be exchanged at any time; `asked` are the
+    requests."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self.lie: Lie = truth
+        self.instead: Instead = ask
         self.asked: list[str] = []
         self._listener = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -44,6 +52,9 @@ class Liar:
         self._listener.server_close()
 
     def exchange(self, what: str, headers: Any, body: bytes | None) -> tuple[int, bytes]:
+        if (given := self.instead(what)) is not None:
+            self.asked.append(what)
+            return given
         method, path = what.split(" ")
         context = ssl.create_default_context(cafile=str(self._server.ca))
         true = http.client.HTTPSConnection(

@@ -18,17 +18,19 @@ from typing import Any
 
 import pytest
 
-from e2email_client.failure import Alarm
-from e2email_crypto import gate
+from e2email_client.api import AccountApi
+from e2email_client.failure import Alarm, Offline
+from e2email_crypto import gate, packets
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.seal import seal
+from e2email_protocol.account import StateBox
 from e2email_protocol.sealed.armor import crc24
 from e2email_protocol.sealed.arrival import Arrival
 from e2email_protocol.sealed.compose import compose
 from e2email_protocol.sealed.record import Form, Policy, Record
 from e2email_protocol.sealed.render import render
 from support.account_server import entry, identity
-from support.liar import Liar, lying, truth
+from support.liar import Liar, ask, lying, truth
 from support.sealing import RealSealer
 from support.system import Ran, Server, User, server
 
@@ -59,7 +61,7 @@ def liar(house: Server) -> Iterator[Liar]:
 @pytest.fixture
 def alice(house: Server, liar: Liar, tmp_path: Path) -> User:
     """Somebody with an account of their own."""
-    liar.lie = truth
+    liar.lie, liar.instead = truth, ask
     liar.asked.clear()
     return house.user(f"user{next(NUMBERS)}@example.test", tmp_path / "home")
 
@@ -168,6 +170,199 @@ def test_a_lie_at_login_is_an_alarm_and_leaves_nothing(
         assert not any("/v1/slots" in one for one in liar.asked)  # `auth` was never shown
     liar.lie = truth
     assert setup(liar, new).code == 0
+
+
+# what a machine has seen before
+
+
+def behind(liar: Liar, user: User) -> None:
+    """From now on the liar is this machine's server."""
+    assert setup(liar, user).code == 0
+
+
+def heard(liar: Liar, user: User) -> dict[str, Any]:
+    """What the server has of an account now, by request."""
+    found: dict[str, Any] = {}
+
+    def listen(what: str, answer: Any) -> Any:
+        found[what] = answer
+        return answer
+
+    liar.lie = listen
+    assert user.e2email("account", "refresh").code == 0
+    liar.lie = truth
+    return {what: one for what, one in found.items() if what.startswith("GET") or "login" in what}
+
+
+def forgetful(old: dict[str, Any], path: str) -> Lie:
+    """What it had then, in answer to requests that begin so."""
+    return lambda what, answer: old.get(what, answer) if what.startswith(path) else answer
+
+
+OLD = {
+    "vault": ("GET /v1/vault", "older"),
+    "history": ("GET /v1/statements?from=1", "older key history"),
+    "everything": ("", "older"),
+}
+
+
+def test_what_is_older_than_what_was_seen_is_an_alarm(liar: Liar, alice: User, bob: User) -> None:
+    """(5) Rotated here, and then the server, or what was put in its place, knows nothing of it."""
+    behind(liar, alice)
+    old = heard(liar, alice)
+    assert alice.e2email("key", "rotate").code == 0
+    before = files(alice)
+    lies: list[tuple[Lie, str]] = [(forgetful(old, path), words) for path, words in OLD.values()]
+    lies.append((when("GET /v1/vault", vault=b64(box(bob)))(alice, bob), "another account"))
+    for lie, words in lies:
+        liar.lie = lie
+        said = alice.e2email("account", "refresh")
+        assert (said.code, words in said.error) == (Alarm.exit_code, True), said.error
+        assert files(alice) == before
+    liar.lie = truth
+    assert alice.e2email("account", "refresh").code == 0
+
+
+def box(user: User) -> bytes:
+    return (user.folder / "vault.box").read_bytes()
+
+
+def test_an_old_passphrase_slot_is_an_alarm(liar: Liar, alice: User, tmp_path: Path) -> None:
+    """(5) With the login that goes with it, as from the server's own backup."""
+    behind(liar, alice)
+    old = heard(liar, alice)
+    other = tmp_path / "other"
+    other.write_text(NEW)
+    changed = alice.e2email("account", "passphrase", "--new-passphrase-file", other)
+    assert changed.code == 0, changed.error
+    before = files(alice)
+    for passphrase in (alice.passphrase, NEW):
+        # the old slot, parameters and login, also to whoever types the old passphrase
+        liar.instead = lambda what: (200, json.dumps(old[what]).encode()) if what in old else None
+        alice.passphrase = passphrase
+        said = alice.e2email("account", "refresh")
+        assert (said.code, "stretched" in said.error) == (Alarm.exit_code, True), said.error
+        assert files(alice) == before
+    liar.instead = ask
+    assert alice.e2email("account", "refresh").code == 0
+
+
+NEW = "seven umbrellas on a Thursday"
+
+
+def test_an_old_state_is_an_alarm_and_what_is_known_is_put_back(
+    liar: Liar, alice: User, bob: User
+) -> None:
+    """(5) The server forgets who was verified."""
+    behind(liar, alice)
+    alice.sync()
+    assert alice.e2email("contact", "add", bob.address).code == 0
+    here = alice.unlocked()
+    old = AccountApi(here.server).call("GET", "/v1/state", StateBox, login=here.login)
+    assert alice.e2email("contact", "verify", bob.address, "--same").code == 0
+    liar.lie = lambda what, answer: (
+        {**answer, "state": b64(old.state)}
+        if what == "GET /v1/state"
+        else {**answer, "state_version": 10_000}
+        if what == "GET /v1/account"
+        else answer
+    )
+    said = alice.e2email("sync")
+    assert "older state" in said.error, (said.code, said.error)
+    liar.lie = truth
+    shown = alice.e2email("contact", "show", bob.address, "--json").json
+    assert shown["keys"][0]["verified"]["how"] == "words"
+
+
+NOTHING = (200, b"{}")
+
+
+def test_a_server_that_says_done_and_does_nothing_is_found_out(liar: Liar, alice: User) -> None:
+    """And the key that only this machine has now is not lost."""
+    behind(liar, alice)
+    liar.instead = lambda what: NOTHING if what.startswith("PUT") else None
+    rotated = alice.e2email("key", "rotate")
+    assert rotated.code == 0, rotated.error
+    liar.instead = ask
+    before = files(alice)
+    made = alice.unlocked()
+    said = alice.e2email("account", "refresh")
+    assert (said.code, "older" in said.error) == (Alarm.exit_code, True), said.error
+    assert files(alice) == before
+    assert alice.unlocked().vault == made.vault
+
+
+def failed(what: str) -> tuple[int, bytes] | None:
+    if what.startswith("GET") or "login" in what:
+        return None
+    return 500, b'{"error":"internal","message":"The server failed."}'
+
+
+def test_a_server_that_fails_at_a_change_leaves_what_was(liar: Liar, alice: User) -> None:
+    behind(liar, alice)
+    before = files(alice)
+    liar.instead = failed
+    said = alice.e2email("key", "rotate")
+    assert (said.code, "500" in said.error) == (Offline.exit_code, True), said.error
+    assert files(alice) == before
+    liar.instead = ask
+    assert alice.e2email("key", "rotate").code == 0
+
+
+def test_poisoned_certificates_are_not_taken_over(liar: Liar, alice: User) -> None:
+    """The account's own keys come from the vault, whatever form the server has of them."""
+    behind(liar, alice)
+    before = alice.unlocked()
+    (own,) = before.vault.identities
+    stranger = identity(number=9).cert
+    grafted = own.certificate + b"".join(
+        one.raw for one in packets.split(stranger, 99) if one.tag != packets.PUBLIC_KEY
+    )
+    for poison in ([grafted, stranger], [own.certificate[:40]]):
+        told = [b64(one) for one in poison]
+        liar.lie = when("GET /v1/statements", certificates=told)(alice, alice)
+        assert alice.e2email("account", "refresh").code == 0
+        now = alice.unlocked()
+        assert (now.vault, now.statement) == (before.vault, before.statement)
+
+
+# other people
+
+
+def of_mallory(address: str) -> Lie:
+    """The directory gives the server's own key for this address, with a history that is valid."""
+    made = identity(address, 7)
+    told = {
+        "statements": [b64(entry(address, made))],
+        "certificates": [b64(made.cert)],
+        "in_use": [made.fingerprint],
+    }
+    return lambda what, answer: {**answer, **told} if "directory" in what else answer
+
+
+def test_a_key_at_first_contact_is_shown_and_another_one_later_stops_encryption(
+    liar: Liar, alice: User, bob: User
+) -> None:
+    """(2) The key is pinned with its fingerprint shown; (3) it is not replaced."""
+    behind(liar, alice)
+    added = alice.e2email("contact", "add", bob.address, "--directory")
+    (own,) = bob.unlocked().statement.fingerprints
+    shown = added.output.decode().replace(" ", "")
+    assert (added.code, own in shown) == (0, True), added.error
+    liar.lie = of_mallory(bob.address)
+    again = alice.e2email("contact", "add", bob.address, "--directory")
+    contact = alice.e2email("contact", "show", bob.address, "--json").json
+    assert contact["pinned"] == [own]
+    assert contact["state"] != "usable"
+    assert (again.code, "Nothing is encrypted" in again.error) == (Alarm.exit_code, True)
+    # (12) and that there is nobody changes nothing either
+    nobody = {"statements": [], "certificates": [], "in_use": []}
+    liar.lie = lambda what, answer: nobody if "directory" in what else answer
+    alice.e2email("contact", "add", bob.address, "--directory")
+    liar.lie = truth
+    assert alice.e2email("contact", "decide", bob.address, "--keep").code == 0
+    contact = alice.e2email("contact", "show", bob.address, "--json").json
+    assert (contact["pinned"], contact["state"]) == ([own], "usable")
 
 
 # what is stored
