@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from e2email_client.account import Done
 from e2email_client.api import AccountApi, Login
 from e2email_client.changing import Change, publish
 from e2email_client.failure import NotThere, Refused
 from e2email_client.shared_state import SharedState
+from e2email_client.stores import open_stores
 from e2email_crypto.arrival import key_id
 from e2email_crypto.statement import Statement
 from e2email_protocol import account as messages
@@ -38,6 +40,16 @@ class Device:
 def note(state: SharedState, public: bytes, name: str, token_id: str, now: int) -> None:
     """What a machine is called, whose login and key were just made."""
     state.put(DEVICES, key_id(public), {"name": name, "since": now, "token": token_id}, now)
+
+
+def introduce(done: Done, name: str, now: int) -> None:
+    """Note the machine that was just set up, for `device list` on all; the next sync tells them."""
+    unlocked = done.unlocked
+    if done.token_id is None or unlocked.device_key is None:
+        return
+    with open_stores(unlocked) as stores:
+        state = SharedState(unlocked, stores.state)
+        note(state, unlocked.device_key.public, name, done.token_id, now)
 
 
 def every(

@@ -11,7 +11,7 @@ import click
 from e2email_client import clean
 from e2email_client.backup_cli._options import FILE, codes_option, read_codes, recovery_options
 from e2email_client.cli._options import Access, access_options, json_option, show
-from e2email_client.failure import Alarm
+from e2email_client.failure import Alarm, Refused
 from e2email_client.recovery_words import RecoverySource
 
 if TYPE_CHECKING:
@@ -43,10 +43,17 @@ def command(
 
     from e2email_client import backups, care, drilling
     from e2email_client.backup_cli._records import record
+    from e2email_crypto.vault import Custody
 
     if file and codes:
         raise click.UsageError("Give a FILE or --codes, not both.")
     unlocked = access.unlock()
+    if unlocked.vault.custody is Custody.PARANOID and not (file or codes):
+        raise Refused(
+            "custody",
+            "Your server stores no keys (paranoid custody): give the backup FILE, or --codes with "
+            "the texts of the sheet's codes.",
+        )
     source = recovery or RecoverySource()
     secret = source.secret()
     stored = file or (read_codes(codes) if codes else None)
@@ -98,9 +105,9 @@ def _text(answer: dict[str, Any], *, sealed: bool) -> str:
     where = {"server": "from the server", "file": "from the file", "codes": "from the codes"}
     lines = [f"PROVEN: your {what} bring {answer['account']} back {where[answer['source']]}."]
     if mail := answer["opened"]:
-        day = time.strftime("%Y-%m-%d", time.localtime(mail["date"])) if mail["date"] else "?"
+        day = time.strftime(" of %Y-%m-%d", time.localtime(mail["date"])) if mail["date"] else ""
         lines.append(
-            f"PROVEN: the restored key opens your mail of {day} from "
+            f"PROVEN: the restored key opens your mail{day} from "
             f"{clean.line(mail['from'], 60)}: {clean.line(mail['subject'], 60)}"
         )
     elif not sealed:

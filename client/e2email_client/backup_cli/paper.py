@@ -47,5 +47,6 @@ def command(access: Access, pdf: Path | None, text: Path | None, size: str, as_j
             "Your server stores no keys: these words are of use only with a backup file, or with "
             "the codes of a sheet (--pdf)."
         )
-    said.append("Try it once, with the paper in hand: e2email-backup drill")
+    tried = " --codes CODES.txt" if papers.paranoid(unlocked) else ""
+    said.append(f"Try it once, with the paper in hand: e2email-backup drill{tried}")
     show({"files": written}, "\n".join(said), as_json)

@@ -59,9 +59,10 @@ def command(
         with new_folder(folder) as new:
             write_cards(new, unlocked, made, now, None if as_text else Size(size))
     record(unlocked, care.Kind.PAPER, now)
+    box = "--codes CODES.txt " if papers.paranoid(unlocked) else ""
     show(
         {"least": least, "count": count, "folder": str(folder) if folder else None},
         f"{count} cards{f' are in {folder}' if folder else ''}; any {least} of them give the "
-        "recovery words. Try it once: e2email-backup drill --shares",
+        f"recovery words. Try it once: e2email-backup drill {box}--shares",
         as_json,
     )

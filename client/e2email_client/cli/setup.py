@@ -208,21 +208,16 @@ def command(
 
 
 def _note(done: "Done", machine: str, *, on_paper: bool) -> None:
-    """For `device list` and the reminders on all machines; the next sync tells them."""
-    from e2email_client import care
-    from e2email_client.devices import note
+    from e2email_client import care, devices
     from e2email_client.shared_state import SharedState
     from e2email_client.stores import open_stores
 
-    unlocked = done.unlocked
-    if done.token_id is None or unlocked.device_key is None:
-        return
-    with open_stores(unlocked) as stores:
-        state = SharedState(unlocked, stores.state)
-        now = int(time.time())
-        note(state, unlocked.device_key.public, machine, done.token_id, now)
-        if on_paper:
-            care.record(state, care.Kind.PAPER, unlocked.vault, now)
+    now = int(time.time())
+    devices.introduce(done, machine, now)
+    if on_paper:
+        with open_stores(done.unlocked) as stores:
+            state = SharedState(done.unlocked, stores.state)
+            care.record(state, care.Kind.PAPER, done.unlocked.vault, now)
 
 
 def _create(wish: "Wish", new: NewAccount) -> "tuple[Done, bool]":
