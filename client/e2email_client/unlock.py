@@ -14,7 +14,7 @@ from e2email_client.judge import judged
 from e2email_client.keyring_store import KeyringStore
 from e2email_client.passphrase import Source
 from e2email_client.paths import AccountPaths
-from e2email_crypto import blob, kdf, slot, vault
+from e2email_crypto import blob, errors, kdf, slot, vault
 from e2email_crypto.arrival import ArrivalKey
 from e2email_crypto.errors import KdfRefused
 from e2email_crypto.slot import AccountKey, SlotKind
@@ -65,7 +65,7 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
     staging.finish(paths)
     settings = config.load(paths)
     key = None if source.given else by_keyring(paths, settings, keyring)
-    if key is None:
+    if key is None or _is_former(paths, key, settings):
         key = by_passphrase(paths, settings, source.existing(settings.address))
     # the other way round than they are written: the vault that is read is never the older one
     entries = read_statements(paths)
@@ -75,6 +75,18 @@ def unlock(paths: AccountPaths, source: Source, keyring: KeyringStore | None) ->
         raise Alarm("The key history on this machine is older than it was.")
     device = read_device(paths, key)
     return Unlocked(settings, paths, key, opened, newest, device.token, device.key)
+
+
+def _is_former(paths: AccountPaths, key: AccountKey, settings: Settings) -> bool:
+    """Whether the account key was replaced, without the keyring at hand. It gets the new one with
+    the next change that is begun where it is; until then the passphrase opens."""
+    try:
+        vault.open_vault(read_private(paths.vault), key, settings.address, settings.server_name)
+    except errors.WrongSecret:
+        return True
+    except errors.SecretError:
+        pass  # opened again below, which says what it is
+    return False
 
 
 def derive(passphrase: str, params: kdf.Params, address: str, server_name: str) -> kdf.Split:

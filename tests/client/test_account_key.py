@@ -13,9 +13,10 @@ from e2email_client import custody
 from e2email_client.account_key import new_key, new_passphrase, new_recovery, recovery_in_force
 from e2email_client.api import AccountApi
 from e2email_client.changing import Change
-from e2email_client.failure import Alarm, LocalFault, Offline, Refused, WrongSecret
+from e2email_client.failure import Alarm, LocalFault, NoSecret, Offline, Refused, WrongSecret
 from e2email_client.joining import recover, restore_account
 from e2email_client.owner import Saved
+from e2email_client.passphrase import Source
 from e2email_client.unlock import read_statements, unlock
 from e2email_crypto import kdf, recovery, slot, vault
 from e2email_crypto.vault import Custody
@@ -326,6 +327,21 @@ async def test_a_new_account_key(running: Running, first: Machine, second: Machi
     await second.change(lambda _: None)
     assert second.unlocked.key == here.key
     assert second.unlocked.device_token == token
+
+
+async def test_replaced_where_the_keyring_was_not_at_hand(first: Machine, tmp_path: Path) -> None:
+    """As over SSH. The keyring opens nothing then, and the passphrase does."""
+    keyring, first.keyring = first.keyring, None
+    await first.change(lambda change: new_key(change, PASSPHRASE, cheap()))
+    with pytest.raises(NoSecret):
+        unlock(first.paths, first.nobody, keyring)
+    secret = tmp_path / "secret"
+    secret.write_text(PASSPHRASE)
+    assert unlock(first.paths, Source(file=secret), keyring).key == first.unlocked.key
+    # until a change is begun where it is
+    first.keyring = keyring
+    await first.change(lambda _: None)
+    assert unlock(first.paths, first.nobody, keyring).key == first.unlocked.key
 
 
 # --- custody ----------------------------------------------------------------------------------
