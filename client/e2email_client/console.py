@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from typing import TextIO
 
 import click
 
@@ -16,7 +17,7 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """`text` on standard output or error: broken at words on a terminal, else as it is."""
     stream = sys.stderr if err else sys.stdout
     if stream.isatty():
-        text = broken(text, _width(stream.fileno()))
+        text = broken(text, _width(stream))
     click.echo(text, err=err, nl=nl)
 
 
@@ -47,9 +48,9 @@ def _line(line: str, width: int) -> str:
     )
 
 
-def _width(descriptor: int) -> int:
+def _width(stream: TextIO) -> int:
     try:
-        columns = os.get_terminal_size(descriptor).columns or 80
-    except OSError:
+        columns = os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:  # also where there is no descriptor
         columns = 80
     return min(max(columns, NARROWEST), WIDEST)
