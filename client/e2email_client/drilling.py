@@ -59,7 +59,7 @@ def from_server(
     info = api.info()
     opened = open_by_recovery(api, base, secret, saved)
     found: Fetched = fetch(api, info, opened, base, None, saved)
-    return Restored(base, opened.key, found.box, found.entries, server.ca)
+    return Restored(base, found.opened.key, found.box, found.entries, server.ca)
 
 
 @contextmanager

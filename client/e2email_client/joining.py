@@ -24,6 +24,7 @@ from e2email_client.files import write_private
 from e2email_client.history import fetch_statements
 from e2email_client.judge import judged
 from e2email_client.lock import held
+from e2email_client.mending import newest_state, put_back
 from e2email_client.next_entry import append
 from e2email_client.owner import (
     LOGIN_REFUSED,
@@ -78,8 +79,8 @@ def restore_account(
     """From a backup file or sheet that carries the vault, and the recovery secret.
 
     What the server has is preferred, where it has something: it may be newer, and must not be
-    older. `wish.passphrase` is the new one. Raises as `recover`, and Refused (outdated): the keys
-    were changed since the backup was made.
+    older; what it lost is put back. `wish.passphrase` is the new one. Raises as `recover`, and
+    Outdated: the keys were changed since the backup was made (continuing.carry_on).
     """
     return _come_back(wish, secret, saved, now, params)
 
@@ -93,19 +94,36 @@ def _come_back(
     if not paths.settings.exists():
         base = first_settings(wish, info)
         opened = open_by_recovery(api, base, secret, saved)
-        fetched = fetch(api, info, opened, base, None, saved)
-        return settle(wish, api, _under(api, base, wish, fetched, params), now)
+        fetched = fetch(api, info, opened, base, None, saved, mend=saved is not None)
+        fetched = _in_force(api, base, wish, fetched, secret, saved, params)
+        return settle(wish, api, fetched, now)
     base = config.load(paths)
     _same_server(wish, base.server_name)
     with held(paths.change_lock):
         staging.finish(paths)
         known = Known(paths, base)
         opened = open_by_recovery(api, base, secret, saved)
-        fetched = fetch(api, info, opened, base, known, saved)
-        fetched = _under(api, base, wish, fetched, params)
+        fetched = fetch(api, info, opened, base, known, saved, mend=saved is not None)
+        fetched = _in_force(api, base, wish, fetched, secret, saved, params)
         change = take(known, api, fetched, Passphrase(wish.passphrase), wish.keyring)
         _keep_authority(paths, wish.server.ca)
         return admit(change, wish.device, now)
+
+
+def _in_force(
+    api: AccountApi,
+    base: Settings,
+    wish: Wish,
+    fetched: Fetched,
+    secret: bytes,
+    saved: Saved | None,
+    params: kdf.Params | None,
+) -> Fetched:
+    if fetched.stored_key is None or saved is None:
+        return _under(api, base, wish, fetched, params)
+    keys = fetched.opened.key, fetched.stored_key
+    state = newest_state(api, fetched.opened.login, keys, base, saved.state)
+    return put_back(api, base, wish, fetched, secret, state, params)
 
 
 def _under(

@@ -5,8 +5,9 @@ Nothing is written here, and nothing is believed because a server says it.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from e2email_client import staging
 from e2email_client.api import AccountApi, Login
@@ -14,7 +15,7 @@ from e2email_client.chain import check_follows, verify_history
 from e2email_client.config import Settings
 from e2email_client.failure import Alarm, Behind, Refused, WrongSecret
 from e2email_client.files import read_private
-from e2email_client.history import fetch_statements
+from e2email_client.history import fetch_statements, is_behind
 from e2email_client.judge import judged
 from e2email_client.paths import AccountPaths
 from e2email_client.unlock import (
@@ -26,7 +27,7 @@ from e2email_client.unlock import (
     passphrase_params,
     slot_params,
 )
-from e2email_crypto import arrival, kdf, recovery, slot
+from e2email_crypto import arrival, kdf, recovery, slot, statement
 from e2email_crypto.slot import AccountKey
 from e2email_crypto.statement import Entry
 from e2email_crypto.vault import Custody, Vault
@@ -69,16 +70,33 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a backup holds of an account. `box` is the vault under `key`; `entries` its history."""
+    """What a backup holds of an account. `box` is the vault under `key`; `entries` its history,
+    `state` the shared state."""
 
     key: AccountKey = field(repr=False)
     box: bytes = field(repr=False)
     entries: tuple[bytes, ...] = field(repr=False)
+    state: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The newest vault there is. `box_version` is the server's count; 0: none stored.
+
+    `stored_key`: set where the vault had to come from a backup, and `opened` has the backup's key;
+    it is the one that the server's slots hold, if it stores any.
+    """
+
+    opened: Opened
+    vault: Vault = field(repr=False)
+    box: bytes = field(repr=False)
+    box_version: int
+    stored_key: AccountKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The newest of everything, verified. `box_version` is the server's count; 0: none stored."""
+    """The newest of everything, verified. The others as in Held."""
 
     info: messages.ServerInfo
     opened: Opened
@@ -86,6 +104,20 @@ class Fetched:
     box: bytes = field(repr=False)
     box_version: int
     entries: list[bytes] = field(repr=False)
+    stored_key: AccountKey | None = field(default=None, repr=False)
+
+
+class Outdated(Refused):
+    """A backup that is older than a change of the account's keys, which happened at `since`."""
+
+    def __init__(self, since: int) -> None:
+        day = dt.datetime.fromtimestamp(since, dt.UTC)
+        super().__init__(
+            "outdated",
+            f"This backup is older than the account's keys: they were changed on {day:%Y-%m-%d} "
+            f"at {day:%H:%M} UTC, and mail that came since cannot be opened with what it holds.",
+        )
+        self.since = since
 
 
 def open_by_passphrase(
@@ -226,34 +258,26 @@ def fetch(
     base: Settings,
     known: Known | None,
     saved: Saved | None = None,
+    *,
+    mend: bool = False,
 ) -> Fetched:
     """Vault and key history under an account key. Raises Alarm for whatever does not fit.
 
-    `base` holds the counters this machine has seen (0: none). What a backup holds was seen, too.
+    `base` holds the counters this machine has seen (0: none). What a backup holds was seen, too;
+    to `mend`, its vault is taken also where the server's is older, or cannot be opened.
+    Outdated: the backup is older than the account's keys.
     """
-    found = fetch_box(api, opened.login)
-    if found is not None:
-        box, version = found.vault, found.version
-        vault = open_vault(box, opened.key, base)
-    elif saved is not None:
-        box, version = saved.box, 0
-        vault = open_vault(box, saved.key, base)
-    elif known is not None:
-        version = 0
-        box, vault = _vault_here(known, opened.key)
-    else:
-        raise Refused("paranoid", f"No vault at the server: {PARANOID}.")
+    held = newest_vault(api, opened, base, known, saved, mend=mend)
+    vault = held.vault
     entries = fetch_statements(api, opened.login)
     try:
-        verify_history(entries, vault, base.address)
+        newest, _ = verify_history(entries, vault, base.address)
+        if saved is not None and is_behind(newest, vault):
+            raise Behind(min(newest.fingerprints))
     except Behind as behind:
-        if version == 0 and saved is not None:
-            raise Refused(
-                "outdated",
-                "This backup is older than the account's keys: new mail is sealed to "
-                f"{behind.fingerprint}, which it does not hold. Use a newer backup or another "
-                "machine; e2email-backup extract gives what this one can open.",
-            ) from None
+        if saved is not None:
+            check_seen(base, entries)
+            raise Outdated(_since(entries, vault)) from None
         # this is the newest vault there is
         raise Alarm(
             f"Someone else can read new mail: the server seals to the key {behind.fingerprint}, "
@@ -264,7 +288,46 @@ def fetch(
         check_follows(entries, len(saved.entries), Entry.decode(saved.entries[-1]).digest)
     pinned = bytes.fromhex(base.arrival_key) if known else vault.arrival_key
     check_arrival(pinned, info)
-    return Fetched(info, opened, vault, box, version, entries)
+    return Fetched(info, held.opened, vault, held.box, held.box_version, entries, held.stored_key)
+
+
+def newest_vault(
+    api: AccountApi,
+    opened: Opened,
+    base: Settings,
+    known: Known | None,
+    saved: Saved | None,
+    *,
+    mend: bool,
+) -> Held:
+    """The server's, else the backup's, else this machine's. `mend` as in `fetch`."""
+    found = fetch_box(api, opened.login)
+    version, vault = found.version if found else 0, None
+    if found is not None:
+        try:
+            vault = open_vault(found.vault, opened.key, base)
+        except Alarm:
+            if saved is None or not mend:
+                raise
+    if saved is not None and (mend or found is None):
+        backup = open_vault(saved.box, saved.key, base)
+        if vault is None or vault.counter < backup.counter:
+            mine = replace(opened, key=saved.key)
+            return Held(mine, backup, saved.box, version, opened.key)
+    if found is not None and vault is not None:
+        return Held(opened, vault, found.vault, version)
+    if known is None:
+        raise Refused("paranoid", f"No vault at the server: {PARANOID}.")
+    box, vault = _vault_here(known, opened.key)
+    return Held(opened, vault, box, 0)
+
+
+def _since(entries: Sequence[bytes], vault: Vault) -> int:
+    """When mail began to be sealed to keys that are not in this vault, by its maker's clock."""
+    with judged("The key history"):
+        statements = [statement.decode(Entry.decode(one).statement) for one in entries]
+    last = max((at for at, one in enumerate(statements) if not is_behind(one, vault)), default=-1)
+    return statements[min(last + 1, len(statements) - 1)].time
 
 
 def _vault_here(known: Known, key: AccountKey) -> tuple[bytes, Vault]:

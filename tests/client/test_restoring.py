@@ -1,6 +1,5 @@
 """`e2email-backup restore` against a real account API: also cut off, refused, on a full disk."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -8,22 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from e2email_client import account_files, backups, custody
+from e2email_client import account_files
 from e2email_client.account_key import new_key
-from e2email_client.backup_main import e2email_backup
-from e2email_client.changing import Change
 from e2email_client.failure import Alarm, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.paths import Home
 from e2email_client.shared_state import SharedState
 from e2email_client.stores import open_stores
-from e2email_crypto import kdf, recovery
+from e2email_crypto import kdf
 from e2email_crypto.vault import Custody
 from support.account_server import ALICE, PASSPHRASE, Running, account_server
-from support.owner import NOW, Crash, Machine, Steps
+from support.owner import Crash, Machine, Steps
+from support.restoring import NEW, back_up, paranoid, restore
 
-NEW = "seven umbrellas on a Thursday"
 STEPS = 10  # on a clean machine: slot, token, history, six files, their folder
 
 
@@ -50,39 +46,6 @@ def clean(running: Running, tmp_path: Path) -> Machine:
     machine = Machine(running, tmp_path / "clean")
     machine.passphrase = NEW
     return machine
-
-
-def paranoid(change: Change) -> None:
-    custody.move(change, Custody.PARANOID, PASSPHRASE, kdf.Params.generate())
-
-
-def back_up(machine: Machine, path: Path) -> bytes:
-    """A backup file, and the recovery secret that opens it."""
-    here = machine.unlocked
-    with open_stores(here) as stores:
-        state = SharedState(here, stores.state)
-        state.put("settings", "backup_days", 7, NOW)
-        backups.create(here, state, path, NOW)
-    assert here.vault.recovery is not None
-    return here.vault.recovery
-
-
-def written(folder: Path, secret: bytes) -> list[object]:
-    (folder / "words").write_text(" ".join(recovery.to_words(secret)))
-    (folder / "new").write_text(NEW)
-    return ["--words-file", folder / "words", "--passphrase-file", folder / "new", "--no-keyring"]
-
-
-async def restore(machine: Machine, secret: bytes, *arguments: object) -> Result:
-    """As the command does it; its error, if any, is raised."""
-    home = machine.home.parent
-    given = [*arguments, "--home", machine.home, *written(home, secret), "--json"]
-    made = await asyncio.to_thread(
-        CliRunner().invoke, e2email_backup, ["restore", *(str(one) for one in given)]
-    )
-    if made.exception:
-        raise made.exception
-    return made
 
 
 def by_words(running: Running, folder: Path) -> list[object]:
