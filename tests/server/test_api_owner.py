@@ -14,6 +14,7 @@ from e2email_client.api import Login
 from e2email_client.failure import Refused
 from e2email_crypto import auth
 from e2email_protocol import account as m
+from e2email_server.api import app
 from e2email_server.logins import LoginRefused
 from support.account_server import (
     ALICE,
@@ -283,6 +284,26 @@ async def test_of_two_devices_that_replace_the_key_one_wins(alice: Running) -> N
     vault = await call(alice, "GET", "/v1/vault", m.VaultBox, login=by_recovery())
     slots = (await call(alice, "GET", "/v1/slots", m.Slots, login=by_recovery())).slots
     assert {vault.vault, *(one.wrapped for one in slots)} == {winner}
+
+
+async def test_large_bodies_of_one_account_are_taken_one_by_one(
+    alice: Running, monkeypatch: Any
+) -> None:
+    going, most, real = [0], [0], app.read
+
+    async def read(*arguments: Any) -> Any:
+        going[0] += 1
+        most[0] = max(most[0], going[0])
+        await asyncio.sleep(0.02)
+        going[0] -= 1
+        return await real(*arguments)
+
+    monkeypatch.setattr(app, "read", read)
+    states = (m.StateBox(1, bytes(100_000)) for _ in range(6))
+    pushed = (put(alice, "/v1/state", state) for state in states)
+    said = await asyncio.gather(*pushed, return_exceptions=True)
+    assert [one for one in said if one is None] == [None]
+    assert most == [1]
 
 
 async def test_the_state_has_its_quota(alice: Running) -> None:

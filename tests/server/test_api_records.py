@@ -305,3 +305,26 @@ def raw(
         return answer.status, headers, answer.read()
     finally:
         connection.close()
+
+
+async def test_of_one_account_one_page_is_read_at_a_time(
+    rotated: Rotated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page holds up to 32 MiB of envelopes."""
+    store, going, most = rotated.running.store, [0], [0]
+    real = store.envelopes
+
+    async def envelopes(*arguments: object) -> object:
+        going[0] += 1
+        most[0] = max(most[0], going[0])
+        await asyncio.sleep(0.02)
+        going[0] -= 1
+        return await real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "envelopes", envelopes)
+    device = await rotated.running.accounts.new_token(
+        await store.account(ALICE), m.TokenRequest(m.DEVICE, "one", m.SCOPES)
+    )
+    # few: client and server share a pool of threads here
+    await asyncio.gather(*(rotated.left(Login.device(device.token)) for _ in range(3)))
+    assert most == [1]

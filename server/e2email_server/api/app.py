@@ -20,17 +20,19 @@ from e2email_server.api.autoconfig import of_proxy, of_server
 from e2email_server.api.reply import ApiError, message, no_content
 from e2email_server.api.request import invite, number, owner, owner_or_device, peer, read
 from e2email_server.api.resource import Resource
+from e2email_server.api.turns import Turns
 from e2email_server.logins import Logins
 from e2email_server.store.api import Store
 
 
 class AccountApi:
-    """Handlers over the rules of accounts; holds no state of its own."""
+    """Handlers over the rules of accounts."""
 
     def __init__(self, accounts: Accounts, logins: Logins, info: ServerInfo) -> None:
         self._accounts = accounts
         self._logins = logins
         self._info = info
+        self._turns = Turns()
 
     async def server(self, _request: Request) -> Response:
         return message(self._info)
@@ -80,8 +82,9 @@ class AccountApi:
 
     async def put_account_key(self, request: Request) -> Response:
         who = await owner(request, self._logins)
-        wish = await read(request, messages.NewAccountKey, ACCOUNT_KEY_REQUEST_CAP)
-        await self._accounts.replace_account_key(who.account, wish)
+        async with self._turns.of(who.account.account_id):
+            wish = await read(request, messages.NewAccountKey, ACCOUNT_KEY_REQUEST_CAP)
+            await self._accounts.replace_account_key(who.account, wish)
         return no_content()
 
     async def put_pairing(self, request: Request) -> Response:
@@ -101,8 +104,9 @@ class AccountApi:
 
     async def put_state(self, request: Request) -> Response:
         who = await owner_or_device(request, self._logins)
-        wish = await read(request, messages.StateBox, STATE_REQUEST_CAP)
-        await self._accounts.put_box(who.account, STATE, wish.version, wish.state)
+        async with self._turns.of(who.account.account_id):
+            wish = await read(request, messages.StateBox, STATE_REQUEST_CAP)
+            await self._accounts.put_box(who.account, STATE, wish.version, wish.state)
         return no_content()
 
     async def get_statements(self, request: Request) -> Response:

@@ -24,6 +24,7 @@ from e2email_protocol.sealed.reseal import DIGEST_SIZE, MAX_GROWTH, Messages, di
 from e2email_server.api.reply import ApiError, message, no_content
 from e2email_server.api.request import BODY_SECONDS, octets, owner_or_device
 from e2email_server.api.resource import Resource
+from e2email_server.api.turns import Turns
 from e2email_server.clock import Clock
 from e2email_server.logins import Logins
 from e2email_server.store.api import Store
@@ -55,6 +56,7 @@ class Records:
 
     def __init__(self, store: Store, logins: Logins, memory: Budget, clock: Clock) -> None:
         self._store, self._logins, self._memory, self._clock = store, logins, memory, clock
+        self._turns = Turns()
 
     async def list(self, request: Request) -> Response:
         """Ids of a page of records whose envelope is not sealed to the newest statement's keys."""
@@ -64,12 +66,16 @@ class Records:
         asked = request.query_params.get("after")
         after = b"" if asked is None else _hex(asked, _ID, "after")
         keys = await self._keys(who.account)
-        page = await self._store.envelopes(who.account.account_id, after, RECORDS_PAGE)
+        async with self._turns.of(who.account.account_id):
+            return message(await self._page(who.account, after, keys))
+
+    async def _page(self, account: Account, after: bytes, keys: frozenset[str]) -> RecordList:
+        page = await self._store.envelopes(account.account_id, after, RECORDS_PAGE)
         left = await asyncio.to_thread(
             lambda: [one.record_id.hex() for one in page if _key_ids(one.octets) != keys]
         )
         more = page[-1].record_id.hex() if len(page) == RECORDS_PAGE else None
-        return message(RecordList(tuple(left), more))
+        return RecordList(tuple(left), more)
 
     async def put(self, request: Request) -> Response:
         """Both messages of one record, in the place of those whose digest is `old`."""
