@@ -15,7 +15,7 @@ from e2email_client.paths import Home
 from e2email_crypto import kdf, recovery
 from e2email_crypto.vault import Custody
 from e2email_protocol import account as messages
-from support.system import PARAMS, PASSPHRASE, Server, User
+from support.system import PARAMS, PASSPHRASE, Server, User, run
 
 MAIL = b"From: Carol <carol@example.net>\r\nSubject: number %d\r\n\r\nText %d\r\n"
 NEW = "an entirely other passphrase 47"
@@ -156,6 +156,13 @@ def test_from_the_sheet_in_paranoid_custody(gran: User, house: Server, tmp_path:
     assert "paranoid" in refused.error
     drilled = given(gran.backup("drill", "--codes", codes, "--words-file", words, "--json"))
     assert (drilled["source"], drilled["opened"]["subject"]) == ("codes", "number 3")
+    key, phrase = tmp_path / "key.asc", tmp_path / "phrase"
+    phrase.write_text(NEW)
+    given(run(
+        "e2email_client.backup_main", "extract", "--codes", codes, "--words-file", words,
+        "--secret-key", key, "--key-passphrase-file", phrase, "--json",
+    ))  # fmt: skip
+    assert key.read_bytes().count(b"BEGIN PGP PRIVATE KEY BLOCK") == 1
 
     lose(gran)
     clean = User(gran.address, tmp_path / "clean" / "home", house, NEW)
@@ -179,8 +186,6 @@ def test_from_a_file_when_the_server_is_gone(gran: User, tmp_path: Path) -> None
     nobody.home.parent.mkdir()
     secret, phrase = tmp_path / "key.asc", tmp_path / "phrase"
     phrase.write_text("to lock the key with 93")
-    from support.system import run
-
     done = run(
         "e2email_client.backup_main", "extract", file, "--words-file", words,
         "--mail", tmp_path / "mail", "--secret-key", secret, "--key-passphrase-file", phrase,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2email_client.backup_cli._options import FILE, recovery_options
+from e2email_client.backup_cli._options import FILE, codes_option, read_codes, recovery_options
 from e2email_client.cli._options import Access, json_option, place_options, show
 from e2email_client.failure import NotThere
 from e2email_client.passphrase import Source
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command("extract", short_help="Mail and key from a backup file, without a server.")
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
+@codes_option
 @click.option("--mail", type=click.Path(path_type=Path), metavar="FOLDER", help="Write its mail.")
 @click.option(
     "--format",
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 @json_option
 def command(
     access: Access,
-    file: Path,
+    file: Path | None,
+    codes: Path | None,
     mail: Path | None,
     kind: str,
     secret_key: Path | None,
@@ -47,6 +49,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Write the mail in FILE to a new FOLDER, or the keys to a file; asks for the recovery words.
+    With --codes, the keys that a sheet has.
 
     No network is used and nothing is set up. Each mailbox becomes a Maildir, which every mail
     program reads and e2email import takes into an account. The keys are locked with a passphrase
@@ -55,14 +58,19 @@ def command(
     by_passphrase = passphrase or access.source.given
     if by_passphrase and recovery:
         raise click.UsageError("Give the words or the passphrase, not both.")
+    if bool(file) == bool(codes):
+        raise click.UsageError("Give a FILE or --codes.")
+    if codes and by_passphrase:
+        raise click.UsageError("A sheet opens with the words.")
     if not (mail or secret_key):
         raise click.UsageError("Say what to write: --mail, --secret-key or both.")
     from e2email_client import backups
 
+    source = file or read_codes(codes or Path())
     found = (
-        backups.open_by_passphrase(file, access.source.existing)
+        backups.open_by_passphrase(source, access.source.existing)
         if by_passphrase
-        else backups.open_by_words(file, (recovery or RecoverySource()).secret())
+        else backups.open_by_words(source, (recovery or RecoverySource()).secret())
     )
     answer: dict[str, Any] = {"account": found.head.account, "secret_key": None, "mails": None}
     if secret_key:
