@@ -13,6 +13,7 @@ from dataclasses import replace
 from e2email_client.chain import fingerprint_of
 from e2email_client.changing import Change, publish
 from e2email_client.failure import LocalFault, Refused
+from e2email_client.key_judging import SAID
 from e2email_client.next_entry import Edit, in_statement
 from e2email_client.own_identity import is_revoked, public
 from e2email_crypto import gate, keyedit
@@ -31,7 +32,9 @@ def told() -> Iterator[None]:
     """What is wrong with a key, in a sentence. LocalFault; then nothing has changed."""
     try:
         yield
-    except (BadKey, KeyRefused, SignatureInvalid) as fault:
+    except KeyRefused as fault:
+        raise LocalFault(f"The key cannot be used: it {SAID[fault.reason]}.") from fault
+    except (BadKey, SignatureInvalid) as fault:
         raise LocalFault(f"The key cannot be used for this: {fault}.") from fault
 
 
@@ -100,14 +103,19 @@ def new(change: Change, name: str, profile: Profile, now: int) -> Change:
 def take(change: Change, identity: Identity, now: int) -> Change:
     """An imported identity becomes the account's key. LocalFault where mail cannot be sealed to
     it, or it is not for this address."""
+    require(identity, change.settings.address, now)
+    return _put_in_use(change, identity, now)
+
+
+def require(identity: Identity, address: str, now: int) -> None:
+    """LocalFault where this cannot be the key of an account."""
     with told():
         gate.recipient(identity.certificate, now)
-    if not has_address(identity.certificate, change.settings.address, now):
+    if not has_address(identity.certificate, address, now):
         raise LocalFault(
-            f"The key is not for {change.settings.address}: it has no user id of that address. "
-            "Add one where it was made, or import it --for-reading."
+            f"The key is not for {address}: it has no user id of that address. Add one where it "
+            "was made; to read old mail with it: e2email key import FILE --for-reading."
         )
-    return _put_in_use(change, identity, now)
 
 
 def keep_for_reading(change: Change, identity: Identity, now: int) -> Change:

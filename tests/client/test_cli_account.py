@@ -165,6 +165,35 @@ async def test_an_openpgp_key_that_is_there_already(
 
 
 @pytest.mark.parametrize(
+    ("name", "usage", "said"),
+    [
+        (f"Alice <{ALICE}>", "sign", "it cannot encrypt"),
+        ("Else <else@example.test>", "default", "no user id of that address"),
+    ],
+)
+async def test_a_key_that_cannot_be_the_account_s(
+    running: Running,
+    tmp_path: Path,
+    secret: Callable[[str], str],
+    name: str,
+    usage: str,
+    said: str,
+) -> None:
+    key = tmp_path / "key.asc"
+    kind = "future-default" if usage == "default" else "ed25519"
+    with keyring() as gpg:
+        gpg.ok("--quick-gen-key", name, kind, usage, "never")
+        key.write_bytes(gpg.ok("--export-secret-keys", "--armor"))
+    invite = await running.accounts.invite(ALICE)
+    fault = await refused(
+        tmp_path / "one", "setup", *at(running, tmp_path), "--invite", invite, "--no-recovery",
+        "--passphrase-file", secret(PASSPHRASE), "--key", str(key),
+    )  # fmt: skip
+    assert said in str(fault)
+    assert await running.store.accounts() == []
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ["--invite", "e2i_x", "--recover"],

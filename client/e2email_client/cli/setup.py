@@ -228,7 +228,7 @@ def _create(wish: "Wish", new: NewAccount) -> "tuple[Done, bool]":
 
     secret = recovery.generate()
     words = recovery.to_words(secret)
-    identity = _imported(new.key, new.key_source) if new.key else None
+    identity = _imported(new.key, new.key_source, wish.address) if new.key else None
     if new.words_to:
         write_words(new.words_to, words)
     try:
@@ -252,12 +252,21 @@ def _shown(words: Sequence[str]) -> bool:
     return True
 
 
-def _imported(path: Path, source: Source) -> "Identity":
-    """A key from a file; its passphrase is asked for only where it has one."""
+def _imported(path: Path, source: Source, address: str) -> "Identity":
+    """A key from a file that mail can be sealed to. Its passphrase is asked for only where it has
+    one."""
+    from e2email_client import key_files, own_keys
+
+    now = int(time.time())
+    found = _unlocked(path, key_files.read(path), source, now)
+    own_keys.require(found, address, now)
+    return found
+
+
+def _unlocked(path: Path, octets: bytes, source: Source, now: int) -> "Identity":
     from e2email_client import key_files
     from e2email_client.failure import NoSecret
 
-    octets, now = key_files.read(path), int(time.time())
     given = source.written() if source.given else None
     try:
         return key_files.identity(octets, given, now)
