@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from e2email_client import config, staging
+from e2email_client.api import Login
 from e2email_client.changing import Change, publish
 from e2email_client.config import Settings
 from e2email_client.failure import LocalFault, Refused
@@ -47,7 +48,21 @@ def new_passphrase(change: Change, text: str, params: kdf.Params | None = None) 
     staging.stage(change.paths, {change.paths.slot(PASSPHRASE).name: wrapped})
     _told(change, "/v1/slots", messages.NewSlot(made, login, None))
     staging.commit(change.paths)
-    return seen(replace(change, opened=replace(change.opened, slot=wrapped)))
+    return _in_force(change, change.key, wrapped, login, made.version if made else 0)
+
+
+def _in_force(
+    change: Change, key: AccountKey, wrapped: bytes, login: messages.NewLogin, version: int
+) -> Change:
+    """With the new slot, and the login that is good from now on."""
+    opened = replace(
+        change.opened,
+        login=Login.afresh(change.settings.address, login.auth),
+        key=key,
+        slot=wrapped,
+        slot_version=version,
+    )
+    return seen(replace(change, opened=opened))
 
 
 def _next_slot(
@@ -222,8 +237,8 @@ def _rewrap(
     stored = messages.VaultBox(version, box) if version else None
     _put_key(change, lambda state: messages.NewAccountKey(stored, state, slots, login, None), key)
     staging.commit(paths)
-    opened = replace(change.opened, key=key, slot=wrapped, slot_version=1)
-    return seen(replace(change, opened=opened, vault=edited, box_version=version))
+    change = replace(change, vault=edited, box_version=version)
+    return _in_force(change, key, wrapped, login, slots[0].version if slots else 0)
 
 
 def _keyring_secret(change: Change) -> bytes | None:

@@ -329,6 +329,20 @@ async def test_a_new_account_key(running: Running, first: Machine, second: Machi
     assert second.unlocked.device_token == token
 
 
+@pytest.mark.parametrize("kept", Custody)
+async def test_one_change_after_another(first: Machine, kept: Custody) -> None:
+    def all_of_them(change: Change) -> None:
+        if kept is Custody.PARANOID:
+            change = custody.move(change, kept, PASSPHRASE, cheap())
+        change = new_key(change, PASSPHRASE, cheap())
+        change = new_passphrase(change, OTHER, cheap())
+        new_recovery(new_key(change, OTHER, cheap()), b"R" * 16, NOW + 50)
+
+    await first.change(all_of_them)
+    first.passphrase = OTHER
+    assert await first.change(recovery_in_force) == b"R" * 16
+
+
 async def test_replaced_where_the_keyring_was_not_at_hand(first: Machine, tmp_path: Path) -> None:
     """As over SSH. The keyring opens nothing then, and the passphrase does."""
     keyring, first.keyring = first.keyring, None
