@@ -10,11 +10,13 @@ import pytest
 
 from e2email_client import account_files
 from e2email_client.account_key import new_key
+from e2email_client.devices import DEVICES
 from e2email_client.failure import Alarm, LocalFault, Offline, Refused, WrongSecret
 from e2email_client.paths import Home
 from e2email_client.shared_state import SharedState
 from e2email_client.stores import open_stores
 from e2email_crypto import kdf
+from e2email_crypto.arrival import key_id
 from e2email_crypto.vault import Custody
 from support.account_server import ALICE, PASSPHRASE, Running, account_server
 from support.owner import Crash, Machine, Steps
@@ -74,7 +76,11 @@ async def test_a_file_brings_keys_and_state(
     there = clean.unlocked
     assert (there.vault, there.key) == (first.unlocked.vault, first.unlocked.key)
     with open_stores(there) as stores:
-        assert SharedState(there, stores.state).get("settings") == {"backup_days": 7}
+        state = SharedState(there, stores.state)
+        assert state.get("settings") == {"backup_days": 7}
+        # `device list` has a name for this machine
+        assert there.device_key is not None
+        assert key_id(there.device_key.public) in state.get(DEVICES)
 
 
 async def test_the_words_alone(

@@ -75,6 +75,8 @@ def command(
     for, and the old one ends. What the server has is preferred to what FILE has, and may not be
     older; what it lost of the keys is put back from FILE.
     """
+    from e2email_client.devices import introduce
+
     by_old = old_passphrase or old_passphrase_file is not None
     _check(file, codes, address, server, by_old=by_old, by_words=recovery is not None)
     found = None
@@ -91,6 +93,7 @@ def command(
         done, since = _restore(wish, found, secret, go_on=go_on)
     except Offline as fault:
         raise Offline(f"{fault} {GONE}") from fault
+    introduce(done, wish.device, int(time.time()))
     answer = {
         "account": name,
         "server": where.url,
