@@ -227,6 +227,7 @@ def box(user: User) -> bytes:
     return (user.folder / "vault.box").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_old_passphrase_slot_is_an_alarm(liar: Liar, alice: User, tmp_path: Path) -> None:
     """(5) With the login that goes with it, as from the server's own backup."""
     behind(liar, alice)
