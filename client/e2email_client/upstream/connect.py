@@ -12,6 +12,12 @@ from e2email_protocol.imap.response_types import Response
 # A login refused with these says nothing of the token (RFC 5530).
 _LATER = frozenset({"INUSE", "LIMIT", "SERVERBUG", "UNAVAILABLE"})
 
+REVOKED = (
+    "The server does not let this machine in any more: it was given up (e2email device revoke), or "
+    "the account was set up anew. What is here can still be read and exported. To use it again: "
+    "e2email setup ADDRESS --server URL."
+)
+
 
 def _unheard(_: Response) -> None:
     return None
@@ -36,7 +42,7 @@ async def connect(unlocked: Unlocked, listener: Listener = _unheard) -> tuple[Re
         wire.hang_up()
         if fault.code in _LATER:
             raise Offline("The server takes no logins now.") from fault
-        raise WrongSecret("The server does not accept this device's token.") from fault
+        raise WrongSecret(REVOKED) from fault
     except BaseException:
         wire.hang_up()
         raise
