@@ -82,7 +82,8 @@ class Parsing:
         return self._asked([(Kind.DIGEST, one, b"") for one in mails], digest_of)
 
     def autocrypt(self, headers: Sequence[bytes]) -> list[Offer | None]:
-        return self._asked([(Kind.AUTOCRYPT, one, b"") for one in headers], _offer_of)
+        asked = self._asked([(Kind.AUTOCRYPT, one, b"") for one in headers], _offers_of)
+        return [found[0] if found else None for found in asked]
 
     def view(self, header: bytes, entity: bytes) -> View | None:
         """Of what a sender encrypted, in a mail with this header. Raises CopyOfStored."""
@@ -199,14 +200,15 @@ class _Child(ChildProcess):
         return segments
 
 
-def _offer_of(segments: Sequence[bytes]) -> Offer | None:
+def _offers_of(segments: Sequence[bytes]) -> Sequence[Offer]:
+    """One or none. An answer is never None: that would mean that it is not complete yet."""
     said = json.loads(segments[0])
     if said is None:
-        return None
+        return ()
     address, date = said
     if not isinstance(address, str) or not isinstance(date, int):
         raise TypeError
-    return Offer(address, date, segments[1])
+    return (Offer(address, date, segments[1]),)
 
 
 def _view_of(segments: Sequence[bytes]) -> View | str:

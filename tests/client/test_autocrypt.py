@@ -15,6 +15,7 @@ from e2email_client.local import notices
 from e2email_client.parsing import Parsing
 from e2email_client.stores import open_stores
 from e2email_crypto import cert
+from e2email_crypto.child_process import start
 from support.foreign_keys import BOB, foreign
 from support.machine import Machine
 
@@ -75,12 +76,18 @@ def test_anything_else_offers_nothing(found):
     assert offered(found) is None
 
 
-def test_it_is_parsed_where_no_key_is():
+def test_it_is_parsed_where_no_key_is(monkeypatch):
+    """One child does it all: that there is nothing is an answer, not one that does not come."""
+    started = []
+    monkeypatch.setattr(
+        "e2email_client.parsing.start", lambda *args: started.append(1) or start(*args)
+    )
     parsing = Parsing(1)
     try:
         assert parsing.autocrypt([header(FIELD), header()]) == [Offer(BOB, DATE, KEY), None]
     finally:
         parsing.close()
+    assert len(started) == 1
 
 
 def test_mail_without_the_field_costs_nothing():
