@@ -19,13 +19,15 @@ from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State, Summary
 from e2email_client.opening import Opening
-from e2email_client.unreadable import Later, Unreadable
+from e2email_client.unreadable import KeyElsewhere, Later, Unreadable
 from e2email_client.upstream import Remote
 
 if TYPE_CHECKING:
     from e2email_client.learning import Learn
 
 log = logging.getLogger(__name__)
+
+_NOT_GIVEN = Later()  # the server did not give it
 
 # Envelopes of one command: about 1.5 MB; and the bound of DESIGN §7.
 ENVELOPES_A_COMMAND = 500
@@ -173,11 +175,12 @@ class Filling:
 
     async def _put_off(self, asked: Iterable[str], results: Iterable[tuple[str, object]]) -> None:
         """Those that could not be opened this time, or that the server did not give."""
-        had = {one for one, result in results if not isinstance(result, Later)}
-        off = [one for one in asked if one not in had]
+        given = dict(results)
+        off = [one for one in asked if isinstance(given.get(one, _NOT_GIVEN), Later)]
         if off:
             log.warning("mails not opened this time: %d", len(off))
-            await asyncio.to_thread(mails.put_off, self._cache, off)
+            held = [one for one in off if isinstance(given.get(one), KeyElsewhere)]
+            await asyncio.to_thread(mails.put_off, self._cache, off, held)
             self._changed()
 
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:

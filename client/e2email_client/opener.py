@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from e2email_client.failure import Offline
-from e2email_client.unreadable import Later, TooMuch
+from e2email_client.unreadable import KeyElsewhere, Later, TooMuch
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import key_id, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, OpenFailed, TooLarge
@@ -85,13 +85,13 @@ class AccountOpener:
         return self._keys.stated_key_ids
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        """Raises Later where it takes keys that this machine does not have yet."""
+        """Raises KeyElsewhere where it takes keys that this machine does not have yet."""
         held = self._keys.held_key_ids  # before: others may be held when it failed
         try:
             opened = self._opened(_binary(message), max_plaintext)
         except OpenFailed as error:
             if error.final and self._are_elsewhere(_named(message), held):
-                raise Later from error
+                raise KeyElsewhere from error
             raise
         return Decrypted(
             opened.plaintext,

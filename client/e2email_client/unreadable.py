@@ -18,6 +18,10 @@ class Later(Exception):
     """Not opened this time, for a reason that may pass: a worker died or ran out of time."""
 
 
+class KeyElsewhere(Later):
+    """It takes a key that the account has and this machine does not have yet."""
+
+
 class Unreadable(Exception):
     """Can never be opened. The text is a sentence of ours for the user."""
 

@@ -16,7 +16,8 @@ from e2email_client.failure import Alarm, Offline
 from e2email_client.files import write_private
 from e2email_client.held_vault import HeldVault, opening_key_ids
 from e2email_client.history import History
-from e2email_client.local import cache, mails
+from e2email_client.local import cache, contents, mailboxes, mails
+from e2email_client.local.contents import Skeleton
 from e2email_client.local.mails import State
 from e2email_client.opener import Keys
 from e2email_client.opening import Opening
@@ -116,7 +117,7 @@ def program(keys: tuple[Key, Key]) -> Iterator[Program]:
 
 def test_mail_for_a_key_that_is_elsewhere_waits(program: Program, keys: tuple[Key, Key]) -> None:
     program.hears(keys[0], stated=keys)
-    assert names(*program.outcomes(keys[1].sealed())) == ["Later", "Later"]
+    assert names(*program.outcomes(keys[1].sealed())) == ["KeyElsewhere", "KeyElsewhere"]
     assert program.asked == []
 
 
@@ -177,6 +178,22 @@ def test_what_failed_too_often_is_tried_again_with_new_keys(tmp_path: Path) -> N
     assert not mails.wanting(database, local.id, State.CLOSED)
     mails.try_again(database, 8)
     assert mails.wanting(database, local.id, State.CLOSED)
+    database.close()
+
+
+def test_programs_are_not_told_of_mail_whose_key_is_elsewhere(tmp_path: Path) -> None:
+    """mbsync never asks again for a mail that was not to be had once."""
+    database = cache.open_cache(tmp_path / "cache.db", bytes(32))
+    local = fill(database, 0)
+    mails.try_again(database, 7)
+    contents.add(database, local.id, [Skeleton(uid, f"E{uid}", frozenset(), 0) for uid in (1, 2)])
+    mailboxes.listed(database, local.id, uidnext=3, upstream_modseq=1)
+    mails.put_off(database, ["E1"], held=["E1"])
+    mails.put_off(database, ["E2"])
+    assert contents.entries(database, local.id) == []
+    mails.try_again(database, 8)
+    mails.put_off(database, ["E1", "E2"])  # for another reason
+    assert [one.uid for one in contents.entries(database, local.id)] == [1, 2]
     database.close()
 
 

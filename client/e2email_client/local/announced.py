@@ -46,6 +46,7 @@ def announce(writer: Any, mailbox_id: int) -> bool:
 
     A message whose opening failed for a passing reason is shown, too: a mail that kills the worker
     must not hold back all that come after it. What is asked of it is answered NO until it opens.
+    One whose key is on another machine yet is not: what comes after it is sealed to that key, too.
     """
     complete, shown, uidnext = writer.execute(
         "SELECT complete, announced, uidnext FROM mailbox WHERE id = ?", (mailbox_id,)
@@ -54,7 +55,7 @@ def announce(writer: Any, mailbox_id: int) -> bool:
         return False
     (first,) = writer.execute(
         "SELECT min(m.uid) FROM message m JOIN mail a ON a.id = m.mail_id"
-        " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND a.tries = 0",
+        " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND (a.tries = 0 OR a.held)",
         (mailbox_id, shown),
     ).fetchone()
     below = uidnext if first is None else first

@@ -141,9 +141,14 @@ def _octets(mail: tuple[str, Summary, Body]) -> dict[str, bytes]:
     return {large.VIEW: content.view, large.DELIVERED: content.delivered}
 
 
-def put_off(database: Database, email_ids: Iterable[str]) -> None:
-    """These could not be opened this time (opening.Later)."""
+def put_off(database: Database, email_ids: Iterable[str], held: Iterable[str] = ()) -> None:
+    """These could not be opened this time (opening.Later).
+
+    Those `held` take keys that come later, as does all new mail behind them: programs are not told
+    of it before, for some never ask again for a mail that was not to be had once.
+    """
     with database.write() as writer:
+        writer.executemany("UPDATE mail SET held = 1 WHERE email_id = ?", [(one,) for one in held])
         tried = [
             writer.execute(
                 "UPDATE mail SET tries = tries + 1 WHERE email_id = ? RETURNING id", (email_id,)
@@ -158,7 +163,7 @@ def try_again(database: Database, vault: int) -> None:
     with database.write() as writer:
         changed = writer.execute("UPDATE tried SET vault = ?1 WHERE vault <> ?1", (vault,))
         if changed.rowcount:
-            writer.execute("UPDATE mail SET tries = 0 WHERE tries > 0")
+            writer.execute("UPDATE mail SET tries = 0, held = 0 WHERE tries > 0")
 
 
 def _put(writer: Any, email_id: str, summary: Summary, below: int) -> tuple[int, bool] | None:
