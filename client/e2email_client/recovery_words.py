@@ -1,7 +1,8 @@
 """The recovery secret from words or from shares: from a person at the terminal, or from files.
 
 Never an argument or environment variable. Words are shown while they are typed: nobody copies
-fourteen of them from paper blindly, and who looks on could read the paper as well.
+fourteen of them from paper blindly, and who looks on could read the paper as well. They are typed
+on the terminal's second screen, so that nothing of them stays in its scrollback.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ import click
 from e2email_client.console import say
 from e2email_client.failure import NoSecret, WrongSecret
 from e2email_client.passphrase import Source
+from e2email_client.secret_screen import second_screen
 from e2email_crypto import pairing, recovery, shares, words
 from e2email_crypto.errors import ShareFault, ShareInvalid, WordsInvalid
 
@@ -45,7 +48,8 @@ class RecoverySource:
                 "No recovery words: there is no terminal to ask at; "
                 "give --words-fd, --words-file or --shares-file."
             )
-        return _ask_shares() if self.by_shares else _ask_words()
+        with _screen():
+            return _ask_shares() if self.by_shares else _ask_words()
 
 
 def pairing_code(source: Source) -> bytes:
@@ -57,8 +61,13 @@ def pairing_code(source: Source) -> bytes:
             raise WrongSecret(f"These are not the words of a pairing: {fault}.") from None
     if not sys.stdin.isatty():
         raise NoSecret("No words: there is no terminal to ask at; give --pair-fd or --pair-file.")
-    _say(f"Type the {words.PAIRING_COUNT} words that the other machine shows.")
-    return _typed("words> ", words.PAIRING_COUNT, pairing.from_words)
+    with _screen():
+        _say(f"Type the {words.PAIRING_COUNT} words that the other machine shows.")
+        return _typed("words> ", words.PAIRING_COUNT, pairing.from_words)
+
+
+def _screen() -> AbstractContextManager[None]:
+    return second_screen(err=True) if sys.stderr.isatty() else nullcontext()
 
 
 def _words_in(text: str) -> bytes:

@@ -22,6 +22,10 @@ from e2email_client import secret_screen
 secret_screen.show([["SECRET one"], ["SECRET two"]])
 print("after")
 """
+_ASK = """
+from e2email_client.recovery_words import RecoverySource
+print(RecoverySource().secret().hex())
+"""
 
 
 @pytest.mark.parametrize(
@@ -48,12 +52,16 @@ def test_the_code_is_black_on_white_whatever_the_colours_are() -> None:
     assert first.startswith(click.style("", fg="black", bg="bright_white", reset=False))
 
 
-def test_the_second_screen_is_cleared_and_left() -> None:
+def _at_terminal(program: str, typed: bytes) -> bytes:
+    """What a terminal was given, its echo of what was typed included."""
     master, slave = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", _SHOW], stdin=slave, stdout=slave)
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    os.write(master, b"\n\n")
     said = b""
+    while b"\x1b[?1049h" not in said:
+        said += os.read(master, 4096)
+    os.write(master, typed)
     try:
         while piece := os.read(master, 4096):
             said += piece
@@ -61,6 +69,22 @@ def test_the_second_screen_is_cleared_and_left() -> None:
         pass  # Linux says EIO at the end
     os.close(master)
     assert process.wait(30) == 0
+    return said
+
+
+def test_words_are_typed_on_the_second_screen() -> None:
+    words = recovery.to_words(SECRET)
+    said = _at_terminal(
+        _ASK, " ".join([*words[:-1], "zzzz"]).encode() + b"\n" + words[-1].encode() + b"\n"
+    )
+    entered, left = said.index(b"\x1b[?1049h"), said.index(b"\x1b[?1049l")
+    assert entered < said.index(words[0].encode()) < said.index(b"word 14 again") < left
+    assert not any(word.encode() in said[left:] for word in words)
+    assert SECRET.hex().encode() in said[left:]
+
+
+def test_the_second_screen_is_cleared_and_left() -> None:
+    said = _at_terminal(_SHOW, b"\n\n")
     entered, left = said.index(b"\x1b[?1049h"), said.index(b"\x1b[?1049l")
     assert entered < said.index(b"SECRET one") < said.index(b"SECRET two") < left
     between = said[said.index(b"SECRET one") : said.index(b"SECRET two")]
