@@ -19,7 +19,7 @@ from e2email_client.local.cipher import Database
 from e2email_client.local.mailboxes import Mailbox
 from e2email_client.local.mails import State, Summary
 from e2email_client.opening import Opening
-from e2email_client.unreadable import KeyElsewhere, Later, Unreadable
+from e2email_client.unreadable import KeyElsewhere, KeyGone, Later, Unreadable
 from e2email_client.upstream import Remote
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ class Filling:
         if off:
             log.warning("mails not opened this time: %d", len(off))
             held = [one for one in off if isinstance(given.get(one), KeyElsewhere)]
-            await asyncio.to_thread(mails.put_off, self._cache, off, held)
+            gone = [one for one in off if isinstance(given.get(one), KeyGone)]
+            await asyncio.to_thread(mails.put_off, self._cache, off, held, gone)
             self._changed()
 
     async def ensure(self, local: Mailbox, uids: Sequence[int], state: State) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from e2email_client.failure import Offline
-from e2email_client.unreadable import KeyElsewhere, Later, TooMuch
+from e2email_client.unreadable import KeyElsewhere, KeyGone, Later, TooMuch
 from e2email_crypto.armor import dearmor
 from e2email_crypto.arrival import key_id, verify_arrival
 from e2email_crypto.errors import BadArmor, BadMessage, OpenFailed, TooLarge
@@ -85,14 +85,14 @@ class AccountOpener:
         return self._keys.stated_key_ids
 
     def open(self, message: bytes, max_plaintext: int) -> Decrypted:
-        """Raises KeyElsewhere where it takes keys that this machine does not have yet."""
+        """Raises KeyElsewhere where it takes keys that this machine does not have yet, KeyGone
+        where they are older than those that it has."""
         held = self._keys.held_key_ids  # before: others may be held when it failed
         try:
             opened = self._opened(_binary(message), max_plaintext)
         except OpenFailed as error:
-            if error.final and self._are_elsewhere(_named(message), held):
-                raise KeyElsewhere from error
-            raise
+            missing = self._missing(_named(message), held) if error.final else None
+            raise (missing or error) from error
         return Decrypted(
             opened.plaintext,
             tuple(Signature(one.state.value, one.fingerprint) for one in opened.signatures),
@@ -132,9 +132,18 @@ class AccountOpener:
                 raise Later from None
         return named
 
-    def _are_elsewhere(self, named: frozenset[str], held: frozenset[str] | None) -> bool:
-        known = self._keys.known_key_ids
-        return held is not None and named.isdisjoint(held) and not named.isdisjoint(known)
+    def _missing(self, named: frozenset[str], held: frozenset[str] | None) -> Later | None:
+        """Where the message is sealed to keys of the account that the workers did not hold."""
+        stated = self._last_stated(named)
+        if held is None or stated is None or not named.isdisjoint(held):
+            return None
+        here = self._last_stated(held)
+        return KeyElsewhere() if here is None or stated > here else KeyGone()
+
+    def _last_stated(self, key_ids: frozenset[str]) -> int | None:
+        """The newest statement that names one of them."""
+        each = enumerate(self._keys.stated_key_ids)
+        return max((at for at, one in each if not one.isdisjoint(key_ids)), default=None)
 
     def proves_origin(
         self, arrival: Arrival, signer: str, envelope: bytes, signature: bytes

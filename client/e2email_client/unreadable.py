@@ -22,6 +22,10 @@ class KeyElsewhere(Later):
     """It takes a key that the account has and this machine does not have yet."""
 
 
+class KeyGone(Later):
+    """It takes a key that the account had and gave up: its owner may yet find it (key import)."""
+
+
 class Unreadable(Exception):
     """Can never be opened. The text is a sentence of ours for the user."""
 

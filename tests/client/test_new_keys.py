@@ -16,7 +16,7 @@ from e2email_client.failure import Alarm, Offline
 from e2email_client.files import write_private
 from e2email_client.held_vault import HeldVault, opening_key_ids
 from e2email_client.history import History
-from e2email_client.local import cache, contents, mailboxes, mails
+from e2email_client.local import browse, cache, contents, mailboxes, mails
 from e2email_client.local.contents import Skeleton
 from e2email_client.local.mails import State
 from e2email_client.opener import Keys
@@ -121,6 +121,13 @@ def test_mail_for_a_key_that_is_elsewhere_waits(program: Program, keys: tuple[Ke
     assert program.asked == []
 
 
+def test_a_key_from_before_those_that_are_here_is_gone(
+    program: Program, keys: tuple[Key, Key]
+) -> None:
+    program.hears(keys[1], stated=keys)
+    assert names(*program.outcomes(keys[0].sealed())) == ["KeyGone", "KeyGone"]
+
+
 def test_it_is_opened_once_the_key_is_here(program: Program, keys: tuple[Key, Key]) -> None:
     program.hears(*keys, stated=keys)
     for key in keys:
@@ -194,6 +201,17 @@ def test_programs_are_not_told_of_mail_whose_key_is_elsewhere(tmp_path: Path) ->
     mails.try_again(database, 8)
     mails.put_off(database, ["E1", "E2"])  # for another reason
     assert [one.uid for one in contents.entries(database, local.id)] == [1, 2]
+    database.close()
+
+
+def test_mail_whose_key_is_gone_holds_nothing_back(tmp_path: Path) -> None:
+    database = cache.open_cache(tmp_path / "cache.db", bytes(32))
+    local = fill(database, 0)
+    contents.add(database, local.id, [Skeleton(uid, f"E{uid}", frozenset(), 0) for uid in (1, 2)])
+    mailboxes.listed(database, local.id, uidnext=3, upstream_modseq=1)
+    mails.put_off(database, ["E1", "E2"], gone=["E1"])
+    assert [one.uid for one in contents.entries(database, local.id)] == [1, 2]
+    assert browse.failed(database, State.READY) == (1, 1)
     database.close()
 
 

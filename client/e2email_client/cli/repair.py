@@ -86,7 +86,7 @@ def _mend(unlocked: Unlocked, rebuild: bool, save: Path | None, bodies: bool) ->
             "saved": saved,
             "fetched_again": loosened,
             "waiting": look(unlocked, stores).waiting,
-            "missing": browse.failed(stores.cache, State.OPENED if bodies else State.READY),
+            "missing": browse.failed(stores.cache, State.OPENED if bodies else State.READY)[0],
             "mailboxes": [asdict(one) for one in checked],
         }
 

@@ -24,6 +24,10 @@ BEHIND = (
     "The account's keys were changed on another machine, and mail that needs the new ones is not"
     " opened here yet: run e2email account refresh."
 )
+GONE = (
+    "older messages take a key that this account does not have any more; should it turn up:"
+    " e2email key import FILE --for-reading."
+)
 BUSY = "Another program, such as e2email-proxy, is syncing this account; this is what is here."
 
 
@@ -55,7 +59,8 @@ def command(access: Access, no_bodies: bool, as_json: bool) -> None:
         alarm = (_share_state(unlocked, stores) if mine else None) or alarm
         answer["notices"] = len(notices.pending(stores.state))
         answer["reminder"] = _reminder(unlocked, stores)
-        missing = browse.failed(stores.cache, State.READY if no_bodies else State.OPENED)
+        wanted = State.READY if no_bodies else State.OPENED
+        missing, answer["keys_gone"] = browse.failed(stores.cache, wanted)
     show(answer, _text(answer), as_json)
     if alarm:
         raise alarm
@@ -155,6 +160,8 @@ def _text(answer: dict[str, Any]) -> str:
         lines.append(f"ALARM: {others} messages; e2email list marks them, e2email show says why.")
     if answer["keys_behind"]:
         lines.append(BEHIND)
+    if answer["keys_gone"]:
+        lines.append(f"{answer['keys_gone']} {GONE}")
     if answer["notices"]:
         lines.append(f"NOTICE: {answer['notices']}; e2email status shows what.")
     if answer["reminder"]:

@@ -55,7 +55,7 @@ def announce(writer: Any, mailbox_id: int) -> bool:
         return False
     (first,) = writer.execute(
         "SELECT min(m.uid) FROM message m JOIN mail a ON a.id = m.mail_id"
-        " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND (a.tries = 0 OR a.held)",
+        " WHERE m.mailbox_id = ? AND m.uid >= ? AND a.state < 2 AND (a.tries = 0 OR a.held = 1)",
         (mailbox_id, shown),
     ).fetchone()
     below = uidnext if first is None else first

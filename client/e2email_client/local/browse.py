@@ -87,15 +87,17 @@ def counts(database: Database) -> list[Count]:
     return [Count(row[0], *(int(value) for value in row[1:])) for row in rows]
 
 
-def failed(database: Database, below: State) -> int:
-    """Messages that were fetched or opened in vain, and are not known to `below` yet. Those that
-    were left out for want of room are none."""
+def failed(database: Database, below: State) -> tuple[int, int]:
+    """Messages that were fetched or opened in vain, and are not known to `below` yet: those worth
+    another try, and those whose key the account does not have any more. Those that were left out
+    for want of room are none."""
     rows = database.read(
-        "SELECT count(*) FROM mail a INDEXED BY mail_state JOIN message m ON m.mail_id = a.id"
+        "SELECT count(*) FILTER (WHERE a.held < 2), count(*) FILTER (WHERE a.held = 2)"
+        " FROM mail a INDEXED BY mail_state JOIN message m ON m.mail_id = a.id"
         " WHERE a.state < ? AND a.tries > 0",
         (int(below),),
     )
-    return int(rows[0][0])
+    return int(rows[0][0]), int(rows[0][1])
 
 
 def _rows(database: Database, condition: str, parameters: Sequence[Any]) -> list[Row]:

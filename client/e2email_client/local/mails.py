@@ -141,14 +141,21 @@ def _octets(mail: tuple[str, Summary, Body]) -> dict[str, bytes]:
     return {large.VIEW: content.view, large.DELIVERED: content.delivered}
 
 
-def put_off(database: Database, email_ids: Iterable[str], held: Iterable[str] = ()) -> None:
+def put_off(
+    database: Database,
+    email_ids: Iterable[str],
+    held: Iterable[str] = (),
+    gone: Iterable[str] = (),
+) -> None:
     """These could not be opened this time (opening.Later).
 
     Those `held` take keys that come later, as does all new mail behind them: programs are not told
-    of it before, for some never ask again for a mail that was not to be had once.
+    of it before, for some never ask again for a mail that was not to be had once. Those `gone`
+    take keys that nobody may have any more: they hold back nothing.
     """
+    missing = [(1, one) for one in held] + [(2, one) for one in gone]
     with database.write() as writer:
-        writer.executemany("UPDATE mail SET held = 1 WHERE email_id = ?", [(one,) for one in held])
+        writer.executemany("UPDATE mail SET held = ? WHERE email_id = ?", missing)
         tried = [
             writer.execute(
                 "UPDATE mail SET tries = tries + 1 WHERE email_id = ? RETURNING id", (email_id,)

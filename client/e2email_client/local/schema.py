@@ -24,7 +24,7 @@ CREATE TABLE mail (                            -- one sealed record, in however 
   email_id TEXT NOT NULL UNIQUE,
   state INTEGER NOT NULL DEFAULT 0,            -- local/mails.py: State
   tries INTEGER NOT NULL DEFAULT 0,            -- how often opening it failed for a passing reason
-  held INTEGER NOT NULL DEFAULT 0,             -- its key is on another machine yet
+  held INTEGER NOT NULL DEFAULT 0,             -- 1: its key is on another machine yet; 2: is gone
   size INTEGER,                                -- octets of the opened view
   keywords TEXT NOT NULL DEFAULT ''            -- reserved keywords, local/keywords.py
 );
