@@ -24,6 +24,14 @@ WHAT_IT_MEANS = {
     ),
 }
 
+# What backups.py and mending.py make of a file from before; care.py reminds of a new one.
+AFTER_PARANOID = (
+    "The account's key is a new one: make a new backup now (e2email-backup create FILE), and a new "
+    "sheet if there is one. Those from before still open your mail, without the contacts and "
+    "settings that changed since. Your other machines need the new key by pairing: e2email device "
+    "pair here, e2email setup --pair there."
+)
+
 
 def move(change: Change, custody: Custody, text: str, params: kdf.Params | None = None) -> Change:
     """`text` is the passphrase. Raises Refused, Offline, LocalFault."""

@@ -2,11 +2,14 @@
 
 import json
 import stat
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from e2email_client import standing
+from e2email_client.cli._options import Access
 from e2email_client.failure import Alarm, Offline
 from e2email_client.history import History
 from e2email_client.local import contents, mailboxes, notices
@@ -14,6 +17,7 @@ from e2email_client.local.journal import Change, Place
 from e2email_client.local.notices import Kind
 from e2email_client.lock import SyncLock
 from e2email_client.stores import Stores, open_journal, open_stores
+from e2email_crypto import keyedit
 from support.machine import Machine
 
 MAIL = b"From: bob@example.net\r\nSubject: one\r\n\r\nhello\r\n"
@@ -66,6 +70,21 @@ def test_the_server_is_gone(machine: Machine) -> None:
     assert (said["reachable"], said["unreachable"]) == (False, "The server was not reached.")
     assert "The server was not reached." in machine.run("status").text
     assert answered(machine, "status", "--offline")["reachable"] is None
+
+
+def test_an_own_key_that_is_revoked(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered(machine, "status", "--offline")["key_revoked"] is False
+    assert "revoked" not in machine.run("status", "--offline").text
+    identity = machine.unlocked.vault.identities[0]
+    revoked = keyedit.revoke(identity.tsk, keyedit.Reason.COMPROMISED, int(time.time()))
+    after = replace(identity, tsk=revoked.tsk)
+    vault = replace(machine.unlocked.vault, identities=(after,))
+    with monkeypatch.context() as patch:
+        patch.setattr(Access, "unlock", lambda _: replace(machine.unlocked, vault=vault))
+        assert answered(machine, "status", "--offline")["key_revoked"] is True
+        text = machine.run("status", "--offline").text
+    assert "refused (550)" in text
+    assert "e2email key new" in text
 
 
 def test_who_syncs(machine: Machine) -> None:

@@ -225,6 +225,7 @@ def test_a_revoked_key_refuses_mail_until_there_is_another(house: Server, users)
     ok(user.e2email(*revoke, key["fingerprint"]))
     with house.smtp() as client:
         assert client.send(MAIL % (b"x", b"x"), [user.address])[0].startswith("550 5.7.1")
+    assert user.e2email("status", "--json").json["key_revoked"]
     assert subjects(user) == ["before", "still"]
     ok(user.e2email("key", "new"))
     deliver(house, user, b"again")

@@ -116,20 +116,21 @@ def rekey(access: Access, as_json: bool) -> None:
 @json_option
 def custody(access: Access, choice: str | None, sure: bool, as_json: bool) -> None:
     """Show or choose who keeps your sealed keys: the server too (cautious), or only you."""
-    from e2email_client.custody import WHAT_IT_MEANS, move
+    from e2email_client.custody import AFTER_PARANOID, WHAT_IT_MEANS, move
     from e2email_crypto.vault import Custody
 
     if choice is None:
         now = access.unlock().vault.custody
         show({"custody": now.value}, f"{now.value}: {WHAT_IT_MEANS[now]}", as_json)
         return
-    wanted = Custody(choice)
+    wanted, said = Custody(choice), ""
     with _changing(access) as (change, text):
         if wanted is Custody.PARANOID and not sure:
             _require_backup(change)
         if change.vault.custody is not wanted or wanted is Custody.PARANOID:
             move(change, wanted, text)
-    show({"custody": wanted.value}, f"{wanted.value}: {WHAT_IT_MEANS[wanted]}", as_json)
+            said = f"\n{AFTER_PARANOID}" if wanted is Custody.PARANOID else ""
+    show({"custody": wanted.value}, f"{wanted.value}: {WHAT_IT_MEANS[wanted]}{said}", as_json)
 
 
 def _require_backup(change: Change) -> None:

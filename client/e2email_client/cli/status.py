@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from e2email_client.stores import Stores
     from e2email_client.unlock import Unlocked
 
+REVOKED = (
+    "Your key is revoked, and mail to you is refused (550) until there is another: e2email key new"
+)
+
 
 @click.command("status", short_help="How the account stands.")
 @click.option("--offline", is_flag=True, help="Do not ask whether the server is reachable.")
@@ -46,6 +50,7 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
             "reachable": None if offline else why is None,
             "unreachable": why,
             **asdict(found),
+            "key_revoked": _is_revoked(unlocked),
             "reminders": [asdict(one) for one in _reminders(unlocked, stores)],
         }
         show(answer, _text(answer, found), as_json)
@@ -53,6 +58,13 @@ def command(access: Access, offline: bool, acknowledge: bool, as_json: bool) -> 
             notices.acknowledge(stores.state, [one.id for one in found.notices])
             Carried(stores.state).acknowledge(found.elsewhere)
             open_journal(unlocked, stores).acknowledge()
+
+
+def _is_revoked(unlocked: Unlocked) -> bool:
+    from e2email_client.own_identity import is_revoked
+
+    identities = unlocked.vault.identities
+    return bool(identities) and is_revoked(identities[0])
 
 
 def _reminders(unlocked: Unlocked, stores: Stores) -> list[Reminder]:
@@ -79,6 +91,8 @@ def _text(answer: dict[str, Any], found: Standing) -> str:
     )
     if disk.low:
         lines.append("The disk is nearly full: messages are fetched only when asked for.")
+    if answer["key_revoked"]:
+        lines.append(REVOKED)
     if found.keys_behind:
         lines.append(BEHIND)
     if found.waiting:

@@ -15,7 +15,8 @@ _LATER = frozenset({"INUSE", "LIMIT", "SERVERBUG", "UNAVAILABLE"})
 REVOKED = (
     "The server does not let this machine in any more: it was given up (e2email device revoke), or "
     "the account was set up anew. What is here can still be read and exported. To use it again: "
-    "e2email setup ADDRESS --server URL."
+    "e2email setup ADDRESS --server URL (in paranoid custody, where the passphrase or account key "
+    "was changed since: with --pair)."
 )
 
 
