@@ -4,6 +4,7 @@ Keys leave this machine only inside the vault. Nothing is written down before al
 checked. How an account that exists comes to a machine is in `joining`.
 """
 
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,8 @@ INVITE_REFUSED = "invite-refused"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked `setup` for. `device` names this machine to its owner.
+    """What the user asked `setup` for. `device` names this machine to its owner; None: as its host
+    is called, with a number where another machine of the account has that name.
 
     `least_m_kib`: memory for the passphrase that the user agrees to, where it may be less than is
     usual (owner.open_by_passphrase).
@@ -39,7 +41,7 @@ class Wish:
     home: Home
     address: str
     server: Server
-    device: str
+    device: str | None
     passphrase: str = field(repr=False)
     keyring: KeyringStore | None = field(default=None, repr=False)
     least_m_kib: int | None = None
@@ -53,7 +55,9 @@ class Done:
     fingerprint: str
     policy: Policy
     unlocked: Unlocked = field(repr=False)
-    token_id: str | None = None  # of the login, where one was made for this machine
+    # of the login, where one was made for this machine
+    token_id: str | None = None
+    device: str = ""  # its name
 
 
 def create(
@@ -106,7 +110,9 @@ def create(
         recovery=again.auth,
     )
     _register(api, registration, Login.invite(invite))
-    token = device_token(api, Login.afresh(account, split.auth), wish.device)
+    login = Login.afresh(account, split.auth)
+    called = free_name(api, login, wish.device)
+    token = device_token(api, login, called)
     settings = replace(first_settings(wish, info), vault_version=1)
     entries = [*before, entry.encode()]
     settings = replace(
@@ -116,7 +122,7 @@ def create(
     kept = Kept(settings, key, boxed, wrapped, entries, device, wish.server.ca)
     establish(wish.home, kept, wish.keyring)
     unlocked = kept.unlocked(wish.home, first, statement.decode(entry.statement))
-    return Done(settings, identity.fingerprint, policy, unlocked, token.id)
+    return Done(settings, identity.fingerprint, policy, unlocked, token.id, called)
 
 
 def _new_identity(address: str, name: str, now: int) -> vault.Identity:
@@ -190,6 +196,24 @@ def _first_vault(
 ) -> vault.Vault:
     keys = vault.StoreKeys(*(AccountKey.generate().raw for _ in range(3)))
     return vault.Vault(1, (identity,), keys, info.arrival, policy, recovery=secret)
+
+
+def host_name() -> str:
+    return (platform.node() or "this machine")[: messages.NAME_CAP]
+
+
+def free_name(api: AccountApi, login: Login, wanted: str | None) -> str:
+    """What to call this machine: as its owner wanted, else a name that no other one has."""
+    if wanted is not None:
+        return wanted
+    tokens = api.call("GET", "/v1/tokens", messages.Tokens, login=login).tokens
+    taken = {one.name for one in tokens if one.kind == messages.DEVICE}
+    name, number = host_name(), 1
+    while name in taken:
+        number += 1
+        after = f" {number}"
+        name = host_name()[: messages.NAME_CAP - len(after)] + after
+    return name
 
 
 def device_token(api: AccountApi, login: Login, device: str) -> messages.NewToken:

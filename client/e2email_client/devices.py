@@ -42,14 +42,14 @@ def note(state: SharedState, public: bytes, name: str, token_id: str, now: int) 
     state.put(DEVICES, key_id(public), {"name": name, "since": now, "token": token_id}, now)
 
 
-def introduce(done: Done, name: str, now: int) -> None:
+def introduce(done: Done, now: int) -> None:
     """Note the machine that was just set up, for `device list` on all; the next sync tells them."""
     unlocked = done.unlocked
     if done.token_id is None or unlocked.device_key is None:
         return
     with open_stores(unlocked) as stores:
         state = SharedState(unlocked, stores.state)
-        note(state, unlocked.device_key.public, name, done.token_id, now)
+        note(state, unlocked.device_key.public, done.device, done.token_id, now)
 
 
 def every(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from e2email_client import config, staging
-from e2email_client.account import Done, Wish, device_token, first_settings
+from e2email_client.account import Done, Wish, device_token, first_settings, free_name
 from e2email_client.account_files import Kept, establish
 from e2email_client.account_key import passphrase_slot
 from e2email_client.api import AccountApi, Login
@@ -264,10 +264,11 @@ def settle(
     """
     login, address = fetched.opened.login, wish.address
     entries = fetched.entries
-    device, token_id = given, None
+    device, token_id, called = given, None, ""
     if device is None:
         device_key = own_key(None, entries)
-        made = device_token(api, login, wish.device)
+        called = free_name(api, login, wish.device)
+        made = device_token(api, login, called)
         device, token_id = ThisDevice(made.token, device_key), made.id
         edit = with_device(device_key.public)
         entries = append(api, login, fetched.vault, entries, address, edit, now)
@@ -292,14 +293,16 @@ def settle(
     )
     establish(wish.home, kept, wish.keyring)
     unlocked = kept.unlocked(wish.home, fetched.vault, last)
-    return Done(settings, last.certificates[0].fingerprint, last.policy, unlocked, token_id)
+    fingerprint = last.certificates[0].fingerprint
+    return Done(settings, fingerprint, last.policy, unlocked, token_id, called)
 
 
-def admit(change: Change, name: str, now: int) -> Done:
+def admit(change: Change, name: str | None, now: int) -> Done:
     """See to it that this machine has a login and a key that the account vouches for."""
-    token, made = change.device.token if change.device else None, None
+    token, made, called = change.device.token if change.device else None, None, ""
     if token is None or not _logs_in(change.api, token):
-        made = device_token(change.api, change.login, name)
+        called = free_name(change.api, change.login, name)
+        made = device_token(change.api, change.login, called)
         token = made.token
     device_key = own_key(change.device.key if change.device else None, change.entries)
     device = ThisDevice(token, device_key)
@@ -310,7 +313,7 @@ def admit(change: Change, name: str, now: int) -> Done:
     change = publish(change, None, with_device(device_key.public), now)
     last = change.statement
     fingerprint, token_id = last.certificates[0].fingerprint, made.id if made else None
-    return Done(change.settings, fingerprint, last.policy, change.unlocked, token_id)
+    return Done(change.settings, fingerprint, last.policy, change.unlocked, token_id, called)
 
 
 def _logs_in(api: AccountApi, token: str) -> bool:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from e2email_client.cli import _words
 from e2email_client.failure import ClientError
 from e2email_client.main import e2email
+from e2email_client.passphrase import Source
 from e2email_crypto import kdf, recovery
 from e2email_crypto.vault import Custody
 from support.account_server import ALICE, PASSPHRASE, Running, account_server
@@ -191,6 +192,31 @@ async def test_a_key_that_cannot_be_the_account_s(
     )  # fmt: skip
     assert said in str(fault)
     assert await running.store.accounts() == []
+
+
+async def test_machines_with_one_host_name_are_told_apart(
+    running: Running, first: Machine, tmp_path: Path, secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = "v" * 70
+    monkeypatch.setattr("platform.node", lambda: host)
+    asked = ["setup", *at(running, tmp_path), "--passphrase-file", secret(PASSPHRASE)]
+    for home in ("two", "three", "four"):
+        await done(tmp_path / home, *asked)
+    await done(tmp_path / "five", *asked, "--device", "v" * 64)  # as its owner wants
+    listed = await done(first.home, "device", "list", "--passphrase-file", secret(PASSPHRASE))
+    names = sorted(one["name"] for one in listed["devices"] if one["name"].startswith("v"))
+    assert names == sorted([host[:64], host[:64], host[:62] + " 2", host[:62] + " 3"])
+
+
+async def test_the_server_is_asked_before_the_passphrase(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "new", lambda *_: pytest.fail("asked for a passphrase"))
+    where = [one.replace(running.server.name, "other.test") for one in at(running, tmp_path)]
+    invite = await running.accounts.invite(ALICE)
+    fault = await refused(tmp_path / "one", "setup", *where, "--invite", invite, "--no-recovery")
+    assert fault.exit_code in {6, 8}
+    assert "server" in str(fault)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform
 import sys
 import time
 from pathlib import Path
@@ -93,7 +92,7 @@ def command(
         done, since = _restore(wish, found, secret, go_on=go_on)
     except Offline as fault:
         raise Offline(f"{fault} {GONE}") from fault
-    introduce(done, wish.device, int(time.time()))
+    introduce(done, int(time.time()))
     answer = {
         "account": name,
         "server": where.url,
@@ -158,8 +157,9 @@ def _server(found: Found | None, url: str | None, name: str | None, ca: Path | N
 
 def _wish(access: Access, address: str, server: Server, device: str | None) -> Wish:
     from e2email_client.account import Wish
+    from e2email_protocol import account as messages
 
-    machine = (device or platform.node() or "this machine")[:64]
+    machine = device[: messages.NAME_CAP] if device else None
     new = access.source.new(address)
     return Wish(access.home, address, server, machine, new, access.keyring())
 

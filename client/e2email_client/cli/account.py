@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -246,9 +245,9 @@ def accept_override(access: Access, digest: str, as_json: bool) -> None:
         raise click.UsageError("DIGEST has 64 digits, as the alarm gave it.") from None
     paths = access.paths()
     settings = config.load(paths)
-    server, name = known_server(paths, settings), platform.node() or "this machine"
+    server = known_server(paths, settings)
     text = access.source.existing(settings.address)
-    wish = Wish(access.home, settings.address, server, name[:64], text, access.keyring())
+    wish = Wish(access.home, settings.address, server, None, text, access.keyring())
     _, old = joining.accept_override(wish, entry, int(time.time()))
     show(
         {"accepted": digest, "old": str(old)},

@@ -1,6 +1,5 @@
 """`e2email setup`: a new account by invite, or one that exists, by one of its secrets."""
 
-import platform
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -106,7 +105,9 @@ class NewAccount:
     help="Read the twelve words from a file.",
 )
 @click.option(
-    "--device", metavar="NAME", help="What to call this machine (default: its host name)."
+    "--device",
+    metavar="NAME",
+    help="What to call this machine (default: its host name, with a number if that is taken).",
 )
 @click.option(
     "--least-memory",
@@ -145,9 +146,10 @@ def command(
     --recover by the recovery words (and a new passphrase). Doing so again fetches what changed.
     """
     from e2email_client.account import Wish
-    from e2email_client.api import read_url
+    from e2email_client.api import AccountApi, read_url
     from e2email_client.failure import LocalFault
     from e2email_client.files import read_private
+    from e2email_protocol import account as messages
 
     recovery = recovery or (RecoverySource() if recover else None)
     paired = pair or pair_fd is not None or pair_file is not None
@@ -170,13 +172,14 @@ def command(
         target = read_url(server, server_name, authority)
     except LocalFault as fault:
         raise click.UsageError(str(fault)) from None
-    machine = (device or platform.node() or "this machine")[:64]
+    machine = device[: messages.NAME_CAP] if device else None
     least = least_memory * 1024 if least_memory else None
     keyring = access.keyring()
 
     def wish(passphrase: str) -> Wish:
         return Wish(access.home, address, target, machine, passphrase, keyring, least)
 
+    AccountApi(target).info()  # nobody types a passphrase twice for a server that is not there
     on_paper = False
     if invite is not None:
         new = NewAccount(invite, name or "", policy or "sealed", words_to, unshown, key, key_source)
@@ -187,7 +190,7 @@ def command(
         done = _pair(wish(""), Source(pair_fd, pair_file))
     else:
         done = _join(wish(access.source.existing(address)))
-    _note(done, machine, on_paper=on_paper)
+    _note(done, on_paper=on_paper)
     show(
         {
             "address": address,
@@ -207,13 +210,13 @@ def command(
     )
 
 
-def _note(done: "Done", machine: str, *, on_paper: bool) -> None:
+def _note(done: "Done", *, on_paper: bool) -> None:
     from e2email_client import care, devices
     from e2email_client.shared_state import SharedState
     from e2email_client.stores import open_stores
 
     now = int(time.time())
-    devices.introduce(done, machine, now)
+    devices.introduce(done, now)
     if on_paper:
         with open_stores(done.unlocked) as stores:
             state = SharedState(done.unlocked, stores.state)
